@@ -1,0 +1,9 @@
+export { classify, CLASSIFIER_VERSION } from './classify.ts';
+export type {
+  Classification,
+  ClassifiedEvent,
+  ClassMappingLine,
+  ClassSource,
+  ToolClass,
+} from './classify.ts';
+export { destHost } from './dest-host.ts';

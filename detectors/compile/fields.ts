@@ -1,0 +1,124 @@
+/** The one table of fields that rules may name. Open families (`args.*`) take any path below them. */
+import type { Event } from '../../schemas/event/v1.ts';
+
+/** What a field is read from: the event and what was computed about it. */
+export interface FieldSource {
+  readonly event: Partial<Event>;
+  readonly toolClass: string;
+  destHost(): string;
+}
+
+interface FieldEntry {
+  readonly meaning: string;
+  /** Known only when the call has returned: a selection that reads it matches results, not intents. */
+  readonly ofResult: boolean;
+  readonly read: (source: FieldSource) => unknown;
+}
+
+const field = (meaning: string, read: (source: FieldSource) => unknown, ofResult = false): FieldEntry => ({
+  meaning,
+  ofResult,
+  read,
+});
+
+/** Exact names. */
+export const FIELDS: Readonly<Record<string, FieldEntry>> = {
+  'event.kind': field('Kind of the event; without it a selection matches calls', (s) => s.event.kind),
+  session: field('Run of an agent on a host', (s) => s.event.session),
+  session_id: field('Same as session', (s) => s.event.session),
+  stream: field('Writer of the event', (s) => s.event.stream),
+  agent: field('Name of the agent', (s) => s.event.agent),
+  agent_id: field('Same as agent', (s) => s.event.agent),
+  principal: field('On whose behalf', (s) => s.event.principal),
+  host: field('Host of the agent', (s) => s.event.host),
+  call_id: field('Call', (s) => s.event.callId),
+  logical_call_id: field('Joins the rounds of a multi-round call', (s) => s.event.logicalCallId),
+  trace_id: field('W3C trace', (s) => s.event.traceId),
+  server: field("Operator's name of the MCP server", (s) => s.event.server),
+  'tool.server': field('Same as server', (s) => s.event.server),
+  'tool.name': field('Name of the tool', (s) => s.event.tool),
+  'tool.class': field('Effective class of the tool', (s) => s.toolClass),
+  'tool.claimed_class': field('Class that the producer claims', (s) => s.event.class),
+  'tool.definition_hash': field('Hash of the tool definition', (s) => s.event.definitionHash),
+  'dest.host': field('Outside host that the call would reach', (s) => s.destHost() || undefined),
+  transport: field('Transport', (s) => s.event.transport),
+  args_hash: field('SHA-256 of the arguments', (s) => s.event.argsHash),
+  args_bytes: field('Size of the arguments in bytes', (s) => s.event.argsBytes),
+  result_hash: field('SHA-256 of the result', (s) => s.event.resultHash, true),
+  result_bytes: field('Size of the result in bytes', (s) => s.event.resultBytes, true),
+  outcome: field('How the call ended', (s) => s.event.outcome, true),
+  duration_ms: field('Duration in ms', (s) => s.event.durationMs, true),
+  schema_valid: field('Result fits the declared schema', (s) => s.event.schemaValid, true),
+  trust: field('Trust label of the output', (s) => trustLevel(s.event.trust), true),
+  labels: field('Data labels', (s) => s.event.labels),
+  verdict: field("What the host's policy decided", (s) => s.event.verdict),
+  control_id: field('Control that decided', (s) => s.event.controlId),
+  approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
+};
+
+/** Open families: prefix → object that the rest of the path is read from. */
+export const FAMILIES: Readonly<Record<string, FieldEntry>> = {
+  args: field('Arguments of the call', (s) => s.event.args),
+  result: field('Result of the call', (s) => s.event.result, true),
+  annotations: field('Annotations of the tool (claims of its server)', (s) => s.event.annotations),
+  approval: field('verdict, by, resource, argsHash of an approval', (s) => s.event.approval),
+  decision: field('promptHash, rationale, model of a decision', (s) => s.event.decision),
+};
+
+function trustLevel(trust: Event['trust']): string | undefined {
+  return typeof trust === 'object' ? trust.level : trust;
+}
+
+const MAX_PATH_PARTS = 12;
+const snakeToCamel = (name: string): string =>
+  name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** Own values only: `args.constructor` is a key like any other. Lists are walked into, any element may hold the rest. */
+function below(value: unknown, path: readonly string[], at: number): unknown {
+  if (at === path.length) return value;
+  if (Array.isArray(value)) {
+    const found = value.slice(0, 64).flatMap((item) => below(item, path, at) ?? []);
+    return found.length === 0 ? undefined : found;
+  }
+  const name = path[at];
+  if (typeof value !== 'object' || value === null || name === undefined || !Object.hasOwn(value, name)) {
+    return undefined;
+  }
+  return below((value as Record<string, unknown>)[name], path, at + 1);
+}
+
+export interface FieldReader {
+  readonly name: string;
+  readonly ofResult: boolean;
+  readonly read: (source: FieldSource) => unknown;
+}
+
+const readers = new Map<string, FieldReader>();
+
+/** Reader of a field, undefined when no such field exists. */
+export function fieldReader(name: string): FieldReader | undefined {
+  const known = readers.get(name);
+  if (known !== undefined) return known;
+  const made = makeReader(name);
+  // Names come from rule files, not from events; the bound is for a long-lived process that loads many.
+  if (made !== undefined && readers.size < 10_000) readers.set(name, made);
+  return made;
+}
+
+function makeReader(name: string): FieldReader | undefined {
+  const exact = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
+  if (exact !== undefined) return { name, ofResult: exact.ofResult, read: exact.read };
+  const [prefix = '', ...rest] = name.split('.');
+  const family = Object.hasOwn(FAMILIES, prefix) ? FAMILIES[prefix] : undefined;
+  if (family === undefined || rest.length > MAX_PATH_PARTS || rest.includes('')) return undefined;
+  const own = prefix === 'approval' || prefix === 'decision';
+  const path = own ? rest.map((part) => snakeToCamel(part)) : rest;
+  return { name, ofResult: family.ofResult, read: (source) => below(family.read(source), path, 0) };
+}
+
+/** A scalar as text, null for everything else. */
+export function scalarText(value: unknown): string | null {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return null;
+}

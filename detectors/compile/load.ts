@@ -1,0 +1,106 @@
+/** Rule files → compiled rules and faults with file, line and hint. A bad rule never takes the others down. */
+import { LineCounter, parseAllDocuments, isNode, type Document } from 'yaml';
+import type { RuleMode } from '../../schemas/alert/v1.ts';
+import { zRule } from '../../schemas/rule/v1.ts';
+import { compileRule, type CompileOptions } from './compile.ts';
+import type { CompiledRule, RuleFault } from './rule.ts';
+
+export interface RuleFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+export interface LoadOptions extends CompileOptions {
+  /** Operator's modes by rule id. */
+  readonly modes?: Readonly<Record<string, RuleMode>>;
+}
+
+export interface LoadedRules {
+  readonly rules: readonly CompiledRule[];
+  readonly faults: readonly RuleFault[];
+}
+
+const MAX_RULE_FILE_CHARACTERS = 1024 * 1024;
+
+interface Place {
+  readonly path: string;
+  readonly document: Document;
+  readonly lines: LineCounter;
+}
+
+/** Line of the innermost node on the way to `at` that stands in the text. */
+function lineOf(place: Place, at: readonly PropertyKey[]): number {
+  for (let length = at.length; length >= 0; length--) {
+    const node: unknown = place.document.getIn(at.slice(0, length), true);
+    if (isNode(node) && node.range) return place.lines.linePos(node.range[0]).line;
+  }
+  return 1;
+}
+
+function faultAt(place: Place, at: readonly PropertyKey[], message: string, hint: string): RuleFault {
+  const text = at.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return { path: place.path, line: lineOf(place, at), at: text.replace(/^\./, ''), message, hint };
+}
+
+function compileDocument(place: Place, options: LoadOptions): LoadedRules {
+  if (place.document.errors.length > 0) {
+    const faults = place.document.errors.map((error) => ({
+      path: place.path,
+      line: error.linePos?.[0].line ?? 1,
+      at: '',
+      message: error.message.split('\n')[0] ?? 'no YAML',
+      hint: 'mend the YAML',
+    }));
+    return { rules: [], faults };
+  }
+  const parsed = zRule.safeParse(place.document.toJS({ maxAliasCount: 100 }));
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) =>
+      faultAt(place, issue.path, issue.message, 'see detectors/rules/README.md for the form of a rule'),
+    );
+    return { rules: [], faults };
+  }
+  const outcome = compileRule(parsed.data, place.path, options);
+  const faults = outcome.faults.map((fault) => faultAt(place, fault.at, fault.message, fault.hint));
+  if (outcome.rule === undefined) return { rules: [], faults };
+  return {
+    rules: [{ ...outcome.rule, mode: options.modes?.[outcome.rule.id] ?? outcome.rule.mode }],
+    faults,
+  };
+}
+
+function loadFile(file: RuleFile, options: LoadOptions): LoadedRules {
+  const whole = (message: string): RuleFault => ({
+    path: file.path,
+    line: 1,
+    at: '',
+    message,
+    hint: 'split the file',
+  });
+  if (file.text.length > MAX_RULE_FILE_CHARACTERS) return { rules: [], faults: [whole('longer than 1 MiB')] };
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(file.text, { lineCounter: lines, uniqueKeys: true });
+  if (!Array.isArray(documents) || documents.length === 0)
+    return { rules: [], faults: [whole('holds no rule')] };
+  const loaded = documents.map((document) => compileDocument({ path: file.path, document, lines }, options));
+  return { rules: loaded.flatMap((part) => part.rules), faults: loaded.flatMap((part) => part.faults) };
+}
+
+/** Loads files in order; of two rules with one id the first stays and the second is a fault. */
+export function loadRules(files: readonly RuleFile[], options: LoadOptions): LoadedRules {
+  const rules = new Map<string, CompiledRule>();
+  const faults: RuleFault[] = [];
+  for (const file of files) {
+    const loaded = loadFile(file, options);
+    faults.push(...loaded.faults);
+    for (const rule of loaded.rules) {
+      const first = rules.get(rule.id);
+      if (first === undefined) rules.set(rule.id, rule);
+      else {
+        const message = `rule id ${rule.id} is taken by ${first.path}`;
+        faults.push({ path: file.path, line: 1, at: 'id', message, hint: 'give it an id of its own' });
+      }
+    }
+  }
+  return { rules: [...rules.values()], faults };
+}

@@ -1,0 +1,27 @@
+/**
+ * What the matcher sees of an event. Two forms hold it: a parsed event (stage one, backtests, rule tests) and a fact
+ * (stage two). All content is attacker-controlled; nothing of it is more than a value to compare.
+ */
+import type { CallReference } from '../../schemas/alert/v1.ts';
+import type { Selection } from '../compile/rule.ts';
+
+export interface Call {
+  readonly tenant: string;
+  readonly kind: string;
+  /** Effective tool class. */
+  readonly toolClass: string;
+  /** Effective time (detectors/engine/time.ts), Unix ms. */
+  readonly timeMs: number;
+  /** Append time as a running maximum of its partition, Unix ms. */
+  readonly appendMs: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
+  /** Identity of the call: the same for its intent and its result. */
+  readonly callKey: string;
+  matches(selection: Selection): boolean;
+  /** Value of a field as text, null when missing or no scalar. */
+  value(field: string): string | null;
+  /** For an alert; built only for calls that some rule keeps. */
+  reference(): Omit<CallReference, 'step'>;
+}

@@ -1,0 +1,145 @@
+/**
+ * A snapshot of an engine as JSON values, and back. Versioned by semantic rule hash: a rule that has changed starts
+ * empty, the others keep theirs.
+ */
+import { Engine, type EngineOptions } from './engine.ts';
+import type { CompiledRule } from '../compile/rule.ts';
+import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes, type RulePlan } from './prefixes.ts';
+import { newKeyState, type KeyState } from './state.ts';
+
+type PackedNode = readonly [startMs: number, lastMs: number, entry: number, prev: number, signature: string];
+/** Buckets by step: value and node numbers. */
+type PackedPrefixes = readonly (readonly (readonly [string, readonly number[]])[])[];
+
+interface PackedState {
+  readonly rule: string;
+  readonly tenant: string;
+  readonly key: string;
+  readonly usedMs: number;
+  readonly fired: readonly (readonly [string, number])[];
+  readonly entries: readonly Entry[];
+  /** How many of `entries`, from the first, are the ring or list; the rest is held by prefixes only. */
+  readonly listed: number;
+  readonly nodes: readonly PackedNode[];
+  readonly base: PackedPrefixes;
+  readonly byAppend: PackedPrefixes;
+  readonly advanced: boolean;
+}
+
+export interface EngineSnapshot {
+  readonly v: 1;
+  readonly watermarkMs: number | null;
+  readonly reported: readonly (readonly [string, number])[];
+  readonly states: readonly PackedState[];
+}
+
+class Packer {
+  readonly entries: Entry[];
+  readonly nodes: PackedNode[] = [];
+  private readonly entryNumbers = new Map<Entry, number>();
+  private readonly nodeNumbers = new Map<Node, number>();
+
+  constructor(listed: readonly Entry[]) {
+    this.entries = [...listed];
+    listed.forEach((entry, index) => this.entryNumbers.set(entry, index));
+  }
+
+  private entry(entry: Entry): number {
+    const known = this.entryNumbers.get(entry);
+    if (known !== undefined) return known;
+    this.entryNumbers.set(entry, this.entries.length);
+    return this.entries.push(entry) - 1;
+  }
+
+  node(node: Node): number {
+    const known = this.nodeNumbers.get(node);
+    if (known !== undefined) return known;
+    const prev = node.prev === null ? -1 : this.node(node.prev);
+    const packed: PackedNode = [node.startMs, node.lastMs, this.entry(node.entry), prev, node.signature];
+    this.nodeNumbers.set(node, this.nodes.length);
+    return this.nodes.push(packed) - 1;
+  }
+
+  prefixes(prefixes: Prefixes): PackedPrefixes {
+    return prefixes.map((held) => {
+      if (held === null) return [];
+      if (!(held instanceof Map)) return [['', [this.node(held)]] as const];
+      return [...held].map(([value, nodes]) => [value, nodes.map((node) => this.node(node))] as const);
+    });
+  }
+}
+
+function packState(state: KeyState): PackedState {
+  const packer = new Packer(state.entries);
+  const base = packer.prefixes(state.base);
+  const byAppend = packer.prefixes(state.byAppend);
+  return {
+    rule: state.plan.rule.hash,
+    tenant: state.tenant,
+    key: state.keyText,
+    usedMs: state.usedMs,
+    fired: [...(state.fired ?? [])],
+    entries: packer.entries,
+    listed: state.entries.length,
+    nodes: packer.nodes,
+    base,
+    byAppend,
+    advanced: state.advanced,
+  };
+}
+
+/** All that the engine would need to go on somewhere else. States stand in the order in which the budget gives them up. */
+export function snapshotEngine(engine: Engine): EngineSnapshot {
+  return {
+    v: 1,
+    watermarkMs: Number.isFinite(engine.watermarkMs) ? engine.watermarkMs : null,
+    reported: [...engine.reported],
+    states: [...engine.states()].map(packState),
+  };
+}
+
+function unpackPrefixes(packed: PackedPrefixes, nodes: readonly Node[], plan: RulePlan): Prefixes {
+  return packed.map((buckets) => {
+    if (plan.single) return nodes[buckets[0]?.[1][0] ?? -1] ?? null;
+    if (buckets.length === 0) return null;
+    return new Map(
+      buckets.map(([value, numbers]) => [value, numbers.map((number) => nodes[number] as Node)]),
+    );
+  });
+}
+
+function unpackState(packed: PackedState, plan: RulePlan): KeyState {
+  const state = newKeyState(plan, packed.tenant, packed.key);
+  const entries = packed.entries.map((entry) => ({ ...entry }));
+  const nodes: Node[] = [];
+  for (const [startMs, lastMs, entry, prev, signature] of packed.nodes) {
+    nodes.push({ startMs, lastMs, entry: entries[entry] as Entry, prev: nodes[prev] ?? null, signature });
+  }
+  state.usedMs = packed.usedMs;
+  if (packed.fired.length > 0) state.fired = new Map(packed.fired);
+  state.entries = entries.slice(0, packed.listed);
+  state.base = unpackPrefixes(packed.base, nodes, plan);
+  state.byAppend = unpackPrefixes(packed.byAppend, nodes, plan);
+  state.advanced = packed.advanced;
+  state.current = copyPrefixes(state.base);
+  if (plan.rule.guards.length === 0) {
+    for (const entry of state.entries) applyEntry(plan, state.current, entry, { timeMs: entry.timeMs });
+  }
+  return state;
+}
+
+/** An engine that goes on where the snapshot was taken. States of rules that are not loaded any more are left out. */
+export function restoreEngine(
+  snapshot: EngineSnapshot,
+  rules: readonly CompiledRule[],
+  options: EngineOptions,
+): Engine {
+  const engine = new Engine(rules, options);
+  engine.watermarkMs = snapshot.watermarkMs ?? Number.NEGATIVE_INFINITY;
+  for (const [key, atMs] of snapshot.reported) engine.reported.set(key, atMs);
+  for (const packed of snapshot.states) {
+    const plan = engine.planOf(packed.rule);
+    if (plan !== undefined) engine.adopt(unpackState(packed, plan));
+  }
+  return engine;
+}

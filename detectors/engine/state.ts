@@ -1,0 +1,241 @@
+/** State of one rule for one key: what it must remember so that the next event can be decided. */
+import type { Step } from '../compile/rule.ts';
+import {
+  applyEntry,
+  applyGuards,
+  assignmentValue,
+  compareEntries,
+  copyPrefixes,
+  emptyPrefixes,
+  type Entry,
+  type Node,
+  type Prefixes,
+  type RulePlan,
+} from './prefixes.ts';
+
+export type TimeBasis = 'event' | 'append';
+export interface Completed {
+  readonly last: Node;
+  readonly timeBasis: TimeBasis;
+}
+
+/** Events kept per key so that a late one can be put in its place and the rest run again. */
+export const REPAIR_RING = 64;
+/** Events kept per key of a rule with guards. */
+export const GUARDED_LIST = 1_024;
+/** How much later than the watermark an event may come and still be put in its place in a rule with guards. */
+export const LATE_SPAN_MS = 60_000;
+/** Remembered firings per key, for after_match. */
+const MAX_FIRED = 256;
+
+export interface KeyState {
+  readonly plan: RulePlan;
+  readonly tenant: string;
+  /** Values of the rule's key, as JSON. */
+  readonly keyText: string;
+  readonly mapKey: string;
+  /** Latest watermark at which it was used. */
+  usedMs: number;
+  /** Last firing by thinning key, in effective time. */
+  fired: Map<string, number> | null;
+  /** Rules without guards: prefixes by event time before the ring, now, and by append time. */
+  base: Prefixes;
+  current: Prefixes;
+  byAppend: Prefixes;
+  /** In order of effective time. */
+  entries: Entry[];
+  /** Holds more than first steps; pushed out last. */
+  advanced: boolean;
+}
+
+export function newKeyState(plan: RulePlan, tenant: string, keyText: string): KeyState {
+  return {
+    plan,
+    tenant,
+    keyText,
+    mapKey: `${tenant}\0${keyText}`,
+    usedMs: Number.NEGATIVE_INFINITY,
+    fired: null,
+    base: emptyPrefixes(plan),
+    current: emptyPrefixes(plan),
+    byAppend: emptyPrefixes(plan),
+    entries: [],
+    advanced: false,
+  };
+}
+
+/** Where an entry belongs: after all that are not greater. Searched from the end, where nearly all go. */
+function placeOf(entries: readonly Entry[], entry: Entry): number {
+  let at = entries.length;
+  while (at > 0 && compareEntries(entries[at - 1] as Entry, entry) > 0) at--;
+  return at;
+}
+
+export type Positive = { readonly completed: readonly Completed[]; readonly unrepaired: boolean };
+
+/** Runs the ring again from its start; completions count from `from` on. */
+function rerun(state: KeyState, from: number, completed: Completed[]): void {
+  const prefixes = copyPrefixes(state.base);
+  state.entries.forEach((entry, index) => {
+    const last = applyEntry(state.plan, prefixes, entry, { timeMs: entry.timeMs });
+    if (last !== null && index >= from && entry.alerted !== 'event') {
+      entry.alerted = 'event';
+      completed.push({ last, timeBasis: 'event' });
+    }
+  });
+  state.current = prefixes;
+}
+
+/**
+ * A call that some step of a rule without guards matches. Completed assignments: by event time those that end at the
+ * call and those that a late call completes at others; by append time the one that ends here, when event time found
+ * none. `unrepaired`: it came too late for the ring, so only append time has seen it.
+ */
+export function applyPositive(state: KeyState, entry: Entry): Positive {
+  const completed: Completed[] = [];
+  const { plan, entries } = state;
+  const at = placeOf(entries, entry);
+  const tooLate = at === 0 && entries.length >= REPAIR_RING;
+  if (!tooLate && at === entries.length) {
+    entries.push(entry);
+    const last = applyEntry(plan, state.current, entry, { timeMs: entry.timeMs });
+    if (last !== null) {
+      entry.alerted = 'event';
+      completed.push({ last, timeBasis: 'event' });
+    }
+  } else if (!tooLate) {
+    entries.splice(at, 0, entry);
+    rerun(state, at, completed);
+  }
+  if (entries.length > REPAIR_RING) {
+    const oldest = entries.shift() as Entry;
+    applyEntry(plan, state.base, oldest, { timeMs: oldest.timeMs });
+  }
+  const last = applyEntry(plan, state.byAppend, entry, { timeMs: entry.appendMs });
+  if (last !== null && entry.alerted === null) {
+    entry.alerted = 'append';
+    completed.push({ last, timeBasis: 'append' });
+  }
+  return { completed, unrepaired: tooLate };
+}
+
+/** Watermark at which the entry may be used at a step: nothing that could forbid it can still come in time. */
+export function settlesAtMs(entry: Entry, step: Step, waitMs: number): number {
+  return Math.max(entry.appendMs, entry.timeMs + step.afterForMs) + waitMs;
+}
+
+/** Puts an entry of a rule with guards in its place; true when the list was full and the oldest had to go. */
+export function insertGuarded(state: KeyState, entry: Entry): boolean {
+  state.entries.splice(placeOf(state.entries, entry), 0, entry);
+  if (state.entries.length <= GUARDED_LIST) return false;
+  state.entries.shift();
+  return true;
+}
+
+/**
+ * For each place of the list a mask of the guards that forbid it: bit g where an event of guard g stands in its interval
+ * before or after. One pass each way, since the nearest event of a guard decides: who calls a thousand times must not
+ * cost a million comparisons.
+ */
+function guardMasks(plan: RulePlan, entries: readonly Entry[]): Int32Array {
+  const masks = new Int32Array(entries.length);
+  plan.rule.guards.forEach((guard, index) => {
+    if (guard.kind === 'between') return;
+    const bit = 1 << index;
+    const forward = guard.kind === 'before';
+    let nearestMs = forward ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    for (let step = 0; step < entries.length; step++) {
+      const at = forward ? step : entries.length - 1 - step;
+      const entry = entries[at] as Entry;
+      if (Math.abs(entry.timeMs - nearestMs) <= guard.forMs) masks[at] = (masks[at] as number) | bit;
+      if ((entry.guardMask & bit) !== 0) nearestMs = entry.timeMs;
+    }
+  });
+  return masks;
+}
+
+/** By step the guards that speak of it. */
+function guardsOfSteps(plan: RulePlan): number[] {
+  const bits = plan.rule.steps.map(() => 0);
+  plan.rule.guards.forEach((guard, index) => {
+    if (guard.kind !== 'between') bits[guard.step] = (bits[guard.step] ?? 0) | (1 << index);
+  });
+  return bits;
+}
+
+/** Decides all that has settled at this watermark. Guards count as soon as they are known, steps once they settled. */
+export function decideGuarded(state: KeyState, watermarkMs: number, waitMs: number): Completed[] {
+  const { plan, entries } = state;
+  const prefixes = emptyPrefixes(plan);
+  const completed: Completed[] = [];
+  const masks = guardMasks(plan, entries);
+  const guardBits = guardsOfSteps(plan);
+  entries.forEach((entry, at) => {
+    if (entry.guardMask !== 0) applyGuards(plan, prefixes, entry);
+    if (entry.stepMask === 0) return;
+    const last = applyEntry(plan, prefixes, entry, {
+      timeMs: entry.timeMs,
+      mayServe: (_, step) =>
+        settlesAtMs(entry, step, waitMs) <= watermarkMs &&
+        ((masks[at] as number) & (guardBits[step.index] as number)) === 0,
+    });
+    if (last !== null && entry.alerted === null) {
+      entry.alerted = 'event';
+      completed.push({ last, timeBasis: 'event' });
+    }
+  });
+  return completed;
+}
+
+/** Longest time that an event of the rule can still matter, ms. */
+export function horizonMs(plan: RulePlan): number {
+  const guards = plan.rule.guards.map((guard) => (guard.kind === 'between' ? 0 : guard.forMs));
+  return plan.rule.withinMs + Math.max(0, ...guards);
+}
+
+/** Drops entries of a rule with guards that no event can reach any more. */
+export function pruneGuarded(state: KeyState, watermarkMs: number, waitMs: number): void {
+  const oldestMs = watermarkMs - horizonMs(state.plan) - waitMs - LATE_SPAN_MS;
+  let drop = 0;
+  while ((state.entries[drop]?.timeMs ?? Number.POSITIVE_INFINITY) < oldestMs) drop++;
+  if (drop > 0) state.entries.splice(0, drop);
+}
+
+function thinningKey(state: KeyState, completed: Completed): string {
+  const policy = state.plan.rule.afterMatch;
+  if (policy.kind === 'every') return '';
+  const values = policy.parts.map((part) =>
+    part.kind === 'key' ? '' : assignmentValue(state.plan, completed.last, part.step, part.slot),
+  );
+  return JSON.stringify(values);
+}
+
+/** after_match: whether this one is told. Thins alerts, never matching state; time is that of the completing call. */
+export function passesPolicy(state: KeyState, completed: Completed): boolean {
+  const policy = state.plan.rule.afterMatch;
+  if (policy.kind === 'every') return true;
+  const eventKey = thinningKey(state, completed);
+  const timeMs = completed.last.entry.timeMs;
+  const fired = (state.fired ??= new Map<string, number>());
+  const isThinned = (by: string): boolean =>
+    timeMs < (fired.get(by) ?? Number.NEGATIVE_INFINITY) + policy.forMs;
+  // An alert by append time, which never kills, must not silence one by event time, which may.
+  const key = completed.timeBasis === 'event' ? eventKey : `append ${eventKey}`;
+  if (isThinned(eventKey) || isThinned(key)) return false;
+  fired.delete(key);
+  fired.set(key, timeMs);
+  if (fired.size > MAX_FIRED) {
+    const oldest = fired.keys().next().value;
+    if (oldest !== undefined) fired.delete(oldest);
+  }
+  return true;
+}
+
+/** Watermark after which the state says nothing any more. */
+export function expiresAtMs(state: KeyState, waitMs: number): number {
+  const policy = state.plan.rule.afterMatch;
+  let expires = state.usedMs + horizonMs(state.plan) + waitMs + LATE_SPAN_MS;
+  if (policy.kind === 'every' || state.fired === null) return expires;
+  for (const firedMs of state.fired.values()) expires = Math.max(expires, firedMs + policy.forMs + waitMs);
+  return expires;
+}

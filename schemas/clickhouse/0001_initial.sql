@@ -1,0 +1,204 @@
+-- Tables of schemas/clickhouse: append-only migrations, statements separated by a line holding only `;`.
+-- {database} is replaced by the configured name (checked identifier). Evidence tables have no TTL and no partitioning
+-- (an INSERT is atomic only per partition) and keep 10,000 deduplication tokens.
+
+CREATE DATABASE IF NOT EXISTS {database}
+;
+-- Entries of all logs: 166 bytes hashed into leaf_hash (services/evidence), spelled out as columns. No payload.
+CREATE TABLE IF NOT EXISTS {database}.ledger
+(
+    log_id FixedString(32),
+    idx UInt64,
+    type UInt8,
+    leaf_hash FixedString(32),
+    prev_leaf_hash FixedString(32),
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    line UInt16,
+    append_ms UInt64,
+    stream_id FixedString(16),
+    seq UInt64,
+    ev_hash FixedString(32),
+    key_id FixedString(32),
+    flags UInt8,
+    tenant LowCardinality(String),
+    session_id String,
+    INDEX by_offset offset TYPE minmax GRANULARITY 1,
+    INDEX by_stream stream_id TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = MergeTree
+ORDER BY (log_id, idx)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+-- Exact bytes of each entered line, and the event hash before it (prev_ev_hash): ev_hash is recomputed from them.
+CREATE TABLE IF NOT EXISTS {database}.payloads
+(
+    log_id FixedString(32),
+    idx UInt64,
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    line UInt16,
+    prev_ev_hash FixedString(32),
+    bytes String CODEC(ZSTD(1)),
+    INDEX by_offset offset TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+ORDER BY (log_id, idx)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+-- Projection of event lines for queries; `verify` derives it again from payloads and compares.
+CREATE TABLE IF NOT EXISTS {database}.events
+(
+    tenant LowCardinality(String),
+    session_id String,
+    log_id FixedString(32),
+    idx UInt64,
+    topic LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    line UInt16,
+    append_time DateTime64(3, 'UTC'),
+    event_time DateTime64(3, 'UTC'),
+    effective_time DateTime64(3, 'UTC'),
+    kind LowCardinality(String),
+    stream_id FixedString(16),
+    seq UInt64,
+    agent LowCardinality(String),
+    principal String,
+    host LowCardinality(String),
+    call_id String,
+    logical_call_id String,
+    trace_id String,
+    span_id String,
+    parent_span_id String,
+    server LowCardinality(String),
+    transport LowCardinality(String),
+    tool LowCardinality(String),
+    claimed_class LowCardinality(String),
+    class LowCardinality(String),
+    class_source LowCardinality(String),
+    class_version LowCardinality(String),
+    dest_host String,
+    definition_hash String,
+    args_hash String,
+    args_bytes UInt64,
+    result_hash String,
+    result_bytes UInt64,
+    schema_valid Nullable(Bool),
+    outcome LowCardinality(String),
+    duration_ms Float64,
+    trust LowCardinality(String),
+    labels Array(LowCardinality(String)),
+    verdict LowCardinality(String),
+    control_id String,
+    approval_id String,
+    unknown_fields Array(String),
+    findings Array(LowCardinality(String)),
+    INDEX by_offset offset TYPE minmax GRANULARITY 1,
+    INDEX by_stream stream_id TYPE bloom_filter(0.01) GRANULARITY 1
+)
+ENGINE = MergeTree
+ORDER BY (tenant, session_id, effective_time, partition, offset, line)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+-- One row an alert id (readers use LIMIT 1 BY alert_id: the alerts topic is at least once).
+CREATE TABLE IF NOT EXISTS {database}.alerts
+(
+    tenant LowCardinality(String),
+    alert_id String,
+    rule_id LowCardinality(String),
+    rule_hash String,
+    title String,
+    level LowCardinality(String),
+    mode LowCardinality(String),
+    scope LowCardinality(String),
+    session_id String,
+    agent LowCardinality(String),
+    effective_time DateTime64(3, 'UTC'),
+    append_time DateTime64(3, 'UTC'),
+    time_basis LowCardinality(String),
+    tags Array(LowCardinality(String)),
+    log_id FixedString(32),
+    idx UInt64,
+    body String CODEC(ZSTD(1))
+)
+ENGINE = MergeTree
+ORDER BY (tenant, effective_time, alert_id)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+CREATE TABLE IF NOT EXISTS {database}.dead_letters
+(
+    tenant LowCardinality(String),
+    code LowCardinality(String),
+    path String,
+    message String,
+    origin String,
+    append_time DateTime64(3, 'UTC'),
+    raw String CODEC(ZSTD(1)),
+    raw_bytes UInt64,
+    raw_hash String,
+    log_id FixedString(32),
+    idx UInt64
+)
+ENGINE = MergeTree
+ORDER BY (tenant, append_time)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+-- Every version of every control, as respond published it. A view: the evidence is the audit topic.
+CREATE TABLE IF NOT EXISTS {database}.controls
+(
+    tenant LowCardinality(String),
+    control_id String,
+    version UInt64,
+    scope LowCardinality(String),
+    target String,
+    mode LowCardinality(String),
+    state LowCardinality(String),
+    reason String,
+    issued_by String,
+    issued_at DateTime64(3, 'UTC'),
+    expires_at DateTime64(3, 'UTC'),
+    alert_id String,
+    payload String,
+    key_id String,
+    signature String
+)
+ENGINE = MergeTree
+ORDER BY (tenant, control_id, version)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+-- Every class mapping that events were projected with: version = SHA-256 of body, so `verify` derives classes again.
+CREATE TABLE IF NOT EXISTS {database}.class_mappings
+(
+    version String,
+    body String,
+    first_used DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY version
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1
+;
+-- Signed heads, one row a log and batch; written by sign. The rows of one (topic, partition, next_offset), in order of
+-- batch_index, are the list that the signature covers; key_id = SHA-256 of public_key (base64 of 32 bytes).
+CREATE TABLE IF NOT EXISTS {database}.checkpoints
+(
+    topic LowCardinality(String),
+    partition UInt32,
+    next_offset UInt64,
+    log_id FixedString(32),
+    origin String,
+    size UInt64,
+    root FixedString(32),
+    last_leaf_hash FixedString(32),
+    batch_index UInt32,
+    batch_count UInt32,
+    key_id String,
+    public_key String,
+    signature String,
+    signed_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (log_id, size)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1

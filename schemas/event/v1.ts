@@ -1,0 +1,208 @@
+/**
+ * The event, version 1: one NDJSON line on the bus. Names are the contract with producers; v1 grows by optional fields
+ * only. Unknown fields stay in the bytes (they are hashed) and are flagged, not projected.
+ */
+import { z } from 'zod';
+
+export const EVENT_KINDS = [
+  'call.intent',
+  'call.result',
+  'call.body',
+  'stream.open',
+  'stream.heartbeat',
+  'stream.close',
+  'stream.gap',
+  'registry.snapshot',
+  'decision',
+  'approval',
+  'control.ack',
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+/** Kinds that only the service writes, on their own topics, in the same envelope. */
+export const SERVICE_KINDS = ['alert', 'audit', 'dead_letter'] as const;
+export type ServiceKind = (typeof SERVICE_KINDS)[number];
+
+export const TOOL_CLASSES = [
+  'search',
+  'web_read',
+  'secret_read',
+  'file_read',
+  'file_write',
+  'external_post',
+  'message',
+  'payment',
+  'delete',
+  'publish',
+  'code_exec',
+  'memory_read',
+  'memory_write',
+  'database',
+  'admin',
+  'other',
+] as const;
+export type ToolClass = (typeof TOOL_CLASSES)[number];
+
+/** How a call ended. `refused` = a control or policy stopped it before it reached the server. */
+export const OUTCOMES = [
+  'ok',
+  'tool_error',
+  'rpc_error',
+  'cancelled',
+  'input_required',
+  'task_created',
+  'timeout',
+  'abandoned',
+  'refused',
+] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+export const TRANSPORTS = ['stdio', 'streamable_http', 'sse', 'in_memory', 'otlp', 'other'] as const;
+
+const hex = (digits: number) =>
+  z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`), `must be ${digits} lower-case hex digits`);
+export const zHex16 = hex(16);
+export const zHex32 = hex(32);
+export const zHex64 = hex(64);
+/** A name or id: 1-256 characters, no control characters. Attacker-controlled all the same. */
+export const zName = z
+  .string()
+  .min(1)
+  .max(256)
+  .regex(/^\P{Cc}*$/u, 'must hold no control characters');
+/** RFC 3339, UTC, milliseconds: 2026-01-31T12:00:00.000Z */
+export const zTime = z
+  .string()
+  .regex(
+    /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/,
+    'must be RFC 3339 in UTC with milliseconds',
+  );
+const zCount = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const zJson = z.unknown();
+
+export const zApproval = z.looseObject({
+  verdict: z.enum(['granted', 'denied', 'expired']),
+  by: zName,
+  resource: zName.optional(),
+  argsHash: zHex64.optional(),
+  expiresAt: zTime.optional(),
+});
+export const zDecision = z.looseObject({
+  promptHash: zHex64.optional(),
+  rationale: z.string().max(8192).optional(),
+  rationaleHash: zHex64.optional(),
+  model: zName.optional(),
+});
+export const zRegistryTool = z.looseObject({
+  name: zName,
+  definitionHash: zHex64,
+  class: z.enum(TOOL_CLASSES).optional(),
+  annotations: z.record(z.string(), zJson).optional(),
+});
+export const zRegistry = z.looseObject({ snapshotHash: zHex64, tools: z.array(zRegistryTool).max(4096) });
+export const zBodyPart = z.looseObject({
+  of: z.enum(['args', 'result']),
+  part: zCount,
+  parts: zCount,
+  totalBytes: zCount,
+  /** SHA-256 of the whole body. */
+  hash: zHex64,
+  /** How `data` gives its bytes: as UTF-8 text (also when absent), or base64 where they are no UTF-8. */
+  encoding: z.enum(['utf8', 'base64']).optional(),
+  data: z.string(),
+});
+export const zStreamState = z.looseObject({
+  /** stream.close: number of events of the stream, this one included. */
+  count: zCount.optional(),
+  /** stream.gap: events that the spool had to give up, and why. */
+  dropped: zCount.optional(),
+  reason: zName.optional(),
+});
+export const zControlAck = z.looseObject({
+  state: z.enum(['applied', 'lifted', 'rejected', 'channel_lost', 'channel_restored']),
+  version: zCount.optional(),
+  code: zName.optional(),
+});
+
+/** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
+export const zEvent = z.looseObject({
+  v: z.literal(1),
+  kind: z.enum(EVENT_KINDS),
+  stream: zHex32,
+  seq: zCount,
+  nonce: zHex32,
+  time: zTime,
+  session: zName,
+  agent: zName,
+  principal: zName.optional(),
+  host: zName.optional(),
+  callId: zName.optional(),
+  logicalCallId: zName.optional(),
+  traceId: zHex32.optional(),
+  spanId: zHex16.optional(),
+  parentSpanId: zHex16.optional(),
+  /** The operator's configured name of the MCP server, never what the server says of itself. */
+  server: zName.optional(),
+  transport: z.enum(TRANSPORTS).optional(),
+  tool: zName.optional(),
+  /** Claimed tool class; the effective class is computed (detectors/classify). */
+  class: z.enum(TOOL_CLASSES).optional(),
+  definitionHash: zHex64.optional(),
+  annotations: z.record(z.string(), zJson).optional(),
+  args: zJson.optional(),
+  /** SHA-256 of the exact bytes of the arguments as they stood on the wire. */
+  argsHash: zHex64.optional(),
+  argsBytes: zCount.optional(),
+  result: zJson.optional(),
+  resultHash: zHex64.optional(),
+  resultBytes: zCount.optional(),
+  schemaValid: z.boolean().optional(),
+  outcome: z.enum(OUTCOMES).optional(),
+  durationMs: z.number().min(0).max(1e12).optional(),
+  /** Trust label of the output, and who vouches for it. */
+  trust: z
+    .union([z.string().max(64), z.looseObject({ level: z.string().max(64), by: zName.optional() })])
+    .optional(),
+  labels: z.array(z.string().max(64)).max(64).optional(),
+  /** What the host's policy decided: allow, shadow_refuse, refuse. */
+  verdict: z.string().max(64).optional(),
+  controlId: zName.optional(),
+  approvalId: zName.optional(),
+  error: z.looseObject({ code: z.number().optional(), message: z.string().max(4096).optional() }).optional(),
+  approval: zApproval.optional(),
+  decision: zDecision.optional(),
+  registry: zRegistry.optional(),
+  body: zBodyPart.optional(),
+  streamState: zStreamState.optional(),
+  ack: zControlAck.optional(),
+});
+export type Event = z.infer<typeof zEvent>;
+
+/** What a kind cannot be without. Checked after the shape. */
+export const REQUIRED_BY_KIND: Readonly<Record<EventKind, readonly (keyof Event)[]>> = {
+  'call.intent': ['callId', 'tool'],
+  'call.result': ['callId', 'outcome'],
+  'call.body': ['callId', 'body'],
+  'stream.open': [],
+  'stream.heartbeat': [],
+  'stream.close': [],
+  'stream.gap': ['streamState'],
+  'registry.snapshot': ['server', 'registry'],
+  decision: ['decision'],
+  approval: ['approval'],
+  'control.ack': ['controlId', 'ack'],
+};
+
+/** Keys that a producer never sends: the service sets them from the API key or on its own topics. */
+export const FORBIDDEN_FIELDS: readonly string[] = ['tenant', 'alert', 'audit', 'deadLetter'];
+
+/** Bodies over this travel as hash, length and call.body parts; over the second limit as head, hash and a finding. */
+export const MAX_INLINE_BODY_BYTES = 256 * 1024;
+export const MAX_BODY_BYTES = 16 * 1024 * 1024;
+export const MAX_LINE_BYTES = 512 * 1024;
+export const MAX_JSON_DEPTH = 64;
+
+/** `<stream>-<seq>`, unique inside a tenant. */
+export function eventId(stream: string, seq: number): string {
+  return `${stream}-${seq}`;
+}

@@ -1,0 +1,155 @@
+/**
+ * The compiled form of zEvent for the hot path: one function a field, no schema walk an event. Held to zEvent by a
+ * differential property test; where a field is rare and nested, zEvent's own schema does the work.
+ */
+import type { z } from 'zod';
+import {
+  EVENT_KINDS,
+  OUTCOMES,
+  TOOL_CLASSES,
+  TRANSPORTS,
+  zApproval,
+  zBodyPart,
+  zControlAck,
+  zDecision,
+  zEvent,
+  zRegistry,
+  zStreamState,
+} from './v1.ts';
+
+/** Path (relative to the field) and message of a fault; undefined when the value is fine. */
+export type FieldFault = { readonly path: string; readonly message: string } | undefined;
+type Check = (value: unknown) => FieldFault;
+
+const fault = (message: string): FieldFault => ({ path: '', message });
+
+/** \p{Cc}: U+0000-001F and U+007F-009F. A loop over a short string costs a third of a regular expression. */
+function holdsControl(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) return true;
+  }
+  return false;
+}
+const name: Check = (value) => {
+  if (typeof value !== 'string') return fault('must be a string');
+  if (value.length === 0 || value.length > 256) return fault('must have 1 to 256 characters');
+  return holdsControl(value) ? fault('must hold no control characters') : undefined;
+};
+function isHex(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 0x30 || code > 0x66 || (code > 0x39 && code < 0x61)) return false;
+  }
+  return true;
+}
+const hex =
+  (digits: number): Check =>
+  (value) =>
+    typeof value === 'string' && value.length === digits && isHex(value)
+      ? undefined
+      : fault(`must be ${digits} lower-case hex digits`);
+const oneOf = (values: readonly string[]): Check => {
+  const known = new Set<unknown>(values);
+  return (value) => (known.has(value) ? undefined : fault(`must be one of ${values.join(', ')}`));
+};
+const count: Check = (value) =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+    ? undefined
+    : fault('must be a whole number from 0 to 2^53-1');
+const TIME = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+const time: Check = (value) =>
+  typeof value === 'string' && TIME.test(value)
+    ? undefined
+    : fault('must be RFC 3339 in UTC with milliseconds');
+const text =
+  (maxLength: number): Check =>
+  (value) =>
+    typeof value === 'string' && value.length <= maxLength
+      ? undefined
+      : fault(`must be a string of at most ${maxLength} characters`);
+const isObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const object: Check = (value) => (isObject(value) ? undefined : fault('must be an object'));
+const anything: Check = () => undefined;
+const boolean: Check = (value) => (typeof value === 'boolean' ? undefined : fault('must be true or false'));
+const duration: Check = (value) =>
+  typeof value === 'number' && value >= 0 && value <= 1e12
+    ? undefined
+    : fault('must be a number from 0 to 1e12');
+const version: Check = (value) => (value === 1 ? undefined : fault('must be 1'));
+const labels: Check = (value) =>
+  Array.isArray(value) &&
+  value.length <= 64 &&
+  value.every((label) => typeof label === 'string' && label.length <= 64)
+    ? undefined
+    : fault('must be at most 64 strings of at most 64 characters');
+const bySchema =
+  (schema: z.ZodType): Check =>
+  (value) => {
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return undefined;
+    const issue = parsed.error.issues[0];
+    const path = (issue?.path ?? [])
+      .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+      .join('');
+    return { path, message: issue?.message ?? 'has the wrong form' };
+  };
+
+type Field = keyof typeof zEvent.shape;
+const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
+  v: version,
+  kind: oneOf(EVENT_KINDS),
+  stream: hex(32),
+  seq: count,
+  nonce: hex(32),
+  time,
+  session: name,
+  agent: name,
+  principal: name,
+  host: name,
+  callId: name,
+  logicalCallId: name,
+  traceId: hex(32),
+  spanId: hex(16),
+  parentSpanId: hex(16),
+  server: name,
+  transport: oneOf(TRANSPORTS),
+  tool: name,
+  class: oneOf(TOOL_CLASSES),
+  definitionHash: hex(64),
+  annotations: object,
+  args: anything,
+  argsHash: hex(64),
+  argsBytes: count,
+  result: anything,
+  resultHash: hex(64),
+  resultBytes: count,
+  schemaValid: boolean,
+  outcome: oneOf(OUTCOMES),
+  durationMs: duration,
+  trust: bySchema(zEvent.shape.trust),
+  labels,
+  verdict: text(64),
+  controlId: name,
+  approvalId: name,
+  error: bySchema(zEvent.shape.error),
+  approval: bySchema(zApproval),
+  decision: bySchema(zDecision),
+  registry: bySchema(zRegistry),
+  body: bySchema(zBodyPart),
+  streamState: bySchema(zStreamState),
+  ack: bySchema(zControlAck),
+};
+
+export const FIELD_CHECKS: ReadonlyMap<string, Check> = new Map(Object.entries(CHECK_BY_FIELD));
+export const REQUIRED_FIELDS: readonly Field[] = [
+  'v',
+  'kind',
+  'stream',
+  'seq',
+  'nonce',
+  'time',
+  'session',
+  'agent',
+];

@@ -1,0 +1,69 @@
+/**
+ * Writes the JSON Schemas of schemas/generated from the zod contracts, and the error table as Markdown. With --check it
+ * writes nothing and fails where a file differs. A development script: nothing imports it.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { zAlertLine } from './alert/v1.ts';
+import { zAuditLine } from './audit/v1.ts';
+import { zCheckpoint } from './checkpoint/v1.ts';
+import { zConfig } from './config/v1.ts';
+import { zControl, zControlRequest, zControlStreamMessage, zRefusal, zSignedControl } from './control/v1.ts';
+import { zDeadLetterLine } from './deadletter/v1.ts';
+import { ERRORS } from './errors.ts';
+import { zEvent } from './event/v1.ts';
+import { zRule } from './rule/v1.ts';
+
+const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  'event.v1': zEvent,
+  'alert.v1': zAlertLine,
+  'audit.v1': zAuditLine,
+  'dead-letter.v1': zDeadLetterLine,
+  'control.v1': zControl,
+  'signed-control.v1': zSignedControl,
+  'control-request.v1': zControlRequest,
+  'control-stream-message.v1': zControlStreamMessage,
+  'refusal.v1': zRefusal,
+  'checkpoint.v1': zCheckpoint,
+  'config.v1': zConfig,
+  'rule.v1': zRule,
+};
+
+function outputs(): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const [name, schema] of Object.entries(SCHEMAS)) {
+    const json = z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' });
+    files.set(`${name}.schema.json`, `${JSON.stringify(json, null, 2)}\n`);
+  }
+  files.set('errors.md', errorTable());
+  return files;
+}
+
+function errorTable(): string {
+  const rows = Object.entries(ERRORS).map(
+    ([code, entry]) =>
+      `| \`${code}\` | ${entry.status} | ${entry.retryable ? 'yes' : 'no'} | ${entry.meaning} | ${entry.operator} |`,
+  );
+  return `# Errors\n\nGenerated from schemas/errors.ts.\n\n| code | HTTP | retry | meaning | what to do |\n|---|---|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+const dir = join(import.meta.dirname, 'generated');
+mkdirSync(dir, { recursive: true });
+const check = process.argv.includes('--check');
+const stale: string[] = [];
+for (const [name, text] of outputs()) {
+  const path = join(dir, name);
+  if (check && read(path) !== text) stale.push(name);
+  if (!check) writeFileSync(path, text);
+}
+for (const name of stale) process.stderr.write(`schemas/generated/${name} is stale: npm run generate\n`);
+process.exitCode = stale.length > 0 ? 1 : 0;
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

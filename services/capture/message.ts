@@ -1,0 +1,114 @@
+/**
+ * One JSON-RPC message of MCP as it stood on the wire: the envelope is read with the byte scanner, bodies stay spans.
+ * Everything in it is attacker-controlled.
+ */
+import { arrayElements, lastMember, objectMembers, type Member, type Span } from './json-scan.ts';
+
+/** Which way a message travels. Ids of the two directions are two number spaces. */
+export type Direction = 'to_server' | 'to_client';
+
+/** A request id: strings and numbers are apart (`1` is not `"1"`). `raw` is as it stood on the wire. */
+export interface RpcId {
+  readonly key: string;
+  readonly raw: string;
+}
+
+export interface WireMessage {
+  readonly bytes: Uint8Array;
+  /** Where the message stands in the line. */
+  readonly span: Span;
+  readonly id: RpcId | undefined;
+  readonly method: string | undefined;
+  readonly params: readonly Member[] | undefined;
+  readonly paramsSpan: Span | undefined;
+  readonly result: Span | undefined;
+  readonly error: Span | undefined;
+  /** A member of the envelope or of the params stands twice: peers may read it differently. */
+  readonly ambiguous: boolean;
+}
+
+/** Envelope values that are parsed are short; a longer one is no envelope value. */
+const MAX_SMALL_VALUE_BYTES = 64 * 1024;
+const decoder = new TextDecoder();
+
+export function textOf(bytes: Uint8Array, span: Span): string {
+  return decoder.decode(bytes.subarray(span.start, span.end));
+}
+
+/** The parsed value at `span`; undefined when it is absent, malformed or longer than `maxBytes`. */
+export function valueAt(
+  bytes: Uint8Array,
+  span: Span | undefined,
+  maxBytes = MAX_SMALL_VALUE_BYTES,
+): unknown {
+  if (span === undefined || span.end - span.start > maxBytes) return undefined;
+  try {
+    return JSON.parse(textOf(bytes, span)) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+export function stringAt(bytes: Uint8Array, span: Span | undefined): string | undefined {
+  const value = valueAt(bytes, span);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function idAt(bytes: Uint8Array, span: Span | undefined): RpcId | undefined {
+  const value = valueAt(bytes, span);
+  if (span === undefined) return undefined;
+  const raw = textOf(bytes, span);
+  if (typeof value === 'string') return { key: `s:${value}`, raw };
+  // Beyond 2^53 a parser would make two ids one; the digits tell them apart.
+  if (typeof value === 'number') return { key: `n:${Number.isSafeInteger(value) ? value : raw}`, raw };
+  return undefined;
+}
+
+/** Key of a request id that another message names (notifications/cancelled). */
+export function idKey(bytes: Uint8Array, span: Span | undefined): string | undefined {
+  return idAt(bytes, span)?.key;
+}
+
+function hasTwins(members: readonly Member[] | undefined): boolean {
+  return members !== undefined && new Set(members.map((member) => member.name)).size !== members.length;
+}
+
+function readOne(bytes: Uint8Array, span: Span): WireMessage | undefined {
+  const members = objectMembers(bytes, span);
+  if (members === undefined) return undefined;
+  const paramsSpan = lastMember(members, 'params');
+  const params = paramsSpan === undefined ? undefined : objectMembers(bytes, paramsSpan);
+  return {
+    bytes,
+    span,
+    id: idAt(bytes, lastMember(members, 'id')),
+    method: stringAt(bytes, lastMember(members, 'method')),
+    params,
+    paramsSpan,
+    result: lastMember(members, 'result'),
+    error: lastMember(members, 'error'),
+    ambiguous: hasTwins(members) || hasTwins(params),
+  };
+}
+
+export interface WireLine {
+  readonly messages: readonly WireMessage[];
+  /** The line is an array (protocol revision 2025-03-26). */
+  readonly isBatch: boolean;
+}
+
+const NO_MESSAGES: WireLine = { messages: [], isBatch: false };
+
+/** The messages of one line (or of one serialised message), none when it is no JSON object or array of objects. */
+export function readLine(bytes: Uint8Array): WireLine {
+  const whole: Span = { start: 0, end: bytes.length };
+  const elements = arrayElements(bytes, whole);
+  if (elements === undefined) {
+    const message = readOne(bytes, whole);
+    return message === undefined ? NO_MESSAGES : { messages: [message], isBatch: false };
+  }
+  const messages = elements
+    .map((span) => readOne(bytes, span))
+    .filter((message): message is WireMessage => message !== undefined);
+  return { messages, isBatch: true };
+}

@@ -1,0 +1,157 @@
+/**
+ * Puts drafts on record: gives each line its place in the stream, writes it to the spool before the call leaves, and
+ * sends the spool to the service. Appending is synchronous, so that a caller knows when it may let a call go.
+ */
+import type { EventDraft } from '../draft.ts';
+import { placeLine, prepareLines, type PreparedLine, type StreamIdentity } from '../encode.ts';
+import type { CaptureLog } from '../log.ts';
+import { ChainPosition } from './chain.ts';
+import { SendLoop } from './send-loop.ts';
+import type { Publisher } from './publisher.ts';
+import type { Spool } from './spool.ts';
+
+export interface RecorderOptions {
+  readonly spool: Spool;
+  readonly publisher: Publisher;
+  readonly identity: StreamIdentity;
+  readonly nowMs: () => number;
+  readonly randomHex: (bytes: number) => string;
+  /** A full spool gives events up and puts a gap on record, or holds the calls. */
+  readonly onSpoolFull: 'gap' | 'block';
+  /** Events of this long are sent together; 0 sends at once. */
+  readonly flushIntervalMs: number;
+  readonly heartbeatMs: number;
+  readonly log: CaptureLog;
+}
+
+export interface RecorderCounts {
+  readonly written: number;
+  readonly sent: number;
+  readonly rejected: number;
+  readonly dropped: number;
+}
+
+/** `full`: nothing was written; wait for `room()` and record again, or the call must not leave. */
+export type RecordOutcome = 'stored' | 'dropped' | 'full';
+
+const NEWLINE = 0x0a;
+const ROOM_POLL_MS = 50;
+
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #loop: SendLoop;
+  #chain: ChainPosition;
+  /** Lines given up since the last gap on record. */
+  #gap = 0;
+  #dropped = 0;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#chain = new ChainPosition(options.identity.stream);
+    this.#loop = new SendLoop({ ...options, stream: options.identity.stream });
+  }
+
+  get counts(): RecorderCounts {
+    const { sent, rejected } = this.#loop;
+    return { written: this.#chain.nextSeq, sent, rejected, dropped: this.#dropped };
+  }
+
+  get stream(): string {
+    return this.#options.identity.stream;
+  }
+
+  /** Puts stream.open on record and starts the heartbeat. */
+  open(): RecordOutcome {
+    this.#heartbeat = setInterval(
+      () => void this.record([this.#draft('stream.heartbeat')]),
+      this.#options.heartbeatMs,
+    );
+    this.#heartbeat.unref();
+    return this.record([this.#draft('stream.open')]);
+  }
+
+  #draft(kind: EventDraft['kind'], fields: Readonly<Record<string, unknown>> = {}): EventDraft {
+    return { kind, timeMs: this.#options.nowMs(), fields };
+  }
+
+  /**
+   * Writes the drafts in order. When it answers `stored` they are in the spool (fsynced where configured). `full` only
+   * for a caller that can wait, and where the spool blocks; what nobody waits for becomes a gap on record instead.
+   */
+  record(drafts: readonly EventDraft[], canWait = false): RecordOutcome {
+    if (drafts.length === 0 || this.#closed) return 'stored';
+    const prepared = drafts.flatMap(prepareLines);
+    const gap = this.#gap === 0 ? [] : prepareLines(this.#gapDraft());
+    const chain = this.#chain.copy();
+    const bytes = this.#place([...gap, ...prepared], chain);
+    const at = { firstSeq: this.#chain.nextSeq, prev: this.#chain.prev };
+    const outcome = this.#options.spool.append(bytes, at);
+    switch (outcome) {
+      case 'stored':
+        this.#chain = chain;
+        this.#gap = 0;
+        this.#loop.wake();
+        return 'stored';
+      case 'full':
+      case 'failed':
+        if (canWait && this.#options.onSpoolFull === 'block') return 'full';
+        return this.#overflow(prepared.length, outcome);
+    }
+  }
+
+  #overflow(lines: number, cause: 'full' | 'failed'): RecordOutcome {
+    if (this.#gap === 0) this.#options.log('error', 'spool_full', { cause });
+    this.#gap += lines;
+    this.#dropped += lines;
+    return 'dropped';
+  }
+
+  #gapDraft(): EventDraft {
+    return this.#draft('stream.gap', { streamState: { dropped: this.#gap, reason: 'spool_full' } });
+  }
+
+  #place(lines: readonly PreparedLine[], chain: ChainPosition): Uint8Array {
+    const parts: Uint8Array[] = [];
+    for (const line of lines) {
+      const place = { seq: chain.nextSeq, nonce: this.#options.randomHex(16) };
+      const bytes = placeLine(line, this.#options.identity, place);
+      chain.add(bytes);
+      parts.push(bytes);
+    }
+    return joinLines(parts);
+  }
+
+  /** Resolves when the spool may have room again, or after a short while: ask again then. */
+  room(): Promise<void> {
+    this.#loop.wake();
+    return new Promise((resolve) => void setTimeout(resolve, ROOM_POLL_MS));
+  }
+
+  /**
+   * Puts stream.close on record and sends what is spooled for at most `timeoutMs`; the rest stays on disk for the next
+   * process. Idempotent.
+   */
+  async close(timeoutMs: number): Promise<void> {
+    if (this.#closed) return;
+    clearInterval(this.#heartbeat);
+    const count = this.#chain.nextSeq + (this.#gap === 0 ? 1 : 2);
+    this.record([this.#draft('stream.close', { streamState: { count } })]);
+    this.#closed = true;
+    await this.#loop.finish(timeoutMs);
+    this.#options.spool.close();
+    this.#options.publisher.close();
+  }
+}
+
+function joinLines(lines: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(lines.reduce((sum, line) => sum + line.length + 1, 0));
+  let at = 0;
+  for (const line of lines) {
+    bytes.set(line, at);
+    at += line.length;
+    bytes[at++] = NEWLINE;
+  }
+  return bytes;
+}

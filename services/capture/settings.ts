@@ -1,0 +1,122 @@
+/** Settings of capture from the environment of the host and the data directory. `env` is an argument: only main.ts knows the process. */
+import { readFileSync } from 'node:fs';
+import { homedir, hostname } from 'node:os';
+import path from 'node:path';
+import { TriplineError } from '../../schemas/errors.ts';
+import type { ServiceAddress } from './recorder/publisher.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface CaptureSettings {
+  readonly dataDir: string;
+  readonly sessionId: string | undefined;
+  readonly agent: string;
+  readonly principal: string | undefined;
+  readonly host: string;
+  /** Pinned control keys as the operator wrote them; undefined = control.pub of the data directory. */
+  readonly controlKeys: string | undefined;
+  /** What a call meets while the control channel is lost. */
+  readonly onChannelLost: 'open' | 'closed';
+  readonly onSpoolFull: 'gap' | 'block';
+  readonly spoolMaxBytes: number;
+  readonly spoolFsync: boolean;
+  readonly injectTrace: boolean;
+  /** Asked before each request: the service may be started after its hosts. */
+  readonly address: () => ServiceAddress;
+}
+
+const DEFAULT_URL = 'http://127.0.0.1:8747';
+const DEFAULT_SPOOL_BYTES = 256 * 1024 * 1024;
+const MAX_NAME_CHARACTERS = 256;
+
+function readTrimmed(file: string): string | undefined {
+  try {
+    const text = readFileSync(file, 'utf8').trim();
+    return text === '' ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `{"url":…}` that a running service leaves in its data directory. */
+function urlOfRunningService(dataDir: string): string | undefined {
+  const text = readTrimmed(path.join(dataDir, 'run.json'));
+  if (text === undefined) return undefined;
+  try {
+    const url = (JSON.parse(text) as { readonly url?: unknown } | null)?.url;
+    return typeof url === 'string' && URL.canParse(url) ? url : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function expandHome(directory: string): string {
+  return directory === '~' || directory.startsWith('~/')
+    ? path.join(homedir(), directory.slice(1))
+    : path.resolve(directory);
+}
+
+function fault(name: string, expected: string): TriplineError {
+  return new TriplineError('config_invalid', `${name} must be ${expected}`, { path: name });
+}
+
+function value(env: Environment, name: string): string | undefined {
+  const text = env[name];
+  return text === undefined || text === '' ? undefined : text;
+}
+
+function oneOf<const T extends string>(env: Environment, name: string, allowed: readonly T[]): T | undefined {
+  const text = value(env, name);
+  if (text === undefined) return undefined;
+  const found = allowed.find((candidate) => candidate === text);
+  if (found === undefined) throw fault(name, allowed.join(' or '));
+  return found;
+}
+
+function flag(env: Environment, name: string): boolean {
+  const text = oneOf(env, name, ['1', 'true', 'yes', '0', 'false', 'no']);
+  return text === '1' || text === 'true' || text === 'yes';
+}
+
+function readBytes(env: Environment, name: string, fallback: number): number {
+  const text = value(env, name);
+  if (text === undefined) return fallback;
+  const number = Number(text);
+  if (!Number.isSafeInteger(number) || number < 65_536)
+    throw fault(name, 'a number of bytes, at least 65536');
+  return number;
+}
+
+function readName(env: Environment, key: string): string | undefined {
+  const text = value(env, key);
+  if (text === undefined) return undefined;
+  if (text.length > MAX_NAME_CHARACTERS || /[\p{Cc}\p{Cs}]/u.test(text)) {
+    throw fault(key, 'a name of at most 256 characters without control characters');
+  }
+  return text;
+}
+
+/** Settings of this host; throws config_invalid with the variable at fault. */
+export function readSettings(env: Environment): CaptureSettings {
+  const dataDir = expandHome(value(env, 'TRIPLINE_DATA_DIR') ?? '~/.tripline');
+  const fixedUrl = value(env, 'TRIPLINE_URL');
+  if (fixedUrl !== undefined && !URL.canParse(fixedUrl)) throw fault('TRIPLINE_URL', 'an http or https URL');
+  const fixedToken = value(env, 'TRIPLINE_TOKEN');
+  return {
+    dataDir,
+    sessionId: readName(env, 'TRIPLINE_SESSION_ID'),
+    agent: readName(env, 'TRIPLINE_AGENT') ?? 'unknown',
+    principal: readName(env, 'TRIPLINE_PRINCIPAL'),
+    host: hostname(),
+    controlKeys: value(env, 'TRIPLINE_CONTROL_KEYS'),
+    onChannelLost: oneOf(env, 'TRIPLINE_ON_CHANNEL_LOST', ['open', 'closed']) ?? 'open',
+    onSpoolFull: oneOf(env, 'TRIPLINE_ON_SPOOL_FULL', ['gap', 'block']) ?? 'gap',
+    spoolMaxBytes: readBytes(env, 'TRIPLINE_SPOOL_MAX_BYTES', DEFAULT_SPOOL_BYTES),
+    spoolFsync: flag(env, 'TRIPLINE_SPOOL_FSYNC'),
+    injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
+    address: () => ({
+      url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,
+      token: fixedToken ?? readTrimmed(path.join(dataDir, 'producer.token')),
+    }),
+  };
+}

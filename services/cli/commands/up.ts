@@ -1,0 +1,69 @@
+/** up: runs the service until SIGTERM or SIGINT. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pc from 'picocolors';
+import { STEPS, type Step } from '../../../schemas/config/v1.ts';
+import { TriplineError } from '../../../schemas/errors.ts';
+import { loadConfig } from '../../platform/config/load.ts';
+import { createLogger } from '../../platform/telemetry/log.ts';
+import type { CommandContext } from '../command.ts';
+import { EXIT } from '../output.ts';
+import { startService } from '../service.ts';
+
+/** At a terminal, where no configuration asks for more, only what needs attention is logged between the lines for people. */
+const QUIET = { path: ['log', 'level'], value: 'warn' };
+
+export interface UpOptions {
+  readonly steps: string | undefined;
+  readonly config: string | undefined;
+  readonly data: string | undefined;
+  readonly port: string | undefined;
+}
+
+/** Answers when the service has stopped cleanly. With --json one line says when it is ready. */
+export async function up({ io, output }: CommandContext, options: UpOptions): Promise<number> {
+  const file = options.config ?? io.env['TRIPLINE_CONFIG'];
+  const config = loadConfig({
+    file,
+    env: io.env,
+    overrides: [
+      ...(file === undefined && io.isTerminal && !output.json ? [QUIET] : []),
+      ...(options.data === undefined ? [] : [{ path: ['dataDir'], value: options.data }]),
+      ...(options.port === undefined ? [] : [{ path: ['http', 'port'], value: Number(options.port) }]),
+    ],
+  });
+  const steps = parseSteps(options.steps);
+  const service = await startService({ config, steps, log: createLogger(config.log), announce: true });
+  output.item({ ready: true, url: service.url, dataDir: service.dataDir }, () =>
+    readyText(service.url, service.dataDir, steps),
+  );
+  await new Promise<void>((resolve) => {
+    if (io.signal.aborted) resolve();
+    else io.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await service.stop();
+  return EXIT.done;
+}
+
+function readyText(url: string, dataDir: string, steps: readonly Step[]): string {
+  const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
+  return [
+    `${pc.bold('Tripline is up')} ${pc.dim(steps.join(', '))}`,
+    `  console  ${pc.cyan(`${url}/#token=${token}`)}`,
+    `  API      ${url}/docs`,
+    `  data     ${dataDir}`,
+  ].join('\n');
+}
+
+function parseSteps(list: string | undefined): readonly Step[] {
+  if (list === undefined) return STEPS;
+  const names = list.split(',').map((name) => name.trim());
+  const unknown = names.filter((name) => !STEPS.some((step) => step === name));
+  if (unknown.length > 0)
+    throw new TriplineError(
+      'usage',
+      `--steps: ${unknown.join(', ')} is no step; the steps are ${STEPS.join(', ')}`,
+      { path: '--steps' },
+    );
+  return STEPS.filter((step) => names.includes(step));
+}

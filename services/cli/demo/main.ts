@@ -1,0 +1,244 @@
+/**
+ * `npm run demo`: Tripline embedded on loopback, a harmless agent, a turned one, the alert, the kill switch, the proof.
+ * With --once it ends, and exits 0 only if everything in it happened.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pc from 'picocolors';
+import { ApiClient } from '../client.ts';
+import { followEvents, type Follow } from './follow.ts';
+import { openOutsideWorld, type OutsideWorld } from './outside.ts';
+import { startJsonProcess, type JsonProcess } from './processes.ts';
+import {
+  alertLines,
+  chapter,
+  checklist,
+  fact,
+  instructionLines,
+  refusedLines,
+  verdictLines,
+} from './story.ts';
+
+type Item = Readonly<Record<string, unknown>>;
+
+const RULE = 'chain.search-vault-post';
+const WAIT_MS = 30_000;
+const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+const node = [process.execPath, ...process.execArgv];
+const tripline = new URL(`../main.${extension}`, import.meta.url).pathname;
+const agentScript = new URL(`./agent.${extension}`, import.meta.url).pathname;
+const once = process.argv.includes('--once');
+
+const print = (...lines: readonly string[]): void =>
+  lines.filter((line) => line !== '').forEach((line) => console.log(line));
+
+interface Stage {
+  readonly dir: string;
+  readonly client: ApiClient;
+  readonly outside: OutsideWorld;
+  readonly service: JsonProcess;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+async function main(): Promise<number> {
+  const started = performance.now();
+  print(`\n  ${pc.bold('Tripline')}  ${pc.dim('the flight recorder and tripwire for MCP agents')}`);
+  const stage = await openStage();
+  try {
+    const done = await play(stage);
+    print(
+      chapter(6, `What happened, in ${((performance.now() - started) / 1000).toFixed(1)} s`),
+      ...checklist(done),
+    );
+    const ok = done.every(([, happened]) => happened);
+    if (!once) await stayUp(stage);
+    return ok ? 0 : 1;
+  } finally {
+    await closeStage(stage);
+  }
+}
+
+async function openStage(): Promise<Stage> {
+  print(chapter(1, 'Start Tripline: one process on loopback, no server to install'));
+  const dir = mkdtempSync(join(tmpdir(), 'tripline-demo-'));
+  const secret = `whsec_${randomBytes(32).toString('base64')}`;
+  const outside = await openOutsideWorld(secret);
+  const config = {
+    rules: { modes: { [RULE]: 'enforce' } },
+    respond: {
+      destinations: [
+        {
+          name: 'team',
+          kind: 'webhook',
+          url: `${outside.url}/hook`,
+          secret: { value: secret },
+          allowPrivate: true,
+        },
+      ],
+    },
+    log: { level: 'warn' },
+  };
+  writeFileSync(join(dir, 'tripline.yaml'), JSON.stringify(config), { mode: 0o600 });
+  const data = join(dir, 'data');
+  const env = { ...process.env, TRIPLINE_DATA_DIR: data, TRIPLINE_URL: '', TRIPLINE_TOKEN: '' };
+  const up = ['up', '--json', '--config', join(dir, 'tripline.yaml'), '--data', data, '--port', '0'];
+  const service = startJsonProcess([...node, tripline, ...up], env);
+  const ready = await service.next((item) => item['ready'] === true);
+  const url = String(ready['url']);
+  const token = readFileSync(join(data, 'admin.token'), 'utf8').trim();
+  print(fact('service', url), fact('data', data));
+  return {
+    dir,
+    outside,
+    service,
+    client: new ApiClient({ url, token }, AbortSignal.timeout(3_600_000)),
+    env: { ...env, TRIPLINE_URL: url },
+  };
+}
+
+async function closeStage({ dir, outside, service }: Stage): Promise<void> {
+  service.child.kill('SIGTERM');
+  await service.ended;
+  outside.close();
+  rmSync(dir, { recursive: true, force: true });
+}
+
+type Done = readonly (readonly [what: string, ok: boolean])[];
+
+async function play(stage: Stage): Promise<Done> {
+  const follow = await followEvents(stage.client.endpoint, print);
+  await playHarmless(stage, follow);
+  const attack = await playAttack(stage, follow);
+  const refused = await playAgain(attack.agent, follow);
+  print(chapter(5, 'Prove the record'));
+  const report = await verify(stage);
+  print(...verdictLines(report));
+  follow.close();
+  const alerts = await items(stage.client, '/v1/alerts');
+  const { alert, acknowledged } = attack;
+  const outsidePosts = stage.outside.posts.filter((host) => host === 'collect.attacker.example').length;
+  return [
+    ['every call of both sessions is on record', follow.counts.intents === 6 && follow.counts.results === 6],
+    ['the harmless session raised no alert', alerts.every((item) => item['session'] === alert?.['session'])],
+    ['search → vault → external post was found in the other', alert !== undefined],
+    [
+      'the team was paged by a signed webhook, once for each alert',
+      stage.outside.pages.length === alerts.length && alerts.length > 0,
+    ],
+    ['the kill switch reached the host', acknowledged],
+    [
+      'the second post was refused (-32090) and never reached its server',
+      refused['code'] === -32090 && outsidePosts === 1,
+    ],
+    ['the ledger verifies', report['verdict'] === 'verified'],
+  ];
+}
+
+function startAgent(stage: Stage, scenario: 'attack' | 'benign'): JsonProcess {
+  return startJsonProcess(
+    [...node, agentScript, scenario, `${stage.outside.url}/outside`, tripline],
+    stage.env,
+  );
+}
+
+async function playHarmless(stage: Stage, follow: Follow): Promise<void> {
+  print(chapter(2, 'A harmless run: search, then post to a wiki (three taps, one session)'));
+  await startAgent(stage, 'benign').next((item) => item['done'] === true);
+  await follow.settled();
+}
+
+interface Attack {
+  readonly agent: JsonProcess;
+  readonly alert: Item | undefined;
+  readonly acknowledged: boolean;
+}
+
+async function playAttack(stage: Stage, follow: Follow): Promise<Attack> {
+  print(chapter(3, 'Another session: a search result holds an instruction'));
+  const agent = startAgent(stage, 'attack');
+  const turned = await agent.next((item) => 'instruction' in item);
+  await follow.settled();
+  print(...instructionLines(turned));
+  agent.send('go on');
+  await agent.next((item) => item['waiting'] === 'again');
+  const alert = await until(async () =>
+    (await items(stage.client, '/v1/alerts')).find((item) => item['ruleId'] === RULE),
+  );
+  await follow.settled();
+  print(...alertLines(bodyOf(alert)));
+  const acknowledged = await until(async () => {
+    const acks = await items(stage.client, '/v1/events?kind=control.ack&limit=50');
+    return acks.length >= 3 ? true : undefined;
+  });
+  const paged = await until(() => Promise.resolve(stage.outside.pages[0] as Item | undefined));
+  print(
+    fact('paged', paged === undefined ? pc.red('no') : 'webhook delivered, signature verified'),
+    fact(
+      'kill switch',
+      acknowledged === undefined
+        ? pc.red('not acknowledged')
+        : 'set by the rule, acknowledged by all three taps',
+    ),
+  );
+  return { agent, alert, acknowledged: acknowledged === true };
+}
+
+async function playAgain(agent: JsonProcess, follow: Follow): Promise<Item> {
+  print(chapter(4, 'The agent tries to post again'));
+  agent.send('again');
+  const refused = await agent.next((item) => item['outcome'] === 'refused' || item['done'] === true);
+  await agent.ended;
+  await follow.settled();
+  if (refused['outcome'] === 'refused') print(...refusedLines(refused['data'] as Item));
+  return refused;
+}
+
+async function verify(stage: Stage): Promise<Item> {
+  await until(async () => {
+    const { partitions } = (await stage.client.get('/v1/ledger')) as { partitions: readonly Item[] };
+    // Reading is audited, so that topic never stands still while we look.
+    const behind = partitions.filter((at) => at['topic'] !== 'tripline.audit.v1' && at['lag'] !== 0);
+    return behind.length === 0 ? partitions : undefined;
+  });
+  const verifier = startJsonProcess([...node, tripline, 'verify', '--json'], stage.env);
+  return await verifier.next((item) => 'verdict' in item);
+}
+
+async function items(client: ApiClient, path: string): Promise<readonly Item[]> {
+  const page = (await client.get(path)) as { readonly items: readonly Item[] };
+  return page.items;
+}
+
+function bodyOf(alert: Item | undefined): Item {
+  const body = alert?.['body'];
+  return typeof body === 'object' && body !== null ? (body as Item) : (alert ?? {});
+}
+
+async function until<T>(look: () => Promise<T | undefined>): Promise<T | undefined> {
+  const deadline = performance.now() + WAIT_MS;
+  while (performance.now() < deadline) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return undefined;
+}
+
+async function stayUp(stage: Stage): Promise<void> {
+  const { url, token } = stage.client.endpoint;
+  print(
+    '',
+    `  ${pc.bold('Open the console:')} ${pc.cyan(`${url}/#token=${token ?? ''}`)}`,
+    pc.dim('  The service stays up. Ctrl-C ends it and removes its data.\n'),
+  );
+  await Promise.race([
+    stage.service.ended,
+    new Promise<void>((resolve) => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve());
+    }),
+  ]);
+}
+
+process.exitCode = await main();

@@ -1,0 +1,328 @@
+/** The command line: names, options and help. Every action is imported when it runs, so that a tap starts fast. */
+import { Command, CommanderError, Option } from 'commander';
+import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
+import { CONTROL_MODES } from '../../schemas/control/v1.ts';
+import { parseCount, type CommandContext } from './command.ts';
+import { EXIT, Output, type CommandIo } from './output.ts';
+
+const FILTERS = ['tenant', 'session', 'agent', 'server', 'tool', 'class', 'since', 'until'] as const;
+
+type Options = Readonly<Record<string, unknown>>;
+type Action = (
+  context: CommandContext,
+  operands: readonly string[],
+  options: Options,
+) => Promise<number | void>;
+
+/** Runs one command line (without node and script name); answers the exit code. Never throws. */
+export async function runCommandLine(argv: readonly string[], io: CommandIo): Promise<number> {
+  const json = argv.includes('--json');
+  const output = new Output(io, json);
+  let exitCode: number = EXIT.done;
+  const program = buildProgram(io, async (action, operands, options) => {
+    exitCode = (await action({ io, output }, operands, options)) ?? EXIT.done;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    return output.fail(error);
+  }
+}
+
+type Run = (action: Action, operands: readonly string[], options: Options) => Promise<void>;
+
+function buildProgram(io: CommandIo, run: Run): Command {
+  const program = new Command('tripline')
+    .description('Flight recorder and tripwire for MCP agents.')
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .showHelpAfterError('(see --help)');
+  addService(program, run);
+  addReading(program, run);
+  addControls(program, run);
+  addEvidence(program, run);
+  addRules(program, run);
+  addBacktest(program, run);
+  addOperation(program, run);
+  return program;
+}
+
+/** A subcommand with --json, whose action gets operands and options. */
+function define(
+  parent: Command,
+  usage: string,
+  [description, action]: readonly [string, Action],
+  run: Run,
+): Command {
+  const command = parent
+    .command(usage)
+    .description(description)
+    .option('--json', 'one JSON object a line on stdout, everything else on stderr')
+    .configureOutput({ ...parent.configureOutput() })
+    .exitOverride();
+  command.action(async (...args: unknown[]) => {
+    const operands = args
+      .slice(0, -2)
+      .flat()
+      .filter((value): value is string => typeof value === 'string');
+    await run(action, operands, command.opts());
+  });
+  return command;
+}
+
+function withFilters(command: Command, names: readonly (typeof FILTERS)[number][] = FILTERS): Command {
+  for (const name of names)
+    command.option(
+      `--${name} <value>`,
+      name === 'since' || name === 'until' ? 'RFC 3339 time' : 'exact match',
+    );
+  return command;
+}
+
+function filtersOf(options: Options): Readonly<Record<string, string | undefined>> {
+  const names = [...FILTERS, 'limit', 'kind', 'rule', 'level'];
+  return Object.fromEntries(
+    names.map((name) => [name, typeof options[name] === 'string' ? options[name] : undefined]),
+  );
+}
+
+const text = (options: Options, name: string): string | undefined =>
+  typeof options[name] === 'string' ? options[name] : undefined;
+
+function addService(program: Command, run: Run): void {
+  define(program, 'up', ['Starts the service: all steps in one process, or a subset of them.', upAction], run)
+    .option('--steps <list>', 'comma-separated: ingest,record,sign,detect,respond,query')
+    .option('--config <file>', 'YAML configuration')
+    .option('--data <dir>', 'data directory (default ~/.tripline)')
+    .option('--port <n>', 'HTTP port (0 = any free one)');
+  program
+    .command('tap')
+    .description(
+      'Stdio proxy: records what a host and an MCP server say. Options stand before --, the server command after it.',
+    )
+    .usage('[--server NAME] [--agent NAME] [--inject-trace] -- COMMAND ARGS…');
+  define(
+    program,
+    'replay <file>',
+    ['Sends a file of events (NDJSON, also .gz) to the service.', replayAction],
+    run,
+  )
+    .addOption(
+      new Option('--format <format>', 'form of the lines').choices(['event', 'trace-v1']).default('event'),
+    )
+    .option('--rate <n>', 'events a second at most');
+}
+
+const upAction: Action = async (context, _operands, options) => {
+  const { up } = await import('./commands/up.ts');
+  return await up(context, {
+    steps: text(options, 'steps'),
+    config: text(options, 'config'),
+    data: text(options, 'data'),
+    port: text(options, 'port'),
+  });
+};
+
+const replayAction: Action = async (context, [file = ''], options) => {
+  const { replay } = await import('./commands/replay.ts');
+  const rate = text(options, 'rate');
+  const totals = await replay(context, file, {
+    format: options['format'] === 'trace-v1' ? 'trace-v1' : 'event',
+    ratePerSecond: rate === undefined ? undefined : parseCount(rate, '--rate', [1, 10_000_000]),
+  });
+  return totals.rejected > 0 ? EXIT.failed : EXIT.done;
+};
+
+function addReading(program: Command, run: Run): void {
+  const listing = (name: 'sessions' | 'alerts' | 'controls', description: string): void => {
+    const action: Action = async (context, _operands, options) => {
+      const { list } = await import('./commands/read.ts');
+      await list(context, name, filtersOf(options));
+    };
+    withFilters(define(program, name, [description, action], run)).option(
+      '--limit <n>',
+      'items at most',
+      '100',
+    );
+  };
+  listing('sessions', 'Lists sessions, newest first.');
+  listing('alerts', 'Lists alerts, newest first.');
+  listing('controls', 'Lists controls.');
+  withFilters(
+    define(program, 'tail', ['Follows events as they arrive.', tailAction], run),
+    FILTERS.filter((name) => name !== 'since' && name !== 'until'),
+  ).option('--count <n>', 'end after so many');
+  define(program, 'session <id>', ['Shows one session as a timeline.', sessionAction], run).option(
+    '--tenant <value>',
+    'tenant',
+  );
+  define(program, 'ledger', ['Shows heads, lag and coverage of the ledger.', ledgerAction], run).option(
+    '--tenant <value>',
+    'tenant',
+  );
+}
+
+const tailAction: Action = async (context, _operands, options) => {
+  const { tail } = await import('./commands/read.ts');
+  const count = text(options, 'count');
+  await tail(
+    context,
+    filtersOf(options),
+    count === undefined ? Infinity : parseCount(count, '--count', [1, 1e9]),
+  );
+};
+const sessionAction: Action = async (context, [id = ''], options) => {
+  const { session } = await import('./commands/read.ts');
+  await session(context, id, filtersOf(options));
+};
+const ledgerAction: Action = async (context, _operands, options) => {
+  const { ledger } = await import('./commands/read.ts');
+  await ledger(context, filtersOf(options));
+};
+
+function addControls(program: Command, run: Run): void {
+  define(program, 'kill', ['Sets a kill switch.', killAction], run)
+    .addOption(
+      new Option('--scope <scope>', 'what it stops').choices([...CONTROL_SCOPES]).makeOptionMandatory(),
+    )
+    .option('--target <name>', 'name of the tool, class, server, agent or session')
+    .addOption(
+      new Option('--mode <mode>', 'shadow only records').choices([...CONTROL_MODES]).default('enforce'),
+    )
+    .requiredOption('--ttl <duration>', 'how long it holds: 30s, 15m, 1h, 7d')
+    .requiredOption('--reason <text>', 'why; on record')
+    .option('--tenant <name>', 'tenant')
+    .option('--wait', 'return when a host has acknowledged it');
+  define(program, 'lift <id>', ['Lifts a control.', liftAction], run).requiredOption(
+    '--reason <text>',
+    'why; on record',
+  );
+}
+
+const killAction: Action = async (context, _operands, options) => {
+  const { kill } = await import('./commands/control.ts');
+  const optional = Object.fromEntries(
+    ['target', 'mode', 'tenant'].flatMap((name) =>
+      text(options, name) === undefined ? [] : [[name, text(options, name)]],
+    ),
+  );
+  await kill(context, {
+    ...optional,
+    scope: text(options, 'scope') ?? '',
+    ttl: text(options, 'ttl') ?? '',
+    reason: text(options, 'reason') ?? '',
+    wait: options['wait'] === true,
+  });
+};
+const liftAction: Action = async (context, [id = ''], options) => {
+  const { lift } = await import('./commands/control.ts');
+  await lift(context, id, text(options, 'reason') ?? '');
+};
+
+function addEvidence(program: Command, run: Run): void {
+  const verifyAction: Action = async (context, _operands, options) => {
+    const { verify } = await import('./commands/evidence.ts');
+    return await verify(context, text(options, 'export'));
+  };
+  define(
+    program,
+    'verify',
+    [
+      'Proves the ledger: chain, tree, heads, bytes, projection. Exit 0 witnessed, 10 verified, 20 incomplete, 30 diverges, 40 invalid.',
+      verifyAction,
+    ],
+    run,
+  ).option('--export <file>', 'verify a bundle instead of the service or data directory');
+  const exportAction: Action = async (context, _operands, options) => {
+    const { exportBundle } = await import('./commands/evidence.ts');
+    await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });
+  };
+  define(
+    program,
+    'export',
+    ['Writes a bundle with proofs that `verify --export` checks offline.', exportAction],
+    run,
+  )
+    .requiredOption('--out <dir>', 'directory to write into')
+    .option('--session <id>', 'one session')
+    .option('--tenant <name>', 'tenant')
+    .option('--since <time>', 'RFC 3339 time')
+    .option('--until <time>', 'RFC 3339 time');
+}
+
+function addRules(program: Command, run: Run): void {
+  const rules = program.command('rules').description('Tests and tries detection rules.').exitOverride();
+  rules.configureOutput({ ...program.configureOutput() });
+  const filesAction =
+    (name: 'testRules' | 'lintRules'): Action =>
+    async (context, files) => {
+      const commands = await import('./commands/rules.ts');
+      return await commands[name](context, files);
+    };
+  define(
+    rules,
+    'test [files...]',
+    ['Runs the tests inside rules (the shipped ones by default).', filesAction('testRules')],
+    run,
+  );
+  define(rules, 'lint [files...]', ['Checks rule files.', filesAction('lintRules')], run);
+  const newAction: Action = async (context, [id = '']) => {
+    const { newRule } = await import('./commands/rules.ts');
+    newRule(context, id);
+  };
+  define(rules, 'new <id>', ['Prints a rule to start from, with tests.', newAction], run);
+  const matchAction: Action = async (context, _operands, options) => {
+    const { matchRule } = await import('./commands/rules.ts');
+    await matchRule(context, text(options, 'rule') ?? '', text(options, 'events') ?? '');
+  };
+  define(rules, 'match', ['Tries one rule on a file of events.', matchAction], run)
+    .requiredOption('--rule <file>', 'rule file')
+    .requiredOption('--events <file>', 'NDJSON of events');
+}
+
+function addBacktest(program: Command, run: Run): void {
+  const action: Action = async (context, [rule = ''], options) => {
+    const { backtest } = await import('./commands/backtest.ts');
+    await backtest(context, { rule, config: text(options, 'config'), filters: filtersOf(options) });
+  };
+  define(
+    program,
+    'backtest <rule>',
+    ['Runs a rule (a file, or the id of a shipped one) over what is on record; publishes nothing.', action],
+    run,
+  )
+    .option('--since <time>', 'RFC 3339 time')
+    .option('--until <time>', 'RFC 3339 time')
+    .option('--tenant <name>', 'tenant')
+    .option('--config <file>', 'YAML configuration');
+}
+
+function addOperation(program: Command, run: Run): void {
+  const config = program.command('config').description('Shows the configuration.').exitOverride();
+  config.configureOutput({ ...program.configureOutput() });
+  const printAction: Action = async (context, _operands, options) => {
+    const { printConfig } = await import('./commands/operation.ts');
+    printConfig(context, { config: text(options, 'config') });
+  };
+  define(config, 'print', ['Prints the effective configuration, secrets masked.', printAction], run).option(
+    '--config <file>',
+    'YAML configuration',
+  );
+  const doctorAction: Action = async (context) => {
+    const { doctor } = await import('./commands/operation.ts');
+    return await doctor(context);
+  };
+  define(program, 'doctor', ['Checks this machine, the service and the data directory.', doctorAction], run);
+  const destinations = program.command('destinations').description('Where alerts go.').exitOverride();
+  destinations.configureOutput({ ...program.configureOutput() });
+  const testAction: Action = async (context, [name = ''], options) => {
+    const { testDestination } = await import('./commands/operation.ts');
+    await testDestination(context, name, { config: text(options, 'config') });
+  };
+  define(destinations, 'test <name>', ['Sends a test alert to one destination.', testAction], run).option(
+    '--config <file>',
+    'YAML configuration',
+  );
+}

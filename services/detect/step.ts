@@ -1,0 +1,179 @@
+/**
+ * Stage one, pure: records of one partition of topic toolcalls in, findings of the rules that stay inside a session and
+ * facts for those that do not out. The same records give the same answers, wherever it was restored in between.
+ */
+import { readRecordHeaders, splitLines } from '../../schemas/bus/record.ts';
+import { readEventLine } from '../../schemas/event/read.ts';
+import type { Event } from '../../schemas/event/v1.ts';
+import { classify, type ClassMappingLine } from '../../detectors/classify/classify.ts';
+import { destHost } from '../../detectors/classify/dest-host.ts';
+import type { HashText } from '../../detectors/compile/compile.ts';
+import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
+import { Engine, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
+import { ParsedCall } from '../../detectors/engine/parsed-call.ts';
+import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
+import { parseTimeMs } from '../../detectors/engine/time.ts';
+import type { Fact } from './facts.ts';
+import { Streams, type PackedStreams } from './streams.ts';
+
+/** What is read of a record of the bus. */
+export interface SourceRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly appendMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly value: Uint8Array | null;
+}
+
+export interface DetectSettings {
+  readonly rules: readonly CompiledRule[];
+  readonly engine: EngineOptions;
+  readonly mappings: readonly ClassMappingLine[];
+  readonly internalHosts: readonly string[];
+  readonly sha256Hex: HashText;
+}
+
+export interface TenantFact {
+  readonly tenant: string;
+  readonly fact: Fact;
+}
+
+export interface StageOneSnapshot {
+  readonly v: 1;
+  readonly engine: EngineSnapshot;
+  readonly streams: PackedStreams;
+}
+
+interface TenantSelections {
+  readonly selections: readonly Selection[];
+  readonly fields: readonly string[];
+}
+
+/** Selections of tenant rules, each once, and the fields whose values they need. */
+function tenantSelections(rules: readonly CompiledRule[]): TenantSelections {
+  const byHash = new Map<string, Selection>();
+  for (const rule of rules) {
+    for (const part of [...rule.steps, ...rule.guards]) byHash.set(part.selection.hash, part.selection);
+  }
+  return {
+    selections: [...byHash.values()],
+    fields: [...new Set(rules.flatMap((rule) => rule.valueFields))],
+  };
+}
+
+/** Whether a selection can match events of this kind and class at all. */
+function isFor(selection: Selection, kind: string, toolClass: string): boolean {
+  const { kinds, classes } = selection;
+  if (!(kinds as readonly string[]).includes(kind)) return false;
+  return classes === undefined || (classes as readonly string[]).includes(toolClass);
+}
+
+export class StageOne {
+  readonly engine: Engine;
+  private readonly settings: DetectSettings;
+  private readonly streams: Streams;
+  private readonly tenant: TenantSelections;
+  private facts: TenantFact[] = [];
+  /** Running maximum of append times. */
+  watermarkMs = Number.NEGATIVE_INFINITY;
+  readonly counts = { events: 0, duplicates: 0, unreadable: 0 };
+
+  constructor(settings: DetectSettings, snapshot?: StageOneSnapshot) {
+    this.settings = settings;
+    const own = settings.rules.filter((rule) => rule.scope === 'session');
+    this.tenant = tenantSelections(settings.rules.filter((rule) => rule.scope === 'tenant'));
+    this.engine =
+      snapshot === undefined
+        ? new Engine(own, settings.engine)
+        : restoreEngine(snapshot.engine, own, settings.engine);
+    this.streams = snapshot === undefined ? new Streams() : Streams.unpack(snapshot.streams);
+    this.watermarkMs = this.engine.watermarkMs;
+  }
+
+  get needsStageTwo(): boolean {
+    return this.tenant.selections.length > 0;
+  }
+
+  snapshot(): StageOneSnapshot {
+    return { v: 1, engine: snapshotEngine(this.engine), streams: this.streams.pack() };
+  }
+
+  /** One record, in offset order. A TICK moves the watermark only. */
+  process(record: SourceRecord): void {
+    this.watermarkMs = Math.max(this.watermarkMs, record.appendMs);
+    this.engine.advance(this.watermarkMs);
+    const headers = readRecordHeaders(record.headers);
+    if (headers.kind !== 'events' || record.value === null) return;
+    splitLines(record.value).forEach((line, index) => {
+      const outcome = readEventLine(line);
+      const fits =
+        outcome.kind === 'event' &&
+        outcome.event.stream === headers.stream &&
+        outcome.event.seq === headers.firstSeq + index;
+      if (fits) this.event(outcome.event, headers.tenant, record, index);
+      else this.counts.unreadable++;
+    });
+  }
+
+  takeFindings(): readonly Finding[] {
+    return this.engine.take();
+  }
+
+  takeFacts(): readonly TenantFact[] {
+    const { facts } = this;
+    if (facts.length > 0) this.facts = [];
+    return facts;
+  }
+
+  private event(event: Event, tenant: string, record: SourceRecord, line: number): void {
+    const timeMs = this.streams.accept(
+      `${tenant}\0${event.stream}`,
+      event.seq,
+      parseTimeMs(event.time),
+      this.watermarkMs,
+    );
+    if (timeMs === undefined) {
+      this.counts.duplicates++;
+      return;
+    }
+    this.counts.events++;
+    const toolClass = classify(event, this.settings.mappings).class;
+    const forStageTwo = this.concernsStageTwo(event.kind, toolClass);
+    if (!forStageTwo && !this.engine.concerns(event.kind, toolClass)) return;
+    const place = {
+      tenant,
+      topic: record.topic,
+      partition: record.partition,
+      offset: record.offset,
+      line,
+      timeMs,
+      appendMs: this.watermarkMs,
+    };
+    const { sha256Hex } = this.settings;
+    const call = new ParsedCall(event, place, { toolClass, destHost: this.destHost, sha256Hex });
+    this.engine.process(call);
+    if (forStageTwo) this.forward(call);
+  }
+
+  private readonly destHost = (event: Partial<Event>): string => destHost(event, this.settings.internalHosts);
+
+  private concernsStageTwo(kind: string, toolClass: string): boolean {
+    return this.tenant.selections.some((selection) => isFor(selection, kind, toolClass));
+  }
+
+  private forward(call: ParsedCall): void {
+    const fits = (selection: Selection): boolean =>
+      isFor(selection, call.kind, call.toolClass) && call.matches(selection);
+    const matches = this.tenant.selections.filter(fits).map((selection) => selection.hash);
+    if (matches.length === 0) return;
+    const values: Record<string, string> = {};
+    for (const field of this.tenant.fields) {
+      const value = call.value(field);
+      if (value !== null) values[field] = value;
+    }
+    const { kind, toolClass, timeMs, appendMs, callKey } = call;
+    const fact = { kind, toolClass, timeMs, appendMs, callKey, matches, values, reference: call.reference() };
+    this.facts.push({ tenant: call.tenant, fact });
+  }
+}

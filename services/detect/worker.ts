@@ -1,0 +1,228 @@
+/**
+ * One stage on its consumer group: restore on assignment, then batches: step, publish, snapshot, commit. A crash
+ * anywhere repeats from the last whole snapshot; what was published since is published again with the same ids.
+ */
+import type { Logger } from 'pino';
+import type {
+  BatchContext,
+  Bus,
+  BusBatch,
+  BusConsumer,
+  BusRecord,
+  TopicPartition,
+} from '../platform/bus/port.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { SnapshotStore } from './snapshots.ts';
+
+/** A stage's state of one partition. */
+export interface StageState {
+  process(record: BusRecord): void;
+  /** Publishes what the records so far gave; resolves when durable. */
+  publish(at: TopicPartition): Promise<void>;
+  snapshot(): unknown;
+  /** Partitions of topic toolcalls that need a TICK, given that this one has been silent for a second. */
+  wantsTicks(at: TopicPartition): readonly number[];
+}
+
+export interface StageOptions {
+  readonly group: string;
+  readonly topic: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly snapshots: SnapshotStore;
+  readonly snapshotEveryEvents: number;
+  readonly snapshotEveryMs: number;
+  readonly create: (snapshot: unknown) => StageState;
+  readonly tick: (partition: number) => Promise<void>;
+  readonly onError: (error: unknown) => void;
+}
+
+interface Owned {
+  readonly at: TopicPartition;
+  readonly state: StageState;
+  nextOffset: number;
+  generation: number;
+  recordsSinceSnapshot: number;
+  snapshotAtMs: number;
+  /** A snapshot that takes long is taken less often. */
+  snapshotCostMs: number;
+  lastRecordAtMs: number;
+  lastTickAtMs: number;
+  caughtUp: boolean;
+  /** A batch is in hand: the state may hold what is not published yet. */
+  busy: boolean;
+  /** Snapshot that is being written between batches. */
+  saving: Promise<void> | undefined;
+}
+
+/** A partition is silent when nothing came for this long. */
+const SILENCE_MS = 1_000;
+const TICK_CHECK_MS = 200;
+const MAX_BATCH_RECORDS = 512;
+/** At most this part of the time goes into snapshots. */
+const SNAPSHOT_SHARE = 10;
+
+export interface RunningStage {
+  stop(): Promise<void>;
+  owned(): number;
+}
+
+class Stage {
+  private readonly options: StageOptions;
+  readonly partitions = new Map<number, Owned>();
+  private readonly stopping = new AbortController();
+
+  constructor(options: StageOptions) {
+    this.options = options;
+  }
+
+  /** Newest whole snapshot and the records after it; without one, the log from its start. */
+  readonly assigned = async (at: TopicPartition): Promise<number> => {
+    const { bus, clock, snapshots, create } = this.options;
+    const loaded = await snapshots.load(at);
+    const bounds = (await bus.offsets(at.topic)).find((entry) => entry.partition === at.partition);
+    const earliest = bounds?.earliest ?? 0;
+    const usable = loaded !== undefined && loaded.nextOffset >= earliest;
+    const nextOffset = usable ? loaded.nextOffset : earliest;
+    const nowMs = clock.monotonicMs();
+    this.partitions.set(at.partition, {
+      at,
+      state: create(usable ? loaded.state : undefined),
+      nextOffset,
+      generation: (loaded?.generation ?? -1) + 1,
+      recordsSinceSnapshot: 0,
+      snapshotAtMs: nowMs,
+      snapshotCostMs: 0,
+      lastRecordAtMs: nowMs,
+      lastTickAtMs: nowMs,
+      caughtUp: nextOffset >= (bounds?.latest ?? 0),
+      busy: false,
+      saving: undefined,
+    });
+    this.options.log.info(
+      { topic: at.topic, partition: at.partition, nextOffset, restored: usable },
+      'detect assigned',
+    );
+    return nextOffset;
+  };
+
+  readonly revoked = async (at: TopicPartition): Promise<void> => {
+    const owned = this.partitions.get(at.partition);
+    this.partitions.delete(at.partition);
+    // The next owner writes the same slots: ours must be whole by then.
+    await owned?.saving?.catch(this.options.onError);
+  };
+
+  readonly batch = async (batch: BusBatch, context: BatchContext): Promise<void> => {
+    const owned = this.partitions.get(batch.partition);
+    if (owned === undefined) return;
+    owned.busy = true;
+    await owned.saving;
+    await this.take(owned, batch, context);
+    // Not reached when the batch failed: what it left unpublished must not get into a snapshot.
+    owned.busy = false;
+  };
+
+  private async take(owned: Owned, batch: BusBatch, context: BatchContext): Promise<void> {
+    for (const record of batch.records) {
+      // A rebalance may hand records over that the snapshot holds already.
+      if (record.offset < owned.nextOffset) continue;
+      owned.state.process(record);
+      owned.nextOffset = record.offset + 1;
+      owned.recordsSinceSnapshot++;
+    }
+    owned.lastRecordAtMs = this.options.clock.monotonicMs();
+    owned.caughtUp = owned.nextOffset >= batch.highWatermark;
+    await context.heartbeat();
+    await owned.state.publish(owned.at);
+    if (this.isSnapshotDue(owned)) {
+      await context.heartbeat();
+      await this.saveSnapshot(owned);
+      await context.commit(owned.nextOffset);
+    }
+  }
+
+  private isSnapshotDue(owned: Owned): boolean {
+    const { snapshotEveryEvents, snapshotEveryMs, clock } = this.options;
+    const sinceMs = clock.monotonicMs() - owned.snapshotAtMs;
+    if (sinceMs < owned.snapshotCostMs * SNAPSHOT_SHARE) return false;
+    return owned.recordsSinceSnapshot >= snapshotEveryEvents || sinceMs >= snapshotEveryMs;
+  }
+
+  private async saveSnapshot(owned: Owned): Promise<void> {
+    const { clock, snapshots } = this.options;
+    const startMs = clock.monotonicMs();
+    const { generation, nextOffset } = owned;
+    await snapshots.save(owned.at, { state: owned.state.snapshot(), nextOffset, generation });
+    owned.generation++;
+    owned.recordsSinceSnapshot = 0;
+    owned.snapshotAtMs = clock.monotonicMs();
+    owned.snapshotCostMs = owned.snapshotAtMs - startMs;
+  }
+
+  /**
+   * Snapshot of a partition that has fallen silent since the last one, so that a restart reads little again. The offset is
+   * committed with the next batch: assignment goes by the snapshot.
+   */
+  private async saveIfIdle(owned: Owned): Promise<void> {
+    if (owned.busy || owned.saving !== undefined) return;
+    if (owned.recordsSinceSnapshot === 0 || !this.isSnapshotDue(owned)) return;
+    owned.saving = this.saveSnapshot(owned).catch((error: unknown) => {
+      // Not taken now means taken later: the partition is due still.
+      owned.snapshotAtMs = this.options.clock.monotonicMs();
+      this.options.onError(error);
+    });
+    await owned.saving;
+    owned.saving = undefined;
+  }
+
+  /** Appends TICKs where something waits for a watermark that nobody moves. */
+  async tickLoop(): Promise<void> {
+    const { clock, onError } = this.options;
+    while (!this.stopping.signal.aborted) {
+      await clock.sleep(TICK_CHECK_MS, this.stopping.signal);
+      for (const owned of this.partitions.values()) {
+        await this.tickIfSilent(owned).catch(onError);
+        await this.saveIfIdle(owned);
+      }
+    }
+  }
+
+  private async tickIfSilent(owned: Owned): Promise<void> {
+    const nowMs = this.options.clock.monotonicMs();
+    if (this.stopping.signal.aborted || !owned.caughtUp) return;
+    if (nowMs - Math.max(owned.lastRecordAtMs, owned.lastTickAtMs) < SILENCE_MS) return;
+    const wanted = owned.state.wantsTicks(owned.at);
+    if (wanted.length === 0) return;
+    owned.lastTickAtMs = nowMs;
+    for (const partition of wanted) await this.options.tick(partition);
+  }
+
+  end(): void {
+    this.stopping.abort();
+  }
+}
+
+/** Starts a stage; it runs until stopped. */
+export async function runStage(options: StageOptions): Promise<RunningStage> {
+  const stage = new Stage(options);
+  const consumer: BusConsumer = await options.bus.consume({
+    group: options.group,
+    topics: [options.topic],
+    onAssigned: stage.assigned,
+    onRevoked: stage.revoked,
+    onBatch: stage.batch,
+    onError: options.onError,
+    maxBatchRecords: MAX_BATCH_RECORDS,
+  });
+  const ticking = stage.tickLoop();
+  return {
+    owned: () => stage.partitions.size,
+    async stop() {
+      stage.end();
+      await ticking;
+      await consumer.stop();
+    },
+  };
+}

@@ -1,0 +1,145 @@
+/**
+ * An evidence bundle: NDJSON, one stream. First the header with the signed heads, then each log with its rows in index
+ * order, last an end line. Everything in it is a claim of whoever wrote it until the verifier has checked it.
+ * Hashes and stream ids are lower-case hex, UInt64 columns decimal strings or numbers, times Unix ms, bytes base64.
+ */
+import { z } from 'zod';
+import { TriplineError } from '../../schemas/errors.ts';
+import { zHex32, zHex64 } from '../../schemas/event/v1.ts';
+
+export const BUNDLE_VERSION = 1;
+
+const zCount = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const zText = z.string();
+
+export const zBundleHead = z.object({
+  logId: zHex64,
+  origin: zText,
+  size: zCount,
+  root: zHex64,
+  lastLeafHash: zHex64,
+});
+export type BundleHead = z.infer<typeof zBundleHead>;
+
+/** A list of heads in the order that its signature covers. */
+export const zSignedHeadList = z.object({
+  topic: zText,
+  partition: zCount,
+  nextOffset: zCount,
+  heads: z.array(zBundleHead),
+  keyId: zHex64,
+  signature: zText,
+  signedAtMs: zCount,
+});
+export type SignedHeadList = z.infer<typeof zSignedHeadList>;
+
+export const zBundleHeader = z.object({
+  type: z.literal('header'),
+  v: z.literal(BUNDLE_VERSION),
+  deployment: zText,
+  createdAtMs: zCount,
+  /** True when rows were left out by a filter; each row then carries an inclusion proof. */
+  partial: z.boolean(),
+  filter: z.record(z.string(), z.string()),
+  keys: z.array(z.object({ keyId: zHex64, publicKey: zText })),
+  heads: z.array(zSignedHeadList),
+  mappings: z.array(z.object({ version: zHex64, body: zText })),
+});
+export type BundleHeader = z.infer<typeof zBundleHeader>;
+
+export const zBundleLog = z.object({
+  type: z.literal('log'),
+  logId: zHex64,
+  tenant: zText,
+  topic: zText,
+  partition: zCount,
+  size: zCount,
+});
+export type BundleLog = z.infer<typeof zBundleLog>;
+
+export const zLedgerColumns = z.object({
+  type: zCount,
+  leaf_hash: zHex64,
+  prev_leaf_hash: zHex64,
+  topic: zText,
+  partition: zCount,
+  offset: zCount,
+  line: zCount,
+  append_ms: zCount,
+  stream_id: zHex32,
+  seq: zCount,
+  ev_hash: zHex64,
+  key_id: zHex64,
+  flags: zCount,
+  tenant: zText,
+  session_id: zText,
+});
+export type LedgerColumns = z.infer<typeof zLedgerColumns>;
+
+export const zPayloadColumns = z.object({
+  topic: zText,
+  partition: zCount,
+  offset: zCount,
+  line: zCount,
+  prev_ev_hash: zHex64,
+  bytes: zText,
+});
+export type PayloadColumns = z.infer<typeof zPayloadColumns>;
+
+const zColumns = z.record(z.string(), z.unknown());
+
+/** All rows that the tables hold for one index; a sound index has one ledger row and at most one of each other table. */
+export const zBundleRows = z.object({
+  type: z.literal('rows'),
+  idx: zCount,
+  ledger: z.array(zLedgerColumns).default([]),
+  payloads: z.array(zPayloadColumns).default([]),
+  events: z.array(zColumns).default([]),
+  alerts: z.array(zColumns).default([]),
+  deadLetters: z.array(zColumns).default([]),
+  /** Inclusion proof in the tree of the log's signed size; partial bundles only. */
+  proof: z.array(zHex64).optional(),
+});
+export type BundleRows = z.infer<typeof zBundleRows>;
+
+export const zBundleEnd = z.object({
+  type: z.literal('end'),
+  /** Entries beyond the signed heads when the bundle was made. */
+  pending: zCount,
+});
+
+export const zBundleLine = z.discriminatedUnion('type', [zBundleHeader, zBundleLog, zBundleRows, zBundleEnd]);
+export type BundleLine = z.infer<typeof zBundleLine>;
+
+/** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */
+const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;
+
+/** Lines of a bundle. Throws export_invalid for what is no bundle. */
+export async function* readBundle(source: AsyncIterable<Uint8Array>): AsyncGenerator<BundleLine> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest = '';
+  for await (const chunk of source) {
+    rest += decoder.decode(chunk, { stream: true });
+    if (rest.length > MAX_LINE_CHARACTERS) throw new TriplineError('export_invalid', 'a line is too long');
+    let start = 0;
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n', start)) {
+      if (end > start) yield parseLine(rest.slice(start, end));
+      start = end + 1;
+    }
+    rest = rest.slice(start);
+  }
+  if (rest.length > 0) yield parseLine(rest);
+}
+
+function parseLine(text: string): BundleLine {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TriplineError('export_invalid', 'a line of the bundle is not JSON', { cause });
+  }
+  const outcome = zBundleLine.safeParse(value);
+  if (outcome.success) return outcome.data;
+  const path = (outcome.error.issues[0]?.path ?? []).join('.');
+  throw new TriplineError('export_invalid', 'a line of the bundle has the wrong form', { path });
+}

@@ -1,0 +1,100 @@
+/** What a verification found. The vocabulary keeps apart: invalid, diverging, incomplete, not witnessed. */
+
+export const VERDICTS = ['verified_witnessed', 'verified', 'incomplete', 'diverges', 'invalid'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+export const VERDICT_EXIT_CODES: Readonly<Record<Verdict, number>> = Object.freeze({
+  verified_witnessed: 0,
+  verified: 10,
+  incomplete: 20,
+  diverges: 30,
+  invalid: 40,
+});
+
+export const FAULT_CODES = [
+  'bundle_truncated',
+  'head_signature_invalid',
+  'head_key_unknown',
+  'log_name_differs',
+  'log_missing',
+  'entry_missing',
+  'entry_twin',
+  'entry_out_of_order',
+  'entry_altered',
+  'entry_type_wrong',
+  'link_broken',
+  'root_differs',
+  'known_head_differs',
+  'proof_invalid',
+  'payload_missing',
+  'payload_unexpected',
+  'payload_twin',
+  'payload_altered',
+  'projection_missing',
+  'projection_unexpected',
+  'projection_twin',
+  'projection_altered',
+  'mapping_unknown',
+  'stream_order_wrong',
+] as const;
+export type FaultCode = (typeof FAULT_CODES)[number];
+
+/** The first fault, in order of log and index. What cannot be told is null. */
+export interface Fault {
+  readonly code: FaultCode;
+  /** Origin of the log. */
+  readonly log: string | null;
+  readonly index: number | null;
+  readonly topic: string | null;
+  readonly partition: number | null;
+  readonly offset: number | null;
+  readonly session: string | null;
+  /** Table and column, where one is at fault. */
+  readonly detail: string | null;
+}
+
+export interface OpenGap {
+  readonly log: string;
+  readonly stream: string;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+export interface LogReport {
+  readonly origin: string;
+  readonly tenant: string;
+  readonly entries: number;
+  readonly root: string;
+}
+
+export interface VerifyReport {
+  readonly verdict: Verdict;
+  readonly exitCode: number;
+  /** Entries that were checked. */
+  readonly entries: number;
+  readonly logs: readonly LogReport[];
+  readonly firstFault: Fault | null;
+  /** Events that their streams announced and that never came; at most 100 are listed. */
+  readonly gaps: readonly OpenGap[];
+  readonly gapCount: number;
+  readonly equivocations: number;
+  readonly deadLetters: number;
+  /** Entries beyond the signed heads: not judged yet. */
+  readonly pending: number;
+  /** Rows whose class was computed by another version of the classifier and is taken as it stands. */
+  readonly classesNotDerived: number;
+  readonly partial: boolean;
+  /** True when every signature was made by a key that the caller pinned. */
+  readonly keysPinned: boolean;
+}
+
+/** Ends a verification at its first fault; never leaves services/evidence. */
+export class FaultFound extends Error {
+  readonly fault: Fault;
+
+  constructor(fault: Fault) {
+    super(fault.code);
+    this.name = 'FaultFound';
+    this.fault = fault;
+  }
+}

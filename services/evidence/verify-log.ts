@@ -1,0 +1,232 @@
+/** One log, row by row in index order: chain, tree at every signed size, streams, content. Memory: O(streams). */
+import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
+import type { EvidenceCrypto } from './bytes.ts';
+import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
+import { ENTRY_TYPES } from './entry.ts';
+import { CompactRange, verifyInclusion } from './merkle.ts';
+import { logId, logOrigin, originLeafHash } from './origin.ts';
+import type { ClassMappingVersion } from './projection.ts';
+import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
+import { checkContent, checkEntry, type Fail, type RowsCheck } from './verify-rows.ts';
+import { StreamOrders } from './verify-streams.ts';
+
+export interface KnownHead {
+  readonly logId: string;
+  readonly size: number;
+  readonly root: string;
+}
+
+export interface LogSettings {
+  readonly deployment: string;
+  readonly partial: boolean;
+  readonly crypto: EvidenceCrypto;
+  readonly mappings: ReadonlyMap<string, ClassMappingVersion>;
+  /** Signed heads of this log, any order; the largest ends it. */
+  readonly heads: readonly BundleHead[];
+  /** Heads that the caller kept from earlier. */
+  readonly known: readonly KnownHead[];
+}
+
+export interface LogCounts {
+  equivocations: number;
+  deadLetters: number;
+  classesNotDerived: number;
+}
+
+/** A GAP, or an EQUIVOCATION without bytes: it stands for the entry after it, of the same line. */
+interface Herald {
+  readonly index: number;
+  readonly row: LedgerColumns;
+}
+
+export class LogVerifier {
+  readonly counts: LogCounts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  entries = 0;
+  readonly #log: BundleLog;
+  readonly #settings: LogSettings;
+  readonly #origin: string;
+  readonly #head: BundleHead;
+  readonly #range: CompactRange;
+  readonly #streams = new StreamOrders();
+  #next = 0;
+  #lastLeaf: Uint8Array;
+  #herald: Herald | undefined;
+  #at: LedgerColumns | undefined;
+
+  constructor(log: BundleLog, settings: LogSettings) {
+    const { sha256 } = settings.crypto;
+    this.#log = log;
+    this.#settings = settings;
+    const { tenant, topic, partition } = log;
+    this.#origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
+    this.#range = new CompactRange(0, sha256);
+    this.#lastLeaf = originLeafHash(this.#origin, sha256);
+    const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
+    if (head === undefined) throw this.#fault('log_name_differs', 0, 'no signed head names this log');
+    this.#head = head;
+    const named = head.origin === this.#origin && toHex(logId(this.#origin, sha256)) === log.logId;
+    if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
+  }
+
+  /** Takes the rows of the next index. Throws FaultFound. */
+  accept(rows: BundleRows): void {
+    if (rows.idx >= this.#head.size) return;
+    if (rows.idx < this.#next) throw this.#fault('entry_out_of_order', rows.idx, null, rows);
+    if (rows.idx > this.#next && !this.#settings.partial)
+      throw this.#fault('entry_missing', this.#next, null);
+    const fail: Fail = (code, detail) => {
+      throw this.#fault(code, rows.idx, detail ?? null, rows);
+    };
+    if (this.#settings.partial) this.#acceptPart(rows, fail);
+    else this.#acceptNext(rows, fail);
+    this.#next = rows.idx + 1;
+    this.entries += 1;
+  }
+
+  #acceptNext(rows: BundleRows, fail: Fail): void {
+    const check = this.#check(rows, fail);
+    const entry = checkEntry(rows, this.#lastLeaf, check);
+    this.#checkPlace(entry.row, fail);
+    if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
+    this.#content(rows, entry, check);
+    this.#lastLeaf = entry.leafHash;
+    this.#range.append(entry.leafHash);
+    this.#checkHeads(rows.idx + 1, fail);
+  }
+
+  /** A row of a partial bundle stands by its own inclusion proof; the link is the one that it names. */
+  #acceptPart(rows: BundleRows, fail: Fail): void {
+    const check = this.#check(rows, fail);
+    const named = fromHex(rows.ledger[0]?.prev_leaf_hash ?? '', HASH_BYTES);
+    if (named === undefined) return fail('entry_missing');
+    const follows = rows.idx === this.#next && this.#next > 0;
+    const entry = checkEntry(rows, follows || rows.idx === 0 ? this.#lastLeaf : named, check);
+    this.#checkPlace(entry.row, fail);
+    const claim = {
+      index: BigInt(rows.idx),
+      size: BigInt(this.#head.size),
+      leafHash: entry.leafHash,
+      root: hashFromHex(this.#head.root),
+      proof: (rows.proof ?? []).map(hashFromHex),
+    };
+    if (!verifyInclusion(claim, this.#settings.crypto.sha256)) return fail('proof_invalid');
+    if (!follows) this.#herald = undefined;
+    this.#content(rows, entry, check);
+    this.#lastLeaf = entry.leafHash;
+  }
+
+  #check(rows: BundleRows, fail: Fail): RowsCheck {
+    const { crypto, mappings, partial } = this.#settings;
+    const stream = rows.ledger[0]?.stream_id ?? '';
+    const effectiveMs = this.#streams.effectiveMs(stream);
+    const unknown = partial && effectiveMs === Number.NEGATIVE_INFINITY;
+    return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
+  }
+
+  #content(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck): void {
+    const checked = checkContent(rows, entry, check);
+    const { row } = entry;
+    this.#checkHerald(row, checked.prevEventHash, rows.idx);
+    if (checked.effectiveMs !== undefined) this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
+    if (!checked.classDerived) this.counts.classesNotDerived += 1;
+    if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
+    if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;
+  }
+
+  /** The entry before may stand for this one: same line of the same record, same session. */
+  #checkHerald(row: LedgerColumns, prevEventHash: string | undefined, index: number): void {
+    const herald = this.#herald;
+    this.#herald = prevEventHash === undefined ? { index, row } : undefined;
+    if (herald === undefined) return;
+    const { row: first } = herald;
+    const together =
+      first.offset === row.offset && first.line === row.line && first.stream_id === row.stream_id;
+    if (!together) throw this.#faultAt('payload_missing', herald);
+    if (first.session_id !== row.session_id) throw this.#faultAt('entry_altered', herald, 'session_id');
+    if (first.type !== ENTRY_TYPES.equivocation) return;
+    const claims = first.seq + 1 === row.seq && first.ev_hash === prevEventHash;
+    if (!claims) throw this.#faultAt('payload_missing', herald);
+  }
+
+  #checkPlace(row: LedgerColumns, fail: Fail): void {
+    for (const column of ['tenant', 'topic', 'partition'] as const) {
+      if (row[column] !== this.#log[column]) fail('entry_altered', column);
+    }
+    const before = this.#at;
+    const backwards = before !== undefined && before.offset > row.offset;
+    if (backwards) fail('entry_out_of_order');
+    this.#at = row;
+  }
+
+  #checkHeads(size: number, fail: Fail): void {
+    const signed = this.#settings.heads.filter((head) => head.size === size);
+    const known = this.#settings.known.filter((head) => head.size === size);
+    if (signed.length === 0 && known.length === 0) return;
+    const root = toHex(this.#range.root());
+    if (known.some((head) => head.root !== root)) fail('known_head_differs');
+    const wrong = signed.some((head) => head.root !== root || head.lastLeafHash !== toHex(this.#lastLeaf));
+    if (wrong) fail('root_differs');
+  }
+
+  /** After the last row. Throws FaultFound when the log ends before its signed head, or the head before a known one. */
+  finish(): LogReport {
+    if (!this.#settings.partial) {
+      if (this.#next < this.#head.size) throw this.#fault('entry_missing', this.#next, null);
+      if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
+    }
+    const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
+    if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
+    const { tenant } = this.#log;
+    return { origin: this.#origin, tenant, entries: this.entries, root: this.#head.root };
+  }
+
+  *gaps(): Generator<OpenGap> {
+    for (const hole of this.#streams.holes()) yield { log: this.#origin, ...hole };
+  }
+
+  #faultAt(code: FaultCode, herald: Herald, detail: string | null = null): FaultFound {
+    const { offset, session_id: session } = herald.row;
+    return this.#found(code, herald.index, { offset, session, detail });
+  }
+
+  #fault(code: FaultCode, index: number, detail: string | null, rows?: BundleRows): FaultFound {
+    const { offset, session } = placeOf(rows, this.#at);
+    return this.#found(code, index, { offset, session, detail });
+  }
+
+  #found(
+    code: FaultCode,
+    index: number,
+    at: { readonly offset: number | null; readonly session: string | null; readonly detail: string | null },
+  ): FaultFound {
+    const { topic, partition } = this.#log;
+    return new FaultFound({ code, log: this.#origin, index, topic, partition, ...at });
+  }
+}
+
+function ordered(row: LedgerColumns) {
+  return { type: row.type, stream: row.stream_id, seq: row.seq };
+}
+
+interface Place {
+  readonly offset: number | null;
+  readonly session: string | null;
+}
+
+/** Where the row itself is gone, its payload or projection may still tell the place, else the entry before it. */
+function placeOf(rows: BundleRows | undefined, before: LedgerColumns | undefined): Place {
+  const fallback = before === undefined ? { offset: null, session: null } : placeOfRow(before);
+  if (rows === undefined) return fallback;
+  const [row] = rows.ledger;
+  if (row !== undefined) return placeOfRow(row);
+  const [payload] = rows.payloads;
+  const session = rows.events[0]?.['session_id'];
+  return {
+    offset: payload === undefined ? fallback.offset : payload.offset,
+    session: typeof session === 'string' ? session : fallback.session,
+  };
+}
+
+function placeOfRow(row: LedgerColumns): Place {
+  return { offset: row.offset, session: row.session_id };
+}

@@ -1,0 +1,244 @@
+/**
+ * The verifier: an evidence bundle in, a report out. No network, no clock, no store; the same code for a running
+ * service, a data directory, an export file and a browser.
+ *   header and signatures -> each log (chain, tree, streams, bytes, projections) -> heads -> verdict
+ */
+import { fromBase64, toHex } from './bytes.ts';
+import type { EvidenceCrypto } from './bytes.ts';
+import {
+  readBundle,
+  type BundleHead,
+  type BundleHeader,
+  type BundleLog,
+  type SignedHeadList,
+} from './bundle.ts';
+import { headsMessage } from './heads.ts';
+import { logOrigin } from './origin.ts';
+import { readClassMapping, type ClassMappingVersion } from './projection.ts';
+import {
+  FaultFound,
+  VERDICT_EXIT_CODES,
+  type Fault,
+  type FaultCode,
+  type LogReport,
+  type OpenGap,
+  type Verdict,
+  type VerifyReport,
+} from './report.ts';
+import { LogVerifier, type KnownHead } from './verify-log.ts';
+import { TriplineError } from '../../schemas/errors.ts';
+
+export type { KnownHead } from './verify-log.ts';
+export type { VerifyReport } from './report.ts';
+
+export interface VerifyOptions {
+  /** Raw Ed25519 public keys that may sign; without them the keys of the bundle are taken as they are. */
+  readonly publicKeys?: readonly Uint8Array[];
+  /** Heads kept from earlier: a log that does not extend them diverges. */
+  readonly knownHeads?: readonly KnownHead[];
+  /** Called now and then with the number of entries checked. */
+  readonly onProgress?: (entries: number) => void;
+}
+
+const MAX_LISTED_GAPS = 100;
+const PROGRESS_EVERY = 4096;
+
+/** Verifies a bundle. Throws export_invalid when the stream is no bundle; every other finding is in the report. */
+export async function verifyBundle(
+  source: AsyncIterable<Uint8Array>,
+  crypto: EvidenceCrypto,
+  options: VerifyOptions = {},
+): Promise<VerifyReport> {
+  const run = new BundleRun(crypto, options);
+  try {
+    for await (const line of readBundle(source)) {
+      switch (line.type) {
+        case 'header':
+          run.begin(line);
+          break;
+        case 'log':
+          run.openLog(line);
+          break;
+        case 'rows':
+          run.log().accept(line);
+          run.progress();
+          break;
+        case 'end':
+          run.end(line.pending);
+          break;
+      }
+    }
+    run.finish();
+  } catch (error) {
+    if (!(error instanceof FaultFound)) throw error;
+    return run.report(error.fault);
+  }
+  return run.report(null);
+}
+
+class BundleRun {
+  readonly #crypto: EvidenceCrypto;
+  readonly #options: VerifyOptions;
+  #header: BundleHeader | undefined;
+  #log: LogVerifier | undefined;
+  #lastLogId = '';
+  #ended = false;
+  #entries = 0;
+  #pending = 0;
+  #gapCount = 0;
+  readonly #mappings = new Map<string, ClassMappingVersion>();
+  readonly #heads = new Map<string, BundleHead[]>();
+  readonly #logs: LogReport[] = [];
+  readonly #gaps: OpenGap[] = [];
+  readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+
+  constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
+    this.#crypto = crypto;
+    this.#options = options;
+  }
+
+  begin(header: BundleHeader): void {
+    if (this.#header !== undefined) throw new TriplineError('export_invalid', 'the bundle has two headers');
+    this.#header = header;
+    const { sha256 } = this.#crypto;
+    for (const { version, body } of header.mappings) {
+      const mapping = readClassMapping(version, body, sha256);
+      if (mapping !== undefined) this.#mappings.set(version, mapping);
+    }
+    const keys = this.#keys(header);
+    for (const list of header.heads) {
+      this.#checkSignature(list, keys);
+      for (const head of list.heads) {
+        this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
+      }
+    }
+  }
+
+  /** Keys by id: those that the caller pinned, else those that the bundle names. */
+  #keys(header: BundleHeader): ReadonlyMap<string, Uint8Array> {
+    const named = header.keys.flatMap(({ publicKey }) => fromBase64(publicKey) ?? []);
+    const keys = this.#options.publicKeys ?? named;
+    return new Map(keys.map((key) => [toHex(this.#crypto.sha256(key)), key]));
+  }
+
+  #checkSignature(list: SignedHeadList, keys: ReadonlyMap<string, Uint8Array>): void {
+    const { topic, partition } = list;
+    const at = { log: list.heads[0]?.origin ?? null, topic, partition };
+    const key = keys.get(list.keyId);
+    if (key === undefined) throw fault('head_key_unknown', at);
+    const signature = fromBase64(list.signature) ?? new Uint8Array(0);
+    const holds = this.#crypto.ed25519Verify(key, headsMessage(list.heads), signature);
+    if (!holds) throw fault('head_signature_invalid', at);
+  }
+
+  openLog(log: BundleLog): void {
+    this.#closeLog();
+    const header = this.#need();
+    if (log.logId <= this.#lastLogId) throw new TriplineError('export_invalid', 'the logs are not in order');
+    this.#lastLogId = log.logId;
+    this.#log = new LogVerifier(log, {
+      deployment: header.deployment,
+      partial: header.partial,
+      crypto: this.#crypto,
+      mappings: this.#mappings,
+      heads: this.#heads.get(log.logId) ?? [],
+      known: (this.#options.knownHeads ?? []).filter((head) => head.logId === log.logId),
+    });
+  }
+
+  log(): LogVerifier {
+    if (this.#log === undefined) throw new TriplineError('export_invalid', 'rows stand outside a log');
+    return this.#log;
+  }
+
+  progress(): void {
+    this.#entries += 1;
+    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries);
+  }
+
+  end(pending: number): void {
+    this.#closeLog();
+    this.#ended = true;
+    this.#pending = pending;
+  }
+
+  /** Every signed log must have been there, and the stream must have been whole. */
+  finish(): void {
+    const header = this.#need();
+    this.#closeLog();
+    if (!this.#ended) throw fault('bundle_truncated', {});
+    if (!header.partial) this.#expectLogs(header);
+    for (const known of this.#options.knownHeads ?? []) {
+      if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
+    }
+  }
+
+  #expectLogs(header: BundleHeader): void {
+    const seen = new Set(this.#logs.map((log) => log.origin));
+    for (const [head] of this.#heads.values()) {
+      if (head === undefined || head.size === 0 || seen.has(head.origin)) continue;
+      if (this.#isAsked(head, header)) throw fault('log_missing', { log: head.origin, index: 0 });
+    }
+  }
+
+  /** A bundle of one tenant shows the signed heads of all, and the logs of that one. */
+  #isAsked(head: BundleHead, header: BundleHeader): boolean {
+    const tenant = header.filter['tenant'];
+    if (tenant === undefined) return true;
+    const place = head.origin.split('/').slice(-2);
+    const name = { tenant, topic: place[0] ?? '', partition: Number(place[1]) };
+    return head.origin === logOrigin({ deployment: header.deployment, ...name }, this.#crypto.sha256);
+  }
+
+  #closeLog(): void {
+    const log = this.#log;
+    if (log === undefined) return;
+    this.#log = undefined;
+    this.#logs.push(log.finish());
+    this.#count(log);
+  }
+
+  #count(log: LogVerifier): void {
+    this.#counts.equivocations += log.counts.equivocations;
+    this.#counts.deadLetters += log.counts.deadLetters;
+    this.#counts.classesNotDerived += log.counts.classesNotDerived;
+    for (const gap of log.gaps()) {
+      this.#gapCount += 1;
+      if (this.#gaps.length < MAX_LISTED_GAPS) this.#gaps.push(gap);
+    }
+  }
+
+  #need(): BundleHeader {
+    if (this.#header === undefined) throw new TriplineError('export_invalid', 'the bundle has no header');
+    return this.#header;
+  }
+
+  report(firstFault: Fault | null): VerifyReport {
+    const verdict = verdictOf(firstFault, this.#gapCount);
+    return {
+      verdict,
+      exitCode: VERDICT_EXIT_CODES[verdict],
+      entries: this.#entries,
+      logs: this.#logs,
+      firstFault,
+      gaps: this.#gaps,
+      gapCount: this.#gapCount,
+      ...this.#counts,
+      pending: this.#pending,
+      partial: this.#header?.partial ?? false,
+      keysPinned: this.#options.publicKeys !== undefined,
+    };
+  }
+}
+
+function verdictOf(firstFault: Fault | null, gaps: number): Verdict {
+  if (firstFault?.code === 'known_head_differs') return 'diverges';
+  if (firstFault?.code === 'bundle_truncated') return 'incomplete';
+  if (firstFault !== null) return 'invalid';
+  return gaps > 0 ? 'incomplete' : 'verified';
+}
+
+function fault(code: FaultCode, at: Partial<Omit<Fault, 'code'>>): FaultFound {
+  const nowhere = { log: null, index: null, topic: null, partition: null, offset: null, session: null };
+  return new FaultFound({ code, ...nowhere, detail: null, ...at });
+}

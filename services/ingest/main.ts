@@ -1,0 +1,190 @@
+/** Step ingest: POST /v1/events. 202 means durable on the bus. */
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Counter } from 'prom-client';
+import { z } from 'zod';
+import { ERRORS, TriplineError } from '../../schemas/errors.ts';
+import { TOPICS } from '../../schemas/topics.ts';
+import { zErrorAnswer } from '../platform/http/errors.ts';
+import { principalOf, writableTenant, type Principal } from '../platform/http/principal.ts';
+import { sha256 } from '../platform/ledger/crypto.ts';
+import type { StartStep, StepContext } from '../platform/step.ts';
+import { keepRefused } from './dead-letters.ts';
+import { ingest, type IngestOutcome, type IngestTools, type OutgoingRecord } from './step.ts';
+import { StreamMemories } from './stream-memory.ts';
+
+const gunzipAsync = promisify(gunzip);
+
+const zAnswer = z.object({
+  accepted: z.number(),
+  duplicates: z.number(),
+  rejected: z.array(z.object({ index: z.number(), code: z.string(), path: z.string(), message: z.string() })),
+});
+type Answer = z.infer<typeof zAnswer>;
+
+const HEX_64 = /^[0-9a-f]{64}$/;
+const MAX_REFUSED_PER_REQUEST = 10_000;
+/** Health turns when a send has waited this long. */
+const STUCK_MS = 10_000;
+
+export const startIngest: StartStep = async (context) => {
+  const tools: IngestTools = {
+    memories: new StreamMemories(),
+    sha256,
+    randomBytes: context.randomBytes,
+    partitionCount: context.bus.partitionCount(TOPICS.toolcalls.name),
+  };
+  const counted = new Counter({
+    name: 'tripline_ingest_events_total',
+    help: 'Events at the door, by what became of them.',
+    labelNames: ['outcome'],
+    registers: [context.metrics],
+  });
+  let stopping = false;
+  await context.http.register((scope, _options, done) => {
+    takeBytes(scope);
+    scope.post(
+      '/v1/events',
+      {
+        config: { roles: ['producer', 'admin'] },
+        schema: {
+          summary: 'Take events',
+          description: 'One object, an array, or NDJSON; also gzip. 202 when durable on the bus.',
+          tags: ['events'],
+          response: { 202: zAnswer, 400: z.union([zAnswer, zErrorAnswer]) },
+        },
+      },
+      async (request, reply) => {
+        if (stopping) throw new TriplineError('not_ready');
+        const answer = await take(context, tools, request);
+        counted.inc({ outcome: 'accepted' }, answer.accepted);
+        counted.inc({ outcome: 'duplicate' }, answer.duplicates);
+        counted.inc({ outcome: 'rejected' }, answer.rejected.length);
+        const allRejected = answer.accepted === 0 && answer.duplicates === 0;
+        return await reply.code(allRejected ? 400 : 202).send(answer);
+      },
+    );
+    done();
+  });
+  return {
+    name: 'ingest',
+    health: () => {
+      const waitingMs = context.producer.oldestPendingMs();
+      return {
+        ready: !stopping && waitingMs < STUCK_MS,
+        detail: `oldest unacknowledged send ${Math.round(waitingMs)} ms`,
+      };
+    },
+    stop: () => {
+      stopping = true;
+      return Promise.resolve();
+    },
+  };
+};
+
+/** In this scope a body is bytes, whatever its type says; the type is checked by the route. */
+function takeBytes(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+}
+
+async function take(context: StepContext, tools: IngestTools, request: FastifyRequest): Promise<Answer> {
+  const principal = principalOf(request);
+  const tenant = writableTenant(principal, undefined);
+  const form = formOf(request);
+  const body = await bodyOf(request, context.config.http.maxBodyBytes);
+  const outcome = ingest({ tenant, body, form, strict: principal.strict, ...headersOf(request) }, tools);
+  if (outcome.rejected.length > MAX_REFUSED_PER_REQUEST)
+    throw new TriplineError(
+      'body_malformed',
+      `more than ${MAX_REFUSED_PER_REQUEST} lines of the request are wrong`,
+    );
+  await Promise.all([
+    publish(context, tools, { tenant, outcome }),
+    keepRefused(context, { tenant, origin: originOf(principal) }, outcome.rejected),
+  ]);
+  const rejected = outcome.rejected.map(({ index, code, path, message }) => ({ index, code, path, message }));
+  return { accepted: outcome.accepted, duplicates: outcome.duplicates, rejected };
+}
+
+const originOf = (principal: Principal): string => `ingest:${principal.id}`;
+
+/** One send a partition; remembered as durable only once it is. */
+async function publish(
+  context: StepContext,
+  tools: IngestTools,
+  { tenant, outcome }: { tenant: string; outcome: IngestOutcome },
+): Promise<void> {
+  const byPartition = new Map<number, OutgoingRecord[]>();
+  for (const record of outcome.records) {
+    const records = byPartition.get(record.partition);
+    if (records === undefined) byPartition.set(record.partition, [record]);
+    else records.push(record);
+  }
+  await Promise.all(
+    [...byPartition].map(async ([partition, records]) => {
+      await context.producer.send(
+        TOPICS.toolcalls.name,
+        partition,
+        records.map(({ message }) => message),
+      );
+      for (const { stream, firstSeq, fingerprints } of records)
+        tools.memories.of(tenant, stream).markDurable(firstSeq, fingerprints);
+    }),
+  );
+}
+
+function formOf(request: FastifyRequest): 'ndjson' | 'json' {
+  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  if (type === 'application/x-ndjson' || type === 'application/jsonl' || type === 'application/ndjson')
+    return 'ndjson';
+  if (type === 'application/json') return 'json';
+  throw new TriplineError('body_unsupported_type');
+}
+
+async function bodyOf(request: FastifyRequest, maxBytes: number): Promise<Uint8Array> {
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase();
+  if (encoding === 'identity') return body;
+  if (encoding !== 'gzip')
+    throw new TriplineError('body_unsupported_type', 'only gzip is understood as content-encoding');
+  try {
+    return await gunzipAsync(body, { maxOutputLength: maxBytes });
+  } catch (cause) {
+    const tooLarge = (cause as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
+    throw new TriplineError(
+      tooLarge ? 'body_too_large' : 'body_malformed',
+      tooLarge ? ERRORS.body_too_large.meaning : 'not valid gzip',
+      { cause },
+    );
+  }
+}
+
+function headersOf(request: FastifyRequest): {
+  prev?: string;
+  idempotencyKey?: string;
+  traceparent?: string;
+} {
+  const prev = headerOf(request, 'tripline-prev');
+  const idempotencyKey = headerOf(request, 'idempotency-key');
+  const traceparent = headerOf(request, 'traceparent');
+  if (prev !== undefined && !HEX_64.test(prev))
+    throw new TriplineError('request_invalid', 'Tripline-Prev: 64 lower-case hex digits', {
+      path: 'tripline-prev',
+    });
+  if (idempotencyKey !== undefined && idempotencyKey.length > 256)
+    throw new TriplineError('request_invalid', 'Idempotency-Key: at most 256 characters', {
+      path: 'idempotency-key',
+    });
+  return {
+    ...(prev === undefined ? {} : { prev }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+  };
+}
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

@@ -1,0 +1,83 @@
+/** WS /v1/controls/stream: what is set now, then every change in the turn in which it is known. */
+import type { WebSocket } from '@fastify/websocket';
+import type { ControlStreamMessage } from '../../../schemas/control/v1.ts';
+import { isTriplineError } from '../../../schemas/errors.ts';
+import type { BoardChange, ControlBoard } from './board.ts';
+import { principalOf } from '../http/principal.ts';
+import { concerns, CONTROL_READERS, type ControlRouteContext } from './access.ts';
+
+const PING_INTERVAL_MS = 15_000;
+/** A host that does not read has its channel closed: it reconnects and takes a snapshot, so nothing is lost to it. */
+const MAX_QUEUED_BYTES = 1024 * 1024;
+/** RFC 6455 §7.4.1 and the IANA registry: 1011 internal error, 1013 try again later. */
+const CLOSE_INTERNAL = 1011;
+const CLOSE_TRY_AGAIN = 1013;
+
+export function registerControlStream(context: ControlRouteContext, board: ControlBoard): void {
+  context.http.get(
+    '/v1/controls/stream',
+    {
+      websocket: true,
+      config: { roles: CONTROL_READERS },
+      schema: { summary: 'Follow controls (WebSocket)', tags: ['controls'] },
+    },
+    async (socket, request) => {
+      const principal = principalOf(request);
+      // Hosts may answer with acknowledgements; on record are their control.ack events, so nothing is read here.
+      socket.on('message', () => undefined);
+      socket.on('error', (error) => context.log.debug({ err: error }, 'control stream'));
+      try {
+        await context.audit.record(principal.tenant, {
+          action: 'subscribe',
+          actor: principal.id,
+          role: principal.role,
+          target: '/v1/controls/stream',
+          outcome: 'ok',
+        });
+      } catch (error) {
+        context.log.warn({ err: error }, 'control stream not audited');
+        socket.close(isTriplineError(error) && error.retryable ? CLOSE_TRY_AGAIN : CLOSE_INTERNAL);
+        return;
+      }
+      serve(context, { socket, board, tenant: principal.tenant });
+    },
+  );
+}
+
+interface Subscription {
+  readonly socket: WebSocket;
+  readonly board: ControlBoard;
+  readonly tenant: string;
+}
+
+function serve(context: ControlRouteContext, { socket, board, tenant }: Subscription): void {
+  if (socket.readyState !== socket.OPEN) return;
+  const send = (message: ControlStreamMessage): void => {
+    if (socket.readyState !== socket.OPEN) return;
+    if (socket.bufferedAmount > MAX_QUEUED_BYTES) socket.close(CLOSE_TRY_AGAIN);
+    else socket.send(JSON.stringify(message));
+  };
+  const onChange = (change: BoardChange): void => {
+    // Hosts see an expiry by their own clock.
+    if (change.kind !== 'expired' && concerns(change.held.control, tenant))
+      send({ type: 'control', control: change.held.signed });
+  };
+  // Subscribe and snapshot in one turn: no change falls between them.
+  const unsubscribe = board.subscribe(onChange);
+  const nowMs = context.clock.nowMs();
+  send({
+    type: 'snapshot',
+    controls: board
+      .list()
+      .filter(({ control }) => concerns(control, tenant) && nowMs < Date.parse(control.expiresAt))
+      .map(({ signed }) => signed),
+  });
+  const ping = setInterval(
+    () => send({ type: 'ping', at: new Date(context.clock.nowMs()).toISOString() }),
+    PING_INTERVAL_MS,
+  );
+  socket.on('close', () => {
+    clearInterval(ping);
+    unsubscribe();
+  });
+}

@@ -1,0 +1,39 @@
+/** Node's SHA-256 and Ed25519 in the form that services/evidence takes. */
+import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto';
+import type { EvidenceCrypto } from '../../evidence/bytes.ts';
+
+/**
+ * One-shot; the fastest digest of Node 20 for inputs of event size. Through a string and Buffer's pool: a native
+ * `buffer` result has memory of its own outside the heap, which costs more to make and to collect than the hash.
+ */
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return Buffer.from(hash('sha256', bytes, 'binary'), 'latin1');
+}
+
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** Key object of a raw 32-byte Ed25519 public key (RFC 8410). */
+export function ed25519PublicKey(raw: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+}
+
+/** Raw 32 bytes of an Ed25519 key's public part. */
+export function rawPublicKey(key: KeyObject): Uint8Array {
+  const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ format: 'der', type: 'spki' });
+  return new Uint8Array(spki.subarray(SPKI_PREFIX.length));
+}
+
+export function ed25519Sign(key: KeyObject, message: Uint8Array): Uint8Array {
+  return sign(null, message, key);
+}
+
+export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false;
+  try {
+    return verify(null, message, ed25519PublicKey(publicKey), signature);
+  } catch {
+    return false;
+  }
+}
+
+export const nodeCrypto: EvidenceCrypto = Object.freeze({ sha256, ed25519Verify });

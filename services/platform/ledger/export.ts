@@ -1,0 +1,195 @@
+/**
+ * An evidence bundle out of the store. Signed heads are taken first, then rows up to those sizes, so that a running
+ * writer never makes a sound ledger look wrong. What the tables hold is written as it is: twin, missing and altered rows
+ * are for the verifier to find. Memory: one range of rows; for partial bundles also 64 bytes an entry of one log.
+ */
+import { BUNDLE_VERSION, type BundleHead, type BundleLine } from '../../evidence/bundle.ts';
+import { hashFromHex, toHex } from '../../evidence/bytes.ts';
+import { ProofTree } from '../../evidence/merkle.ts';
+import { logOrigin } from '../../evidence/origin.ts';
+import type { Store } from '../store/port.ts';
+import { sha256 } from './crypto.ts';
+import { headsOfSigner, headsOfStore, type HeadSource, type SignedHeads } from './heads.ts';
+import {
+  filteredIndexes,
+  rangeEnd,
+  readLeaves,
+  readRange,
+  type Columns,
+  type LogRange,
+  type RangeRows,
+  type RowFilter,
+} from './rows.ts';
+
+export interface ExportOptions extends RowFilter {
+  readonly deployment: string;
+  readonly nowMs: number;
+  /** Absent: all tenants. */
+  readonly tenant?: string | undefined;
+  /** Absent: the heads that `checkpoints` keeps. */
+  readonly heads?: HeadSource | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MAX_RANGE_ENTRIES = 4096;
+const MAX_RANGE_BYTES = 16 * 1024 * 1024;
+
+/** NDJSON of services/evidence/bundle.ts, chunk by chunk; at its pace the store is read. */
+export async function* exportLedger(store: Store, options: ExportOptions): AsyncGenerator<Uint8Array> {
+  const signed = options.heads === undefined ? await headsOfStore(store) : await headsOfSigner(options.heads);
+  const partial = [options.session, options.sinceMs, options.untilMs].some((one) => one !== undefined);
+  yield encode([await header(store, signed, { ...options, partial })]);
+  const logs = await logsOf(store, signed, options);
+  for (const log of logs) {
+    const { logId, tenant, topic, partition, size } = log;
+    yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
+    const rows = partial ? partialRows(store, log, options) : allRows(store, log);
+    for await (const lines of rows) {
+      options.signal?.throwIfAborted();
+      yield encode(lines);
+    }
+  }
+  yield encode([{ type: 'end', pending: await pendingRows(store, logs) }]);
+}
+
+type Line = Readonly<Record<string, unknown>> & { readonly type: BundleLine['type'] };
+
+function encode(lines: readonly Line[]): Uint8Array {
+  return Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
+
+async function header(
+  store: Store,
+  signed: SignedHeads,
+  options: ExportOptions & { readonly partial: boolean },
+): Promise<Line> {
+  const filter: Record<string, string> = {};
+  if (options.tenant !== undefined) filter['tenant'] = options.tenant;
+  if (options.session !== undefined) filter['session'] = options.session;
+  if (options.sinceMs !== undefined) filter['sinceMs'] = String(options.sinceMs);
+  if (options.untilMs !== undefined) filter['untilMs'] = String(options.untilMs);
+  const mappings = await store.query<Columns>(
+    'SELECT version, body FROM class_mappings ORDER BY first_used LIMIT 1 BY version',
+  );
+  const { deployment, nowMs: createdAtMs, partial } = options;
+  const about = { deployment, createdAtMs, partial, filter };
+  return { type: 'header', v: BUNDLE_VERSION, ...about, keys: signed.keys, heads: signed.lists, mappings };
+}
+
+interface ExportedLog {
+  readonly logId: string;
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly size: number;
+}
+
+interface SignedLog {
+  readonly head: BundleHead;
+  readonly topic: string;
+  readonly partition: number;
+}
+
+function largestHeads(signed: SignedHeads): ReadonlyMap<string, SignedLog> {
+  const largest = new Map<string, SignedLog>();
+  for (const { topic, partition, heads } of signed.lists) {
+    for (const head of heads) {
+      const known = largest.get(head.logId)?.head.size ?? 0;
+      if (known < head.size) largest.set(head.logId, { head, topic, partition });
+    }
+  }
+  return largest;
+}
+
+/** Logs with signed heads, by id, at their largest signed size. A log without a single row has no tenant and is left out. */
+async function logsOf(store: Store, signed: SignedHeads, options: ExportOptions): Promise<ExportedLog[]> {
+  const tenants = await tenantsOf(store);
+  const { deployment } = options;
+  const asked = options.tenant;
+  const logs: ExportedLog[] = [];
+  for (const [logId, { head, topic, partition }] of largestHeads(signed)) {
+    const names = asked === undefined ? (tenants.get(logId) ?? []) : [asked];
+    const tenant = names.find(
+      (name) => logOrigin({ deployment, tenant: name, topic, partition }, sha256) === head.origin,
+    );
+    if (tenant !== undefined) logs.push({ logId, tenant, topic, partition, size: head.size });
+  }
+  return logs.toSorted((a, b) => (a.logId < b.logId ? -1 : 1));
+}
+
+/** Names that the rows of a log give; more than one only where somebody wrote to the table. */
+async function tenantsOf(store: Store): Promise<ReadonlyMap<string, readonly string[]>> {
+  const rows = await store.query<{ log: string; tenants: readonly string[] }>(
+    'SELECT lower(hex(log_id)) AS log, groupUniqArray(16)(tenant) AS tenants FROM ledger GROUP BY log_id',
+  );
+  return new Map(rows.map((row) => [row.log, row.tenants]));
+}
+
+async function* ranges(store: Store, log: ExportedLog): AsyncGenerator<LogRange> {
+  let from = 0;
+  while (from < log.size) {
+    const wide = { ...log, from, to: Math.min(from + MAX_RANGE_ENTRIES, log.size) };
+    const range = { ...wide, to: await rangeEnd(store, wide, MAX_RANGE_BYTES) };
+    yield range;
+    from = range.to;
+  }
+}
+
+const TABLES = ['ledger', 'payloads', 'events', 'alerts', 'deadLetters'] as const;
+
+/** One line an index, with all rows that any table holds for it; nothing for an index that no table knows. */
+function joinRows(rows: RangeRows): Line[] {
+  const joined = new Map<number, Record<string, unknown[]>>();
+  for (const table of TABLES) {
+    for (const { idx, ...columns } of rows[table]) {
+      const index = Number(idx);
+      const line = joined.get(index) ?? {};
+      (line[table] ??= []).push(columns);
+      joined.set(index, line);
+    }
+  }
+  const indexes = [...joined.keys()].toSorted((a, b) => a - b);
+  return indexes.map((idx) => ({ type: 'rows', idx, ...joined.get(idx) }));
+}
+
+async function* allRows(store: Store, log: ExportedLog): AsyncGenerator<Line[]> {
+  for await (const range of ranges(store, log)) yield joinRows(await readRange(store, range));
+}
+
+async function* partialRows(store: Store, log: ExportedLog, filter: RowFilter): AsyncGenerator<Line[]> {
+  const kept = new Set(await filteredIndexes(store, { ...log, from: 0, to: log.size }, filter));
+  if (kept.size === 0) return;
+  const tree = await loadTree(store, log);
+  for await (const range of ranges(store, log)) {
+    const wanted = [...kept].filter((index) => index >= range.from && index < range.to);
+    if (wanted.length === 0) continue;
+    const lines = joinRows(await readRange(store, range)).filter((line) => kept.has(Number(line['idx'])));
+    yield lines.map((line) => ({
+      ...line,
+      proof: tree.inclusionProof(Number(line['idx'])).map(toHex),
+    }));
+  }
+}
+
+async function loadTree(store: Store, log: ExportedLog): Promise<ProofTree> {
+  const tree = new ProofTree(sha256);
+  const step = MAX_RANGE_ENTRIES * 16;
+  for (let from = 0; from < log.size; from += step) {
+    const leaves = await readLeaves(store, { ...log, from, to: Math.min(from + step, log.size) });
+    for (const leaf of leaves) tree.append(hashFromHex(leaf.leaf_hash));
+  }
+  return tree;
+}
+
+/** Entries beyond the signed sizes when the export ended, over the logs that were exported. */
+async function pendingRows(store: Store, logs: readonly ExportedLog[]): Promise<number> {
+  let pending = 0;
+  for (const { logId: log, size } of logs) {
+    const [row] = await store.query<{ rows: string }>(
+      'SELECT toString(count()) AS rows FROM ledger WHERE log_id = unhex({log:String}) AND idx >= {size:UInt64}',
+      { params: { log, size } },
+    );
+    pending += Number(row?.rows ?? 0);
+  }
+  return pending;
+}

@@ -1,0 +1,40 @@
+/** Messages between the adapter and the engine's process. Buffers stay out of it: inserts travel as files. */
+import type { SqlParameter } from '../port.ts';
+
+export interface EngineOptions {
+  readonly dir: string;
+  readonly database: string;
+  readonly maxMemoryBytes: number;
+  readonly queryTimeoutMs: number;
+  readonly readers: number;
+  readonly streams: number;
+}
+
+export type Params = Readonly<Record<string, SqlParameter>>;
+
+export type EngineRequest =
+  | { readonly op: 'open'; readonly id: number; readonly options: EngineOptions }
+  | { readonly op: 'query'; readonly id: number; readonly sql: string; readonly params: Params }
+  | { readonly op: 'stream'; readonly id: number; readonly sql: string; readonly params: Params }
+  /** One more chunk of a stream, please; or no more at all. */
+  | { readonly op: 'pull'; readonly id: number }
+  | { readonly op: 'cancel'; readonly id: number }
+  /** By the writer session: DDL, INSERT FROM INFILE. */
+  | { readonly op: 'command'; readonly id: number; readonly sql: string }
+  /** Ends a running query or stream. */
+  | { readonly op: 'kill'; readonly id: number }
+  | { readonly op: 'close'; readonly id: number };
+
+export type EngineReply =
+  | { readonly id: number; readonly kind: 'done'; readonly text: string }
+  | { readonly id: number; readonly kind: 'chunk'; readonly text: string }
+  | {
+      readonly id: number;
+      readonly kind: 'failed';
+      readonly clickhouseCode: number;
+      readonly message: string;
+    }
+  /** Another process has the data directory open. */
+  | { readonly id: number; readonly kind: 'locked' }
+  /** Package chdb is not installed. */
+  | { readonly id: number; readonly kind: 'missing'; readonly message: string };

@@ -1,0 +1,172 @@
+/** GET /v1/ledger: heads, lag, coverage. GET /v1/ledger/export: an evidence bundle, streamed. */
+import { Readable } from 'node:stream';
+import { z } from 'zod';
+import { TriplineError } from '../../schemas/errors.ts';
+import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
+import { exportLedger } from '../platform/ledger/export.ts';
+import { headsOfSigner, headsOfStore, type HeadSource } from '../platform/ledger/heads.ts';
+import type { StepContext } from '../platform/step.ts';
+
+const zLedgerQuery = z.strictObject({ tenant: z.string().min(1).max(256).optional() });
+const zExportQuery = z.strictObject({
+  ...zLedgerQuery.shape,
+  session: z.string().min(1).max(256).optional(),
+  since: z.iso.datetime({ offset: true }).optional(),
+  until: z.iso.datetime({ offset: true }).optional(),
+});
+
+/** `*` sees every tenant. */
+interface Reader {
+  readonly id: string;
+  readonly tenant: string;
+  readonly role: string;
+}
+
+const ALL_TENANTS = '*';
+
+function readerOf(request: object): Reader {
+  const { principal } = request as { readonly principal?: Reader };
+  if (principal === undefined) throw new TriplineError('auth_missing');
+  return principal;
+}
+
+/** The tenant whose rows may be shown; undefined = all. Throws auth_forbidden for somebody else's. */
+function tenantOf(reader: Reader, asked: string | undefined): string | undefined {
+  if (reader.tenant === ALL_TENANTS) return asked;
+  if (asked !== undefined && asked !== reader.tenant) throw new TriplineError('auth_forbidden');
+  return reader.tenant;
+}
+
+const READ_ROLES = ['analyst', 'responder', 'auditor', 'admin'] as const;
+const EXPORT_ROLES = ['auditor', 'admin'] as const;
+
+/** Registers both routes. `signer` where this process can ask it; else the heads that `checkpoints` keeps. */
+export function registerLedgerRoutes(context: StepContext, signer?: HeadSource): void {
+  const { http } = context;
+  http.route({
+    method: 'GET',
+    url: '/v1/ledger',
+    config: { roles: [...READ_ROLES] },
+    handler: async (request) => {
+      const reader = readerOf(request);
+      const tenant = tenantOf(reader, queryOf(zLedgerQuery, request.query).tenant);
+      await audit(context, reader, { action: 'read', target: '/v1/ledger' });
+      return ledgerState(context, tenant, signer);
+    },
+  });
+  http.route({
+    method: 'GET',
+    url: '/v1/ledger/export',
+    config: { roles: [...EXPORT_ROLES] },
+    handler: async (request, reply) => {
+      const reader = readerOf(request);
+      const query = queryOf(zExportQuery, request.query);
+      const { session, since, until } = query;
+      const tenant = tenantOf(reader, query.tenant);
+      await audit(context, reader, { action: 'export', target: '/v1/ledger/export' });
+      const bundle = exportLedger(context.store, {
+        deployment: context.config.deployment,
+        nowMs: context.clock.nowMs(),
+        tenant,
+        session,
+        sinceMs: since === undefined ? undefined : Date.parse(since),
+        untilMs: until === undefined ? undefined : Date.parse(until),
+        heads: signer,
+      });
+      return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
+    },
+  });
+}
+
+/** Throws request_invalid, naming the first parameter at fault. */
+function queryOf<Query>(schema: z.ZodType<Query>, query: unknown): Query {
+  const parsed = schema.safeParse(query);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new TriplineError('request_invalid', issue?.message, { path: (issue?.path ?? []).join('.') });
+}
+
+async function audit(
+  context: StepContext,
+  reader: Reader,
+  what: { readonly action: 'export' | 'read'; readonly target: string },
+): Promise<void> {
+  const tenant = reader.tenant === ALL_TENANTS ? 'default' : reader.tenant;
+  await context.audit.record(tenant, { ...what, actor: reader.id, role: reader.role, outcome: 'ok' });
+}
+
+async function ledgerState(context: StepContext, tenant: string | undefined, signer: HeadSource | undefined) {
+  const signed = signer === undefined ? await headsOfStore(context.store) : await headsOfSigner(signer);
+  const coverage = await coverageOf(context, tenant);
+  const visible = new Set(coverage.map((log) => log.logId));
+  const heads = signed.lists.map(({ heads: all, ...list }) => ({
+    ...list,
+    heads: all.filter((head) => visible.has(head.logId)),
+  }));
+  const partitions = await lagOf(context, signed.lists);
+  return { deployment: context.config.deployment, keys: signed.keys, heads, partitions, coverage };
+}
+
+/** How far record is. Where no line was entered yet (ticks only) nothing is signed, so that its group's offset counts too. */
+async function lagOf(
+  context: StepContext,
+  lists: readonly { readonly topic: string; readonly partition: number; readonly nextOffset: number }[],
+) {
+  const partitions = [];
+  for (const topic of LEDGER_TOPICS) {
+    for (const { partition, latest } of await context.bus.offsets(topic)) {
+      const committed = (await context.bus.committed(RECORD_GROUP, { topic, partition })) ?? 0;
+      const done = lists
+        .filter((list) => list.topic === topic && list.partition === partition)
+        .reduce((next, list) => Math.max(next, list.nextOffset), committed);
+      partitions.push({ topic, partition, nextOffset: done, latest, lag: Math.max(0, latest - done) });
+    }
+  }
+  return partitions;
+}
+
+interface CoverageRow {
+  readonly log: string;
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly type: number;
+  readonly rows: string;
+}
+
+const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
+  [0, 'event'],
+  [1, 'stream_open'],
+  [2, 'stream_heartbeat'],
+  [3, 'stream_close'],
+  [16, 'gap'],
+  [17, 'late'],
+  [18, 'equivocation'],
+  [32, 'dead_letter'],
+]);
+
+/** Entries of each log by type. */
+async function coverageOf(context: StepContext, tenant: string | undefined) {
+  const rows = await context.store.query<CoverageRow>(
+    `SELECT lower(hex(log_id)) AS log, tenant, topic, partition, type, toString(count()) AS rows FROM ledger
+     WHERE {all:UInt8} = 1 OR tenant = {tenant:String}
+     GROUP BY log_id, tenant, topic, partition, type ORDER BY topic, partition, tenant, type`,
+    { params: { all: tenant === undefined ? 1 : 0, tenant: tenant ?? '' } },
+  );
+  const logs = new Map<
+    string,
+    { logId: string; tenant: string; topic: string; partition: number; entries: Record<string, number> }
+  >();
+  for (const row of rows) {
+    const known = logs.get(row.log) ?? {
+      logId: row.log,
+      tenant: row.tenant,
+      topic: row.topic,
+      partition: row.partition,
+      entries: {},
+    };
+    known.entries[TYPE_NAMES.get(row.type) ?? String(row.type)] = Number(row.rows);
+    logs.set(row.log, known);
+  }
+  return [...logs.values()];
+}

@@ -1,0 +1,173 @@
+/** Sessions: the listing, and one as a timeline of calls with its alerts and decisions. */
+import { z } from 'zod';
+import { TriplineError } from '../../schemas/errors.ts';
+import type { Store } from '../platform/store/port.ts';
+import { alertsOfSession } from './alerts.ts';
+import { eventItem, selectEvents, type EventItem } from './events.ts';
+import { andAlso, decodeCursor, isoOf, pageOf, whereOf, type Page, type zSessionQuery } from './filters.ts';
+
+interface SessionRow {
+  readonly tenant: string;
+  readonly session_id: string;
+  readonly agents: readonly string[];
+  readonly servers: readonly string[];
+  readonly calls: string;
+  readonly refused: string;
+  readonly events: string;
+  readonly first_ms: string;
+  readonly last_ms: string;
+}
+
+export type SessionItem = Readonly<Record<string, unknown>>;
+
+const zKey = z.tuple([z.number().int(), z.string().max(256), z.string().max(256)]);
+/** Events of one session that are read at once; a longer one says so (`truncated`). */
+const MAX_TIMELINE_EVENTS = 10_000;
+const MAX_ALERTS = 1000;
+const MAX_NAMES = 32;
+
+/** Most recently active first. */
+export async function listSessions(
+  store: Store,
+  tenant: string,
+  query: z.output<typeof zSessionQuery>,
+): Promise<Page<SessionItem>> {
+  const { session, agent, server, tool } = query;
+  const where = whereOf(tenant, { session_id: session, agent, server, tool, class: query.class }, query);
+  let having = '1';
+  let cursor: Readonly<Record<string, string | number>> = {};
+  if (query.cursor !== undefined) {
+    const [c_ms, c_tenant, c_session] = decodeCursor(query.cursor, zKey);
+    having = '(last_at, tenant, session_id) < ({c_ms:Int64}, {c_tenant:String}, {c_session:String})';
+    cursor = { c_ms, c_tenant, c_session };
+  }
+  const rows = await store.query<SessionRow>(
+    `SELECT tenant, session_id, groupUniqArray(${MAX_NAMES})(agent) AS agents,
+       arrayFilter(name -> name != '', groupUniqArray(${MAX_NAMES})(server)) AS servers,
+       toString(countIf(kind = 'call.intent')) AS calls,
+       toString(countIf(kind = 'call.result' AND outcome = 'refused')) AS refused,
+       toString(count()) AS events,
+       toString(toUnixTimestamp64Milli(min(effective_time))) AS first_ms,
+       toUnixTimestamp64Milli(max(effective_time)) AS last_at, toString(last_at) AS last_ms
+     FROM events WHERE ${where.sql} GROUP BY tenant, session_id HAVING ${having}
+     ORDER BY last_at DESC, tenant DESC, session_id DESC LIMIT {row_limit:UInt32}`,
+    { params: { ...where.params, ...cursor, row_limit: query.limit + 1 } },
+  );
+  const alerts = await alertCounts(store, tenant, rows);
+  return pageOf(rows, query.limit, {
+    item: (row) => sessionItem(row, alerts.get(nameOf(row)) ?? 0),
+    key: (row) => [Number(row.last_ms), row.tenant, row.session_id],
+  });
+}
+
+const nameOf = (row: { readonly tenant: string; readonly session_id: string }): string =>
+  `${row.tenant}\0${row.session_id}`;
+
+async function alertCounts(
+  store: Store,
+  tenant: string,
+  rows: readonly SessionRow[],
+): Promise<ReadonlyMap<string, number>> {
+  if (rows.length === 0) return new Map();
+  const where = andAlso(whereOf(tenant, {}), 'session_id IN {sessions:Array(String)}', {
+    sessions: rows.map((row) => row.session_id),
+  });
+  const counts = await store.query<{ tenant: string; session_id: string; alerts: string }>(
+    `SELECT tenant, session_id, toString(uniqExact(alert_id)) AS alerts FROM alerts WHERE ${where.sql} GROUP BY tenant, session_id`,
+    { params: where.params },
+  );
+  return new Map(counts.map((row) => [nameOf(row), Number(row.alerts)]));
+}
+
+function sessionItem(row: SessionRow, alerts: number): SessionItem {
+  return {
+    session: row.session_id,
+    tenant: row.tenant,
+    agents: row.agents,
+    servers: row.servers,
+    calls: Number(row.calls),
+    refused: Number(row.refused),
+    events: Number(row.events),
+    alerts,
+    firstTime: isoOf(row.first_ms),
+    lastTime: isoOf(row.last_ms),
+  };
+}
+
+/** The timeline of one session. Throws not_found; conflict where several tenants have a session of this name. */
+export async function readSession(store: Store, tenant: string, session: string): Promise<SessionItem> {
+  const where = whereOf(tenant, { session_id: session });
+  const rows = await selectEvents(store, where, { order: 'ASC', limit: MAX_TIMELINE_EVENTS + 1 });
+  const [first] = rows;
+  if (first === undefined) throw new TriplineError('not_found');
+  if (rows.some((row) => row.tenant !== first.tenant))
+    throw new TriplineError('conflict', 'Several tenants have a session of this name; name one.', {
+      path: 'tenant',
+    });
+  const items = rows.slice(0, MAX_TIMELINE_EVENTS).map(eventItem);
+  const ofKind = (kind: string): readonly EventItem[] => items.filter((item) => item['kind'] === kind);
+  return {
+    session,
+    tenant: first.tenant,
+    agents: [...new Set(items.map((item) => item['agent']))],
+    calls: joinCalls(items),
+    decisions: await withDecisions(store, first.tenant, ofKind('decision')),
+    approvals: ofKind('approval'),
+    acknowledgements: ofKind('control.ack'),
+    alerts: await alertsOfSession(store, first.tenant, session, MAX_ALERTS),
+    truncated: rows.length > MAX_TIMELINE_EVENTS,
+  };
+}
+
+/** Intents in order, each with its result; a result whose intent is not there stands for itself. Pure. */
+export function joinCalls(items: readonly EventItem[]): readonly EventItem[] {
+  const calls = new Map<unknown, Record<string, unknown>>();
+  for (const item of items) {
+    if (item['kind'] !== 'call.intent' && item['kind'] !== 'call.result') continue;
+    // A call id is unique inside one stream only: another writer may use the same one.
+    const key = `${String(item['stream'])}/${String(item['callId'])}`;
+    const known = calls.get(key);
+    if (known === undefined) calls.set(key, callOf(item));
+    else addTo(known, item);
+  }
+  return [...calls.values()];
+}
+
+function callOf(item: EventItem): Record<string, unknown> {
+  const call: Record<string, unknown> = { ...item };
+  delete call['id'];
+  delete call['kind'];
+  call[item['kind'] === 'call.intent' ? 'intentId' : 'resultId'] = item['id'];
+  return call;
+}
+
+/** The first intent and the first result count; what a repeated one says stays readable under its own event id. */
+function addTo(call: Record<string, unknown>, item: EventItem): void {
+  const idName = item['kind'] === 'call.intent' ? 'intentId' : 'resultId';
+  if (call[idName] !== undefined) return;
+  for (const [name, value] of Object.entries(item))
+    if (call[name] === undefined && name !== 'id' && name !== 'kind') call[name] = value;
+  call[idName] = item['id'];
+  if (idName === 'resultId') call['endTime'] = item['time'];
+}
+
+/** What a decision says is in its bytes only. */
+async function withDecisions(
+  store: Store,
+  tenant: string,
+  items: readonly EventItem[],
+): Promise<readonly EventItem[]> {
+  if (items.length === 0) return [];
+  const rows = await store.query<{ stream: string; at_seq: string; body: string }>(
+    `SELECT lower(hex(e.stream_id)) AS stream, toString(e.seq) AS at_seq, JSONExtractRaw(p.bytes, 'decision') AS body
+     FROM payloads AS p INNER JOIN
+       (SELECT log_id, idx, stream_id, seq FROM events WHERE tenant = {tenant:String} AND session_id = {session:String} AND kind = 'decision' LIMIT {row_limit:UInt32}) AS e
+     ON p.log_id = e.log_id AND p.idx = e.idx`,
+    { params: { tenant, session: String(items[0]?.['session']), row_limit: MAX_TIMELINE_EVENTS } },
+  );
+  const bodies = new Map(rows.map((row) => [`${row.stream}-${row.at_seq}`, row.body]));
+  return items.map((item) => {
+    const body = bodies.get(String(item['id']));
+    return body === undefined || body === '' ? item : { ...item, decision: JSON.parse(body) as unknown };
+  });
+}

@@ -1,0 +1,62 @@
+/** The signer for other processes: the port of services/record/ports.ts as authenticated JSON over HTTP. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+import { TriplineError } from '../../schemas/errors.ts';
+import { sha256 } from '../platform/ledger/crypto.ts';
+import type { Manifest, Signer } from '../record/ports.ts';
+import { zManifest } from './manifest.ts';
+
+const zPartition = z.strictObject({ topic: z.string().min(1).max(256), partition: z.number().int().min(0) });
+/** A manifest of a batch with thousands of tenants. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+
+function parse<Value>(schema: z.ZodType<Value>, body: unknown): Value {
+  const outcome = schema.safeParse(body);
+  if (outcome.success) return outcome.data;
+  const issue = outcome.error.issues[0];
+  throw new TriplineError('request_invalid', issue?.message, { path: (issue?.path ?? []).join('.') });
+}
+
+/**
+ * Serves POST /v1/signer/state, /reserve, /commit and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
+ * token is the signer's own: no role of the API may sign. Faults come back as {error:{code,message}}.
+ */
+export async function registerSignerRoutes(
+  app: FastifyInstance,
+  signer: Signer,
+  token: string,
+): Promise<void> {
+  const expected = sha256(Buffer.from(`Bearer ${token}`));
+  const authenticate = async (request: FastifyRequest): Promise<void> => {
+    const given = sha256(Buffer.from(request.headers.authorization ?? ''));
+    if (!timingSafeEqual(given, expected)) throw new TriplineError('auth_invalid');
+  };
+  await app.register(async (scope) => {
+    scope.addHook('onRequest', authenticate);
+    scope.setErrorHandler(async (error, _request, reply) => answerError(error, reply));
+    const options = { bodyLimit: MAX_BODY_BYTES, config: { public: true } };
+    scope.post('/v1/signer/state', options, async (request) => {
+      const { topic, partition } = parse(zPartition, request.body);
+      return signer.state(topic, partition);
+    });
+    scope.post('/v1/signer/reserve', options, async (request) =>
+      signer.reserve(parse<Manifest>(zManifest, request.body)),
+    );
+    scope.post('/v1/signer/commit', options, async (request) =>
+      signer.commit(parse<Manifest>(zManifest, request.body)),
+    );
+    scope.get('/v1/signer/heads', options, async () => signer.heads());
+    scope.get('/v1/signer/key', options, async () => ({
+      publicKey: Buffer.from(await signer.publicKey()).toString('base64'),
+    }));
+  });
+}
+
+async function answerError(error: unknown, reply: FastifyReply): Promise<unknown> {
+  const known =
+    error instanceof TriplineError ? error : new TriplineError('internal', undefined, { cause: error });
+  if (known.code === 'internal') reply.log.error({ err: error }, 'signer request failed');
+  const { code, message, path, retryable } = known;
+  return reply.status(known.status).send({ error: { code, message, path, retryable } });
+}

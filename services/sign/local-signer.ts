@@ -1,0 +1,220 @@
+/**
+ * The signer: it alone holds the log key and knows what it signed last, in a database of its own. Each change is one
+ * transaction, flushed to disk before the answer leaves; kill -9 at any moment leaves the state before or after it.
+ */
+import { open, type RootDatabase } from 'lmdb';
+import path from 'node:path';
+import { TriplineError } from '../../schemas/errors.ts';
+import { headsMessage } from '../evidence/heads.ts';
+import type { Clock } from '../platform/clock.ts';
+import { ed25519Sign, sha256 } from '../platform/ledger/crypto.ts';
+import type {
+  LogHead,
+  Manifest,
+  PartitionState,
+  ReserveOutcome,
+  SignedHeads,
+  Signer,
+} from '../record/ports.ts';
+import { loadSigningKey, type SigningKey } from './key.ts';
+import { checkManifest, manifestDigest } from './manifest.ts';
+
+/** A signed batch that still has to be written to `checkpoints`. */
+export interface SignedBatch {
+  readonly topic: string;
+  readonly partition: number;
+  readonly nextOffset: number;
+  /** In the order that the signature covers. */
+  readonly heads: readonly LogHead[];
+  readonly signed: SignedHeads;
+}
+
+export interface LocalSigner extends Signer {
+  /** Signed batches in commit order, at most `limit`, that were not yet acknowledged. */
+  unpublished(limit: number): readonly SignedBatch[];
+  /** The rows of these batches are durable. */
+  published(batches: readonly SignedBatch[]): Promise<void>;
+  /** Called after each commit. */
+  onCommitted(listener: () => void): void;
+  close(): Promise<void>;
+}
+
+export interface LocalSignerOptions {
+  /** Absolute; exists; ours alone. The key lies in it, the state in `signer.lmdb` below it. */
+  readonly dir: string;
+  readonly clock: Clock;
+}
+
+interface StoredPartition {
+  readonly nextOffset: number;
+  readonly watermarkMs: number;
+  readonly outstanding: Manifest | null;
+  readonly committed: { readonly digest: string; readonly signed: SignedHeads } | null;
+}
+
+const NEW_PARTITION: StoredPartition = Object.freeze({
+  nextOffset: 0,
+  watermarkMs: 0,
+  outstanding: null,
+  committed: null,
+});
+/** Sorts after every log id and number of a key. */
+const KEY_END = '\u{10FFFF}';
+
+/** Opens (or makes) key and state of `dir`. */
+export async function openLocalSigner(options: LocalSignerOptions): Promise<LocalSigner> {
+  const key = await loadSigningKey(options.dir);
+  const database = open({ path: path.join(options.dir, 'signer.lmdb'), noSubdir: false, compression: false });
+  return new LmdbSigner(database, key, options.clock);
+}
+
+class LmdbSigner implements LocalSigner {
+  readonly #database: RootDatabase;
+  readonly #key: SigningKey;
+  readonly #clock: Clock;
+  readonly #listeners: (() => void)[] = [];
+
+  constructor(database: RootDatabase, key: SigningKey, clock: Clock) {
+    this.#database = database;
+    this.#key = key;
+    this.#clock = clock;
+  }
+
+  async state(topic: string, partition: number): Promise<PartitionState> {
+    return this.#state(topic, partition);
+  }
+
+  async reserve(manifest: Manifest): Promise<ReserveOutcome> {
+    const { topic, partition } = manifest;
+    const digest = manifestDigest(manifest, sha256);
+    const reserved = await this.#change(() => {
+      const stored = this.#partition(topic, partition);
+      if (stored.outstanding !== null) return manifestDigest(stored.outstanding, sha256) === digest;
+      if (stored.nextOffset !== manifest.firstOffset) return false;
+      checkManifest(manifest, (logId) => this.#head(topic, partition, logId), sha256);
+      this.#put(topic, partition, { ...stored, outstanding: manifest });
+      return true;
+    });
+    return reserved
+      ? { kind: 'reserved', reservedAtMs: this.#clock.nowMs() }
+      : { kind: 'superseded', state: this.#state(topic, partition) };
+  }
+
+  async commit(manifest: Manifest): Promise<SignedHeads> {
+    const { topic, partition } = manifest;
+    const digest = manifestDigest(manifest, sha256);
+    const signed = await this.#change(() => {
+      const stored = this.#partition(topic, partition);
+      if (stored.committed?.digest === digest) return stored.committed.signed;
+      if (stored.outstanding === null || manifestDigest(stored.outstanding, sha256) !== digest) {
+        throw new TriplineError('ledger_reserved', 'this batch is not the one that is reserved');
+      }
+      return this.#sign(stored, manifest, digest);
+    });
+    for (const listener of this.#listeners) listener();
+    return signed;
+  }
+
+  /** Inside a transaction: checks again what was reserved, and writes heads, signature and offset as one. */
+  #sign(stored: StoredPartition, manifest: Manifest, digest: string): SignedHeads {
+    const { topic, partition, nextOffset, watermarkMs } = manifest;
+    checkManifest(manifest, (logId) => this.#head(topic, partition, logId), sha256);
+    const heads = manifest.logs.map((log) => log.newHead);
+    const signed = this.#signature(heads);
+    for (const head of heads) this.#database.putSync(['head', topic, partition, head.logId], head);
+    if (heads.length > 0) {
+      const batch: SignedBatch = { topic, partition, nextOffset, heads, signed };
+      this.#database.putSync(['batch', topic, partition, nextOffset], batch);
+    }
+    const watermark = Math.max(stored.watermarkMs, watermarkMs);
+    this.#put(topic, partition, {
+      nextOffset,
+      watermarkMs: watermark,
+      outstanding: null,
+      committed: { digest, signed },
+    });
+    return signed;
+  }
+
+  async heads(): ReturnType<Signer['heads']> {
+    const found: Awaited<ReturnType<Signer['heads']>>[number][] = [];
+    for (const { key, value } of this.#database.getRange({
+      start: ['partition'],
+      end: ['partition', KEY_END],
+    })) {
+      const [, topic, partition] = key as [string, string, number];
+      const heads = this.#heads(topic, partition);
+      const signed = heads.length === 0 ? null : this.#signature(heads);
+      found.push({ topic, partition, nextOffset: (value as StoredPartition).nextOffset, heads, signed });
+    }
+    return found;
+  }
+
+  async publicKey(): Promise<Uint8Array> {
+    return this.#key.publicKey;
+  }
+
+  unpublished(limit: number): readonly SignedBatch[] {
+    const range = this.#database.getRange({ start: ['batch'], end: ['batch', KEY_END], limit });
+    return [...range].map(({ value }) => value as SignedBatch);
+  }
+
+  async published(batches: readonly SignedBatch[]): Promise<void> {
+    await this.#change(() => {
+      for (const { topic, partition, nextOffset } of batches) {
+        this.#database.removeSync(['batch', topic, partition, nextOffset]);
+      }
+    });
+  }
+
+  onCommitted(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+
+  #signature(heads: readonly LogHead[]): SignedHeads {
+    const signature = ed25519Sign(this.#key.privateKey, headsMessage(heads));
+    return {
+      keyId: this.#key.keyId,
+      signature: Buffer.from(signature).toString('base64'),
+      signedAtMs: this.#clock.nowMs(),
+    };
+  }
+
+  #state(topic: string, partition: number): PartitionState {
+    const { nextOffset, watermarkMs, outstanding } = this.#partition(topic, partition);
+    return { topic, partition, nextOffset, watermarkMs, outstanding, heads: this.#heads(topic, partition) };
+  }
+
+  #partition(topic: string, partition: number): StoredPartition {
+    return (
+      (this.#database.get(['partition', topic, partition]) as StoredPartition | undefined) ?? NEW_PARTITION
+    );
+  }
+
+  #head(topic: string, partition: number, logId: string): LogHead | undefined {
+    return this.#database.get(['head', topic, partition, logId]) as LogHead | undefined;
+  }
+
+  #heads(topic: string, partition: number): LogHead[] {
+    const range = this.#database.getRange({
+      start: ['head', topic, partition],
+      end: ['head', topic, partition, KEY_END],
+    });
+    return [...range].map(({ value }) => value as LogHead);
+  }
+
+  #put(topic: string, partition: number, stored: StoredPartition): void {
+    this.#database.putSync(['partition', topic, partition], stored);
+  }
+
+  /** One transaction, one at a time over all processes; an exception inside aborts it. Resolves when it is on disk. */
+  async #change<Result>(act: () => Result): Promise<Result> {
+    const result = this.#database.transactionSync(act);
+    await this.#database.flushed;
+    return result;
+  }
+}

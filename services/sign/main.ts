@@ -1,0 +1,71 @@
+/** Step sign: keeps the signer open, publishes signed heads to `checkpoints`, serves other processes. */
+import type { RunningStep, StepContext } from '../platform/step.ts';
+import { publishCheckpoints } from './checkpoints.ts';
+import { registerSignerRoutes } from './http-routes.ts';
+import type { LocalSigner } from './local-signer.ts';
+
+export { openLocalSigner, type LocalSigner, type LocalSignerOptions } from './local-signer.ts';
+
+/** How long to wait before a failed write of checkpoints is repeated. */
+const RETRY_MS = 1_000;
+
+export interface SignOptions {
+  /** Serve the signer over HTTP to processes that know this token; without it only this process signs. */
+  readonly token?: string;
+}
+
+/** Starts the step over an open signer, which the caller closes after `stop`. */
+export async function startSign(
+  context: StepContext,
+  signer: LocalSigner,
+  options: SignOptions = {},
+): Promise<RunningStep> {
+  if (options.token !== undefined) await registerSignerRoutes(context.http, signer, options.token);
+  const publisher = new CheckpointPublisher(context, signer);
+  signer.onCommitted(() => publisher.wake());
+  publisher.wake();
+  return {
+    name: 'sign',
+    health: () => ({ ready: true, detail: publisher.behind ? 'checkpoints behind' : 'signing' }),
+    stop: () => publisher.stop(),
+  };
+}
+
+/** One write at a time; what could not be written stays in the signer's state and is written later. */
+class CheckpointPublisher {
+  behind = false;
+  readonly #context: StepContext;
+  readonly #signer: LocalSigner;
+  readonly #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #waiting = false;
+
+  constructor(context: StepContext, signer: LocalSigner) {
+    this.#context = context;
+    this.#signer = signer;
+  }
+
+  wake(): void {
+    if (this.#waiting || this.#stop.signal.aborted) return;
+    this.#waiting = true;
+    this.#running = this.#running.then(() => this.#drain());
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    this.#waiting = false;
+    try {
+      while ((await publishCheckpoints(this.#context.store, this.#signer)) > 0);
+      this.behind = false;
+    } catch (error) {
+      this.behind = true;
+      this.#context.log.warn({ err: error }, 'signed heads could not be written to checkpoints');
+      await this.#context.clock.sleep(RETRY_MS, this.#stop.signal);
+      this.wake();
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/** A host that others wrote, the MCP Inspector, through the tap to servers that others wrote. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
+import { inspectorInstall } from '../../support/inspector/install.ts';
+import { ROOT, nodeArguments, tapEnvironment, workplace } from '../../support/mcp/host.ts';
+import { ofKind, Service } from '../../support/mcp/service.ts';
+
+const run = promisify(execFile);
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+const inspector = await inspectorInstall();
+if (inspector.kind === 'absent') {
+  process.stderr.write(`\n*** The Inspector's suite does not run: ${inspector.reason}\n\n`);
+  if (process.env['CI'] === 'true') throw new Error(inspector.reason);
+}
+const skip = inspector.kind === 'absent' ? inspector.reason : false;
+
+const PARENT = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
+const packaged = (name: string, ...args: string[]): readonly string[] => [
+  path.join(ROOT, 'node_modules/@modelcontextprotocol', name, 'dist/index.js'),
+  ...args,
+];
+
+describe('the Inspector through the tap', { skip }, () => {
+  const place = workplace();
+  const service = new Service(place.dataDir);
+  const file = path.join(place.dataDir, 'files/a.txt');
+
+  before(async () => {
+    mkdirSync(path.dirname(file));
+    writeFileSync(file, 'hello');
+    await service.start();
+  });
+  after(async () => {
+    await service.stop();
+    place.remove();
+  });
+
+  interface Call {
+    readonly server: string;
+    readonly command: readonly string[];
+    readonly tool: string;
+    readonly args: Readonly<Record<string, string>>;
+    readonly expected: RegExp;
+  }
+
+  async function inspect({ server, command, tool, args }: Call): Promise<string> {
+    assert.equal(inspector.kind, 'ready');
+    const cli = path.join(ROOT, 'services/cli/main.ts');
+    const tap = [...nodeArguments(cli), 'tap', '--server', server, '--', process.execPath, ...command];
+    // The Inspector takes the server's command from a file, as other hosts do.
+    const config = path.join(place.dataDir, `${server}.json`);
+    const env = tapEnvironment({
+      place,
+      env: { TRIPLINE_SESSION_ID: server, MEMORY_FILE_PATH: path.join(place.dataDir, 'memory.jsonl') },
+    });
+    writeFileSync(
+      config,
+      JSON.stringify({ mcpServers: { [server]: { command: process.execPath, args: tap, env } } }),
+    );
+    const words = ['--cli', '--config', config, '--server', server, '--method', 'tools/call'];
+    const named = Object.entries(args).flatMap(([name, value]) => ['--tool-arg', `${name}=${value}`]);
+    const trace = ['--tool-metadata', `traceparent=00-${PARENT.traceId}-${PARENT.spanId}-01`];
+    const { stdout } = await run(
+      inspector.node,
+      [inspector.script, ...words, '--tool-name', tool, ...named, ...trace],
+      { env: { PATH: process.env['PATH'], HOME: place.dataDir }, timeout: 120_000 },
+    );
+    return stdout;
+  }
+
+  const calls: readonly Call[] = [
+    {
+      server: 'everything',
+      command: packaged('server-everything', 'stdio'),
+      tool: 'echo',
+      args: { message: 'hi' },
+      expected: /hi/,
+    },
+    {
+      server: 'filesystem',
+      command: packaged('server-filesystem', path.dirname(file)),
+      tool: 'read_text_file',
+      args: { path: file },
+      expected: /hello/,
+    },
+    {
+      server: 'memory',
+      command: packaged('server-memory'),
+      tool: 'read_graph',
+      args: {},
+      expected: /entities/,
+    },
+  ];
+  for (const call of calls) {
+    it(`${call.server}: the call is on record with its trace, its parent, and both hashes`, async () => {
+      const answer = await inspect(call);
+      assert.match(answer, call.expected);
+      const events = await service.eventsOnce(
+        call.server,
+        (found) => ofKind(found, 'stream.close').length > 0,
+      );
+      const [intent, ...others] = ofKind(events, 'call.intent');
+      const [result] = ofKind(events, 'call.result');
+      assert.deepEqual(others, []);
+      assert.equal(intent?.tool, call.tool);
+      assert.equal(intent.traceId, PARENT.traceId);
+      assert.equal(intent.parentSpanId, PARENT.spanId);
+      assert.equal(intent.argsHash, sha256(JSON.stringify(call.args)));
+      assert.equal(result?.outcome, 'ok');
+      assert.equal(result.callId, intent.callId);
+      assert.equal(result.traceId, PARENT.traceId);
+      assert.equal(result.resultHash, sha256(JSON.stringify(JSON.parse(answer))));
+    });
+  }
+});

@@ -1,0 +1,87 @@
+/** Which process is the host, the tap's own arguments, and pinned keys. */
+import assert from 'node:assert/strict';
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { parseControlKeys } from '../../../services/capture/controls/keys.ts';
+import { hostProcess, isLauncher, type ProcessInfo } from '../../../services/capture/session.ts';
+import { parseTapArguments } from '../../../services/capture/tap/options.ts';
+
+describe('host process', () => {
+  for (const [argv, expected] of [
+    [['sh', '-c', 'tripline tap -- x'], true],
+    [['-bash'], true],
+    [['npm exec tripline tap'], true],
+    [['/usr/bin/node', '/usr/lib/node_modules/npm/bin/npx-cli.js', 'x'], true],
+    [['node', '/app/node_modules/.bin/tsx', 'host.ts'], true],
+    [['node', '/app/host.js'], false],
+    [['/opt/claude/claude', '--mcp'], false],
+    [['python3', 'agent.py'], false],
+  ] as const) {
+    it(`${argv.join(' ')} ${expected ? 'only starts another' : 'is a host'}`, () => {
+      assert.equal(isLauncher(argv), expected);
+    });
+  }
+
+  it('is the nearest ancestor that is no launcher, else the topmost', () => {
+    const table: Record<number, ProcessInfo> = {
+      9: { pid: 9, parentPid: 8, start: '90', argv: ['sh', '-c', 'x'] },
+      8: { pid: 8, parentPid: 7, start: '80', argv: ['npx'] },
+      7: { pid: 7, parentPid: 1, start: '70', argv: ['claude'] },
+      1: { pid: 1, parentPid: 0, start: '1', argv: ['sh'] },
+    };
+    assert.equal(hostProcess(9, (pid) => table[pid])?.pid, 7);
+    assert.equal(hostProcess(1, (pid) => table[pid])?.pid, 1);
+    assert.equal(
+      hostProcess(9, () => undefined),
+      undefined,
+    );
+  });
+});
+
+describe('tap arguments', () => {
+  it('own options first, then the command as it is', () => {
+    assert.deepEqual(
+      parseTapArguments(['--server=v', '--agent', 'a', '--inject-trace', '--', 'npx', '--server', 'x']),
+      { kind: 'run', server: 'v', agent: 'a', injectTrace: true, command: 'npx', args: ['--server', 'x'] },
+    );
+  });
+
+  it('a host may swallow the dashes', () => {
+    const parsed = parseTapArguments(['--server', 'v', 'node', 'server.js', '--flag']);
+    assert.deepEqual(parsed.kind === 'run' ? [parsed.command, ...parsed.args] : parsed, [
+      'node',
+      'server.js',
+      '--flag',
+    ]);
+  });
+
+  for (const argv of [[], ['--'], ['--server'], ['--server', ''], ['--bogus', '--', 'x'], ['--', '']]) {
+    it(`[${argv.join(' ')}] is a usage fault`, () => {
+      assert.equal(parseTapArguments(argv).kind, 'usage');
+    });
+  }
+});
+
+describe('control keys', () => {
+  const { publicKey } = generateKeyPairSync('ed25519');
+  const raw = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
+  const keyId = createHash('sha256').update(raw).digest('hex');
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+
+  for (const text of [raw.toString('hex'), raw.toString('base64'), pem]) {
+    it(`reads ${text.slice(0, 12)}…`, () => {
+      assert.deepEqual(
+        parseControlKeys(text, 'x').map((key) => key.keyId),
+        [keyId],
+      );
+    });
+  }
+
+  it('takes several, and refuses all when one is malformed or of small order', () => {
+    const hex = raw.toString('hex');
+    assert.equal(parseControlKeys(`${hex}, ${hex}`, 'x').length, 2);
+    for (const bad of ['zz', `01${'00'.repeat(31)}`, `${hex},beef`]) {
+      assert.throws(() => parseControlKeys(bad, 'x'), { code: 'config_invalid' });
+    }
+  });
+});
