@@ -1,335 +1,121 @@
 /** A rule of the schema → its compiled form, or every fault that it has. */
-import type { EventKind } from '../../schemas/event/v1.ts';
-import { EVENT_KINDS, TOOL_CLASSES } from '../../schemas/event/v1.ts';
 import { durationMs, type RuleSource } from '../../schemas/rule/v1.ts';
+import { statisticHorizonMs } from '../statistics/plan.ts';
+import { checkTag } from '../tags/index.ts';
+import { buildAutomaton } from './automaton.ts';
+import {
+  Compilation,
+  type CompileFault,
+  type CompileOptions,
+  type Element,
+  type HashText,
+  type Place,
+} from './compilation.ts';
 import { fieldReader } from './fields.ts';
-import { conditionTest, parseCondition, type Condition } from './predicate.ts';
-import type {
-  AfterMatch,
-  CompiledRule,
-  Guard,
-  Join,
-  KeyPart,
-  OncePart,
-  RuleAction,
-  Selection,
-  Step,
-} from './rule.ts';
+import { compileGuards } from './guards.ts';
+import { compileJoins, splitPlace } from './joins.ts';
+import { compileAction, compileAfterMatch, compileExceptions } from './policy.ts';
+import type { AfterMatch, CompiledRule, Guard, Join, KeyPart, Selection, Statistic, Step } from './rule.ts';
+import { compileSelection } from './selections.ts';
+import { compileStatistics } from './statistics.ts';
 
-/** SHA-256 of a UTF-8 text, 64 lower-case hex digits. */
-export type HashText = (text: string) => string;
-
-export interface CompileOptions {
-  readonly sha256Hex: HashText;
-  /** Operator's `$name` lists; they replace the rule's own defaults. */
-  readonly lists?: Readonly<Record<string, readonly string[]>>;
-}
-
-/** A fault before it has a file and a line. `at` is the path in the rule. */
-export interface CompileFault {
-  readonly at: readonly (string | number)[];
-  readonly message: string;
-  readonly hint: string;
-}
+export type { CompileFault, CompileOptions, HashText };
 
 const DEFAULT_RUNS_PER_KEY = 256;
-const CALL_KINDS: readonly EventKind[] = ['call.intent'];
-const RESULT_KINDS: readonly EventKind[] = ['call.result'];
 
-/** One compilation: collects faults so that a person sees all of them at once. */
-class Compilation {
-  readonly faults: CompileFault[] = [];
-  readonly source: RuleSource;
-  readonly options: CompileOptions;
-  readonly lists: ReadonlyMap<string, readonly string[]>;
-  readonly selections = new Map<string, Selection>();
-  readonly stepNames: string[];
-  readonly slots: string[][];
-
-  constructor(source: RuleSource, options: CompileOptions) {
-    this.source = source;
-    this.options = options;
-    this.lists = new Map([...Object.entries(source.lists), ...Object.entries(options.lists ?? {})]);
-    this.stepNames = source.sequence.map((step) => (typeof step === 'string' ? step : step.event));
-    this.slots = source.sequence.map(() => []);
-  }
-
-  fault(at: readonly (string | number)[], message: string, hint: string): void {
-    this.faults.push({ at, message, hint });
-  }
-
-  slot(step: number, field: string): number {
-    const slots = this.slots[step] ?? [];
-    const found = slots.indexOf(field);
-    return found >= 0 ? found : slots.push(field) - 1;
-  }
-
-  /** Index of the step that a name means; steps that are named twice cannot be referred to. */
-  stepOf(name: string, at: readonly (string | number)[]): number {
-    const first = this.stepNames.indexOf(name);
-    if (first < 0)
-      this.fault(at, `${name} is no step of the sequence`, `steps are ${this.stepNames.join(', ')}`);
-    else if (this.stepNames.indexOf(name, first + 1) >= 0) {
-      this.fault(
-        at,
-        `${name} stands twice in the sequence`,
-        'give the second one a selection name of its own',
-      );
-    }
-    return first;
-  }
-
-  field(name: string, at: readonly (string | number)[]): string {
-    if (fieldReader(name) === undefined)
-      this.fault(at, `there is no field ${name}`, 'see the table of fields');
-    return name;
-  }
-}
-
-/** Values that `field` is held to by an equality of the selection; undefined when it is not. */
-function allowedValues(conditions: readonly Condition[], field: string): readonly string[] | undefined {
-  const held = conditions.find((c) => c.field === field && c.operator === 'eq' && !c.negated);
-  if (held === undefined || held.values.some((value) => String(value).startsWith('$self.'))) return undefined;
-  return held.values.map((value) => String(value).toLowerCase());
-}
-
-/** Whether `kinds` or `classes` says all that the condition says. */
-function isIndexed(condition: Condition, all: readonly Condition[]): boolean {
-  const { field, cased } = condition;
-  if (cased || (field !== 'tool.class' && field !== 'event.kind')) return false;
-  // Of several equalities on one field the first is looked up by, the others stay tests.
-  const held = all.find((c) => c.field === field && c.operator === 'eq' && !c.negated);
-  return held === condition && allowedValues(all, field) !== undefined;
-}
-
-function readsResult(conditions: readonly Condition[]): boolean {
-  return conditions.some((condition) => fieldReader(condition.field)?.ofResult === true);
-}
-
-function selectionKinds(conditions: readonly Condition[]): readonly EventKind[] {
-  const named = allowedValues(conditions, 'event.kind');
-  if (named !== undefined) return EVENT_KINDS.filter((kind) => named.includes(kind));
-  return readsResult(conditions) ? RESULT_KINDS : CALL_KINDS;
-}
-
-function compileSelection(c: Compilation, name: string): Selection | undefined {
-  const raw = c.source.events[name];
-  if (raw === undefined) return undefined;
-  const conditions: Condition[] = [];
-  for (const [key, values] of Object.entries(raw)) {
-    const outcome = parseCondition(key, values, c.lists);
-    if (outcome.kind === 'condition') conditions.push(outcome.condition);
-    else c.fault(['events', name, key], outcome.message, outcome.hint);
-  }
-  const kinds = selectionKinds(conditions);
-  if (kinds.length === 0)
-    c.fault(['events', name], 'matches no kind of event', `kinds are ${EVENT_KINDS.join(', ')}`);
-  const classes = allowedValues(conditions, 'tool.class');
-  const unknownClass = classes?.find((value) => !(TOOL_CLASSES as readonly string[]).includes(value));
-  if (unknownClass !== undefined) {
-    c.fault(
-      ['events', name],
-      `there is no tool class ${unknownClass}`,
-      `classes are ${TOOL_CLASSES.join(', ')}`,
-    );
-  }
-  const canonical = conditions.map((condition) => JSON.stringify(canonicalCondition(condition))).toSorted();
-  return {
-    name,
-    hash: c.options.sha256Hex(JSON.stringify([kinds, canonical])).slice(0, 16),
-    conditions,
-    // What kinds and classes say is settled before a test runs: the matcher looks selections up by both.
-    tests: conditions.filter((condition) => !isIndexed(condition, conditions)).map(conditionTest),
-    kinds,
-    classes: classes === undefined ? undefined : TOOL_CLASSES.filter((value) => classes.includes(value)),
-    readsResult: readsResult(conditions),
-  };
-}
-
-function canonicalCondition(condition: Condition): readonly unknown[] {
-  const values = condition.values.map((value) => JSON.stringify(value)).toSorted();
-  return [condition.field, condition.operator, condition.negated, condition.cased, values];
+/** Events whose result a flow or a measure reads: they are matched when the call has returned. */
+function eventsByResult(source: RuleSource): ReadonlySet<string> {
+  const steps = new Map(
+    (source.sequence ?? []).map((step) =>
+      typeof step === 'string' ? [step, step] : [step.as ?? step.event, step.event],
+    ),
+  );
+  const places = source.flow.flatMap((flow) => [splitPlace(flow.from), splitPlace(flow.to)]);
+  const measured = (source.any_of ?? []).flatMap((statistic) =>
+    'event' in statistic ? [[statistic.event, String(Object.values(statistic)[0])] as const] : [],
+  );
+  return new Set(
+    [...places, ...measured].flatMap(([step, field]) =>
+      fieldReader(field)?.ofResult === true ? [steps.get(step) ?? step] : [],
+    ),
+  );
 }
 
 function compileSelections(c: Compilation): void {
-  for (const name of Object.keys(c.source.events)) {
-    const selection = compileSelection(c, name);
-    if (selection !== undefined) c.selections.set(name, selection);
+  const byResult = eventsByResult(c.source);
+  for (const [name, raw] of Object.entries(c.source.events)) {
+    const place = { at: ['events', name], byResult: byResult.has(name) };
+    c.selections.set(name, compileSelection(c, name, raw, place));
   }
 }
 
-function selectionOf(c: Compilation, name: string, at: readonly (string | number)[]): Selection | undefined {
-  const selection = c.selections.get(name);
-  if (selection === undefined) {
-    c.fault(
-      at,
-      `there is no event ${name}`,
-      `define it under events; there are ${[...c.selections.keys()].join(', ')}`,
-    );
-  }
-  return selection;
-}
-
-function keyField(
-  c: Compilation,
-  raw: string,
-  at: readonly (string | number)[],
-): { field: string; optional: boolean } {
+function keyField(c: Compilation, raw: string, at: Place): { field: string; optional: boolean } {
   const optional = raw.endsWith('?');
   return { field: c.field(optional ? raw.slice(0, -1) : raw, at), optional };
 }
 
+/** Names whose events enter the state of a key: steps by their own name and their event's, guards by their event's. */
+function keyedNames(c: Compilation): (readonly [name: string, event: string])[] {
+  const steps = c.elements.map((element) => [keyNameOf(c, element), element.event] as const);
+  const guards = c.source.without.map(({ event }) => [event, event] as const);
+  const until = c.source.until === undefined ? [] : [[c.source.until, c.source.until] as const];
+  return [...new Map([...steps, ...guards, ...until])];
+}
+
+/** Measures have no names of their own: their events stand for them. */
+function keyNameOf(c: Compilation, element: Element): string {
+  return c.source.any_of === undefined ? element.name : element.event;
+}
+
 /** Every step and guard needs a value for every part: a part that only some have is a join, not a key. */
 function compileKey(c: Compilation): KeyPart[] {
-  const used = [...new Set([...c.stepNames, ...c.source.without.map((guard) => guard.event)])];
   const key =
     typeof c.source.key === 'string' ? { [c.source.key.replace('?', '')]: c.source.key } : c.source.key;
   return Object.entries(key).flatMap(([alias, raw]) => {
     if (alias === 'tenant') return [];
+    const at = ['key', alias];
     const fields = new Map<string, { field: string; optional: boolean }>();
-    for (const name of used) {
-      const text = typeof raw === 'string' ? raw : raw[name];
-      if (text !== undefined) fields.set(name, keyField(c, text, ['key', alias]));
-      else
-        c.fault(
-          ['key', alias],
-          `${name} has no field for key ${alias}`,
-          'give every step one, or write a join between the steps',
-        );
+    for (const [name, event] of keyedNames(c)) {
+      const text = typeof raw === 'string' ? raw : (raw[name] ?? raw[event]);
+      if (text !== undefined) fields.set(name, keyField(c, text, at));
+      else {
+        const hint = 'give every step one, or write a join between the steps';
+        c.fault(at, `${name} has no field for key ${alias}`, hint);
+      }
     }
     return [{ alias, fields }];
   });
 }
 
-const JOIN = /^\s*([A-Za-z_]\w*)\.(\S+)\s*(==|!=)\s*([A-Za-z_]\w*)\.(\S+)\s*$/;
-
-interface PlacedJoin {
-  readonly later: number;
-  readonly join: Join;
-}
-
-function compileJoin(
-  c: Compilation,
-  parts: readonly string[],
-  at: readonly (string | number)[],
-): PlacedJoin[] {
-  const [, leftStep = '', leftField = '', operator, rightStep = '', rightField = ''] = parts;
-  const left = { step: c.stepOf(leftStep, at), field: c.field(leftField, at) };
-  const right = { step: c.stepOf(rightStep, at), field: c.field(rightField, at) };
-  if (left.step === right.step) c.fault(at, 'joins a step with itself', 'name two different steps');
-  if (left.step < 0 || right.step < 0) return [];
-  const [early, late] = left.step < right.step ? [left, right] : [right, left];
-  const join: Join = {
-    earlier: early.step,
-    earlierField: early.field,
-    operator: operator === '==' ? '==' : '!=',
-    earlierSlot: c.slot(early.step, early.field),
-    laterField: late.field,
-  };
-  return [{ later: late.step, join }];
-}
-
-function compileJoins(c: Compilation): PlacedJoin[] {
-  return c.source.join.flatMap((text, index) => {
-    const parts = JOIN.exec(text);
-    if (parts !== null) return compileJoin(c, parts, ['join', index]);
-    c.fault(
-      ['join', index],
-      `${text} is no join`,
-      'write step.field == other.field or step.field != other.field',
-    );
-    return [];
-  });
-}
-
-function compileGuards(c: Compilation): Guard[] {
-  return c.source.without.flatMap((guard, index): Guard[] => {
-    const at = ['without', index];
-    const selection = selectionOf(c, guard.event, at);
+function compileSteps(c: Compilation, joins: readonly (readonly Join[])[], guards: readonly Guard[]): Step[] {
+  return c.elements.flatMap((element, index): Step[] => {
+    const selection = c.selection(element.event, [bodyOf(c.source), index]);
     if (selection === undefined) return [];
-    if ('between' in guard) {
-      const from = c.stepOf(guard.between[0], at);
-      const to = c.stepOf(guard.between[1], at);
-      if (from >= to && to >= 0)
-        c.fault(at, 'between needs an earlier and a later step', 'swap the two names');
-      return [{ kind: 'between', selection, from, to }];
-    }
-    const forMs = durationMs(guard.for) ?? 0;
-    return 'before' in guard
-      ? [{ kind: 'before', selection, step: c.stepOf(guard.before, at), forMs }]
-      : [{ kind: 'after', selection, step: c.stepOf(guard.after, at), forMs }];
-  });
-}
-
-function compileAfterMatch(c: Compilation): AfterMatch {
-  const policy = c.source.after_match;
-  if (policy === 'every') return { kind: 'every' };
-  const names = typeof policy.once_per === 'string' ? [policy.once_per] : policy.once_per;
-  const parts = names.map((name): OncePart => {
-    if (name === 'key') return { kind: 'key' };
-    const dot = name.indexOf('.');
-    const step = c.stepOf(dot < 0 ? name : name.slice(0, dot), ['after_match', 'once_per']);
-    const field = c.field(name.slice(dot + 1), ['after_match', 'once_per']);
-    return { kind: 'field', step, slot: c.slot(step, field) };
-  });
-  return { kind: 'once_per', parts, forMs: durationMs(policy.for) ?? 0 };
-}
-
-/** Field that names the target where the rule does not say. */
-const TARGET_FIELDS: Readonly<Record<string, string>> = {
-  tool: 'tool.name',
-  class: 'tool.class',
-  server: 'server',
-  agent: 'agent',
-  session: 'session',
-};
-
-function compileAction(c: Compilation): RuleAction | undefined {
-  const action = c.source.action;
-  if (action === undefined) return undefined;
-  if (action.scope === 'global') {
-    c.fault(['action', 'scope'], 'only an admin sets a global control', 'use tenant or a narrower scope');
-  }
-  const target = action.target ?? TARGET_FIELDS[action.scope] ?? '*';
-  if (target !== '*') c.field(target, ['action', 'target']);
-  return { type: 'kill', scope: action.scope, target, mode: action.mode, ttlMs: durationMs(action.ttl) ?? 0 };
-}
-
-/** Slots that steps after `index` still read. */
-function signatureOf(index: number, joins: readonly PlacedJoin[]): (readonly [number, number])[] {
-  const seen = new Map<string, readonly [number, number]>();
-  for (const { later, join } of joins) {
-    if (join.earlier <= index && later > index) {
-      seen.set(`${join.earlier}.${join.earlierSlot}`, [join.earlier, join.earlierSlot]);
-    }
-  }
-  return [...seen.values()];
-}
-
-function compileSteps(c: Compilation, joins: readonly PlacedJoin[], guards: readonly Guard[]): Step[] {
-  return c.source.sequence.flatMap((raw, index): Step[] => {
-    const selection = selectionOf(c, c.stepNames[index] ?? '', ['sequence', index]);
-    if (selection === undefined) return [];
-    const own = joins.filter((entry) => entry.later === index).map((entry) => entry.join);
     const after = guards.map((guard) => (guard.kind === 'after' && guard.step === index ? guard.forMs : 0));
-    const gap = typeof raw === 'string' || raw.within === undefined ? undefined : durationMs(raw.within);
     return [
       {
         index,
+        name: element.name,
+        keyName: keyNameOf(c, element),
         selection,
-        gapMs: gap ?? Number.POSITIVE_INFINITY,
-        joins: own,
-        slots: c.slots[index] ?? [],
-        signature: signatureOf(index, joins),
-        bucketJoin: own.findIndex((join) => join.operator === '=='),
+        gapMs: element.gapMs,
+        optional: element.optional,
+        joins: joins[index] ?? [],
         afterForMs: Math.max(0, ...after),
       },
     ];
   });
 }
 
+function bodyOf(source: RuleSource): CompiledRule['body'] {
+  if (source.all_of !== undefined) return 'all_of';
+  return source.any_of === undefined ? 'sequence' : 'any_of';
+}
+
 /** Calls of one session always share a partition: only then a rule can run where its events are read. */
-function scopeOf(key: readonly KeyPart[]): 'session' | 'tenant' {
+function scopeOf(key: readonly KeyPart[], selections: Iterable<Selection>): 'session' | 'tenant' {
+  // Alerts are found in both stages; only stage two sees all of them.
+  if ([...selections].some((selection) => selection.kinds.includes('alert'))) return 'tenant';
   const isSession = (part: KeyPart): boolean =>
     [...part.fields.values()].every(
       (entry) => ['session', 'session_id'].includes(entry.field) && !entry.optional,
@@ -338,29 +124,35 @@ function scopeOf(key: readonly KeyPart[]): 'session' | 'tenant' {
 }
 
 /** Everything that decides what the rule matches, and nothing else: title, tags, tests, mode, action stay out. */
-function semanticText(c: Compilation, selections: ReadonlyMap<string, Selection>): string {
+function semanticText(c: Compilation): string {
   const s = c.source;
-  const events = [...selections.values()]
-    .map((selection) => [selection.name, selection.hash])
-    .toSorted(byFirst);
+  const events = [...c.selections.values()]
+    .map((selection) => [selection.name, selection.hash] as const)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const meaning = [s.key, events, s.sequence, s.within, s.join, s.without, s.late, s.limits, s.after_match];
-  return JSON.stringify(['tripline/rule/v1', ...meaning.map((part) => part ?? null)]);
-}
-
-function byFirst(a: readonly unknown[], b: readonly unknown[]): number {
-  return String(a[0]) < String(b[0]) ? -1 : 1;
+  const more = [
+    ['all_of', s.all_of],
+    ['any_of', s.any_of],
+    ['until', s.until],
+    ['flow', s.flow],
+  ].filter(([, value]) => value !== undefined && (!Array.isArray(value) || value.length > 0));
+  return JSON.stringify(['tripline/rule/v1', ...meaning.map((part) => part ?? null), ...more]);
 }
 
 function checkWindow(c: Compilation): void {
-  if (c.source.sequence.length > 1 && c.source.within === undefined) {
-    c.fault(['sequence'], 'several steps without a window', 'write within: 10m beside sequence');
+  const { any_of: statistics, within, join } = c.source;
+  if (statistics === undefined && c.elements.length > 1 && within === undefined) {
+    c.fault([bodyOf(c.source)], 'several steps without a window', 'write within: 10m beside the steps');
+  }
+  if (statistics !== undefined && (within !== undefined || join.length > 0 || c.source.flow.length > 0)) {
+    c.fault(['any_of'], 'within, join and flow do not go with measures', 'each measure has its own within');
   }
 }
 
 function checkTests(c: Compilation): void {
   c.source.tests.forEach((test, index) => {
     for (const event of test.events) {
-      if ('e' in event) selectionOf(c, event.e, ['tests', index]);
+      if ('e' in event) c.selection(event.e, ['tests', index]);
     }
     if (test.expect.some((at) => at >= test.events.length)) {
       c.fault(['tests', index, 'expect'], 'expects an event that is not there', 'positions count from 0');
@@ -368,18 +160,48 @@ function checkTests(c: Compilation): void {
   });
 }
 
-function valueFieldsOf(
-  key: readonly KeyPart[],
-  joins: readonly Join[],
-  slots: readonly string[][],
-): string[] {
-  const ofKey = key.flatMap((part) => [...part.fields.values()].map((entry) => entry.field));
-  return [...new Set([...ofKey, ...joins.map((join) => join.laterField), ...slots.flat()])].toSorted();
+function checkTags(c: Compilation): void {
+  c.source.tags.forEach((tag, index) => {
+    const fault = checkTag(tag);
+    if (fault !== undefined) c.fault(['tags', index], fault.message, fault.hint);
+  });
+}
+
+interface Parts {
+  readonly key: readonly KeyPart[];
+  readonly steps: readonly Step[];
+  readonly guards: readonly Guard[];
+  readonly statistics: readonly Statistic[];
+  readonly afterMatch: AfterMatch;
+}
+
+/** Fields whose values a kept event carries, and stage two needs. */
+function valueFieldsOf(parts: Parts): string[] {
+  const ofKey = parts.key.flatMap((part) => [...part.fields.values()].map((entry) => entry.field));
+  return [...new Set([...ofKey, ...recordedFields(parts)])].toSorted();
+}
+
+function recordedFields(parts: Parts): string[] {
+  const joined = parts.steps.flatMap((step) =>
+    step.joins.flatMap((join) => [join.otherField, join.ownField]),
+  );
+  const measured = parts.statistics.flatMap(({ field }) => (field === undefined ? [] : [field]));
+  const policy = parts.afterMatch;
+  const once =
+    policy.kind === 'once_per'
+      ? policy.parts.flatMap((part) => (part.kind === 'field' ? [part.field] : []))
+      : [];
+  return [...joined, ...measured, ...once];
 }
 
 /** A call has one intent, but its results may be several and come beside it: then an assignment could hold it twice. */
 function needsDistinctCalls(steps: readonly Step[]): boolean {
   return steps.length > 1 && steps.some((step) => step.selection.readsResult);
+}
+
+function windowOf(source: RuleSource, statistics: readonly Statistic[]): number {
+  const measured = statistics.map(({ plan }) => statisticHorizonMs(plan));
+  return Math.max(durationMs(source.within ?? '0s') ?? 0, ...measured);
 }
 
 /** The compiled rule, or all faults. `path` names the file. */
@@ -390,40 +212,41 @@ export function compileRule(
 ): { readonly rule?: CompiledRule; readonly faults: readonly CompileFault[] } {
   const c = new Compilation(source, options);
   compileSelections(c);
-  const key = compileKey(c);
-  const joins = compileJoins(c);
   const guards = compileGuards(c);
-  const afterMatch = compileAfterMatch(c);
+  const steps = compileSteps(c, compileJoins(c), guards);
+  const key = compileKey(c);
+  const parts = { key, steps, guards, statistics: compileStatistics(c), afterMatch: compileAfterMatch(c) };
   const action = compileAction(c);
-  const steps = compileSteps(c, joins, guards);
+  const exceptions = compileExceptions(c);
   checkWindow(c);
   checkTests(c);
+  checkTags(c);
   if (c.faults.length > 0) return { faults: c.faults };
   const rule: CompiledRule = {
     id: source.id,
-    hash: options.sha256Hex(semanticText(c, c.selections)),
+    hash: options.sha256Hex(semanticText(c)),
     title: source.title,
     description: source.description ?? '',
+    status: source.status,
+    references: source.references,
+    falsePositives: source.false_positives,
     level: source.level,
     mode: source.mode,
     tags: source.tags,
-    scope: scopeOf(key),
-    key,
-    steps,
-    guards,
-    withinMs: durationMs(source.within ?? '0s') ?? 0,
+    scope: scopeOf(key, c.selections.values()),
+    body: bodyOf(source),
+    ...parts,
+    automaton: buildAutomaton(steps, bodyOf(source)),
+    withinMs: windowOf(source, parts.statistics),
     lateWaitMs: source.late === undefined ? undefined : durationMs(source.late.wait),
     runsPerKey: source.limits?.runs_per_key ?? DEFAULT_RUNS_PER_KEY,
     distinctCalls: needsDistinctCalls(steps),
-    afterMatch,
+    exceptions,
     action,
     tests: source.tests,
     selections: c.selections,
-    valueFields: valueFieldsOf(
-      key,
-      joins.map((entry) => entry.join),
-      c.slots,
-    ),
+    valueFields: valueFieldsOf(parts),
+    recordsValues: recordedFields(parts).length > 0,
     path,
   };
   return { rule, faults: [] };

@@ -82,14 +82,15 @@ function idParts(match: Match, completingId: string): string[] {
 
 function matchBody(match: Match, sha256: Sha256): AlertBody {
   const { rule, completed } = match;
-  const calls = chainOf(completed.last).map((entry, index) => ({
-    step: rule.steps[index]?.selection.name ?? 'step',
+  const calls = chainOf(completed.last).map(({ step, entry }) => ({
+    step: rule.steps[step]?.name ?? 'step',
     ...entry.reference,
   }));
   const last = calls.at(-1) as CallReference;
   // Only a rule that the operator put in force asks for a kill, and never on append time alone: that order is one
   // that whoever delays events can make.
-  const mayAct = rule.mode === 'enforce' && completed.timeBasis === 'event' && rule.action !== undefined;
+  const mode = match.exception === undefined ? rule.mode : 'shadow';
+  const mayAct = mode === 'enforce' && completed.timeBasis === 'event' && rule.action !== undefined;
   const action = mayAct && rule.action !== undefined ? actionOf(rule.action, last, match.tenant) : undefined;
   return {
     id: alertId(idParts(match, last.eventId), sha256),
@@ -97,13 +98,15 @@ function matchBody(match: Match, sha256: Sha256): AlertBody {
     ruleHash: rule.hash,
     title: rule.title,
     level: rule.level,
-    mode: rule.mode,
+    mode,
     tags: [...rule.tags],
     scope: rule.scope,
     key: keyByName(match),
     timeBasis: completed.timeBasis,
     calls,
     ...(action === undefined ? {} : { action }),
+    ...(match.exception === undefined ? {} : { exception: match.exception }),
+    ...(completed.measured === undefined ? {} : { measured: completed.measured }),
     summary: summaryOf(rule, calls),
   };
 }

@@ -7,7 +7,9 @@ import { TOOL_CLASSES } from '../../schemas/event/v1.ts';
 import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
-import { holdsAdvanced, planRule, type Entry, type RulePlan } from './prefixes.ts';
+import { applyMeasures } from './measures.ts';
+import { planRule, type RulePlan } from './plan.ts';
+import { holdsAdvanced, type Entry } from './prefixes.ts';
 import {
   applyPositive,
   decideGuarded,
@@ -38,6 +40,8 @@ export interface Match {
   /** Values of the rule's key as JSON, and by name. */
   readonly keyText: string;
   readonly completed: Completed;
+  /** Name of the exception that it falls under: told in mode shadow. */
+  readonly exception?: string;
 }
 
 export type DegradedReason = 'states_evicted' | 'prefixes_evicted' | 'events_evicted' | 'late_unrepaired';
@@ -60,6 +64,7 @@ interface Probe {
 interface Candidate {
   readonly plan: RulePlan;
   readonly probes: readonly Probe[];
+  readonly exceptions: readonly { readonly name: string; readonly selection: number }[];
   readonly guarded: boolean;
   /** Number of the key's fields where all steps and guards share them, -1 where the key depends on the step. */
   readonly keyNumber: number;
@@ -139,6 +144,7 @@ export class Engine {
     return {
       plan: planRule(rule, index, () => this.degrade('prefixes_evicted', rule.id, this.currentTenant)),
       probes: [...steps, ...guards],
+      exceptions: rule.exceptions.map(({ name, selection }) => ({ name, selection: numberOf(selection) })),
       guarded: rule.guards.length > 0,
       keyNumber: keyNumberOf(rule, numbers.keys),
       waitMs: rule.lateWaitMs ?? this.options.lateWaitMs,
@@ -156,11 +162,8 @@ export class Engine {
     }
     const known = byClass[classIndex];
     if (known !== undefined) return known;
-    const fits = (probe: Probe): boolean => {
-      const selection = this.selections[probe.selection] as Selection;
-      if (!(selection.kinds as readonly string[]).includes(kind)) return false;
-      return selection.classes === undefined || (selection.classes as readonly string[]).includes(toolClass);
-    };
+    const fits = (probe: Probe): boolean =>
+      isFor(this.selections[probe.selection] as Selection, kind, toolClass);
     const found = this.all
       .map((candidate) => ({ ...candidate, probes: candidate.probes.filter(fits) }))
       .filter((candidate) => candidate.probes.length > 0);
@@ -235,13 +238,13 @@ export class Engine {
     if (keyNumber >= 0) {
       const keyText = this.sharedKeyText(candidate, call);
       if (keyText !== null) {
-        this.keep(candidate, call.tenant, keyText, this.entryFor(plan, call, stepMask, guardMask));
+        this.keep(candidate, call.tenant, keyText, this.entryFor(candidate, call, stepMask, guardMask));
       }
       return;
     }
     // One selection name may stand for several keys: steps whose key differs are entered each under its own.
     for (const group of keyGroups(plan.rule, call, stepMask, guardMask)) {
-      const entry = this.entryFor(plan, call, group.stepMask, group.guardMask);
+      const entry = this.entryFor(candidate, call, group.stepMask, group.guardMask);
       this.keep(candidate, call.tenant, group.keyText, entry);
     }
   }
@@ -250,10 +253,12 @@ export class Engine {
    * The event as a rule keeps it. Most are first steps of many rules at once: where nothing in the entry is the rule's
    * own (no compared values, and it can complete nothing, so `alerted` stays null) the rules share one.
    */
-  private entryFor(plan: RulePlan, call: Call, stepMask: number, guardMask: number): Entry {
-    const lastBit = 1 << (plan.rule.steps.length - 1);
-    if (plan.comparing || guardMask !== 0 || (stepMask & lastBit) !== 0) {
-      return entryOf(plan, call, stepMask, guardMask);
+  private entryFor(candidate: Candidate, call: Call, stepMask: number, guardMask: number): Entry {
+    const { plan, exceptions } = candidate;
+    const completes = (stepMask & plan.completingMask) !== 0;
+    if (plan.comparing || guardMask !== 0 || completes) {
+      const entry = entryOf(plan, call, stepMask, guardMask);
+      return completes && exceptions.length > 0 ? this.excepted(candidate, call, entry) : entry;
     }
     const shared = this.sharedEntry;
     if (this.sharedStamp === this.stamp && shared?.stepMask === stepMask) return shared;
@@ -261,12 +266,20 @@ export class Engine {
     return (this.sharedEntry = entryOf(plan, call, stepMask, guardMask));
   }
 
+  private excepted(candidate: Candidate, call: Call, entry: Entry): Entry {
+    const names = candidate.exceptions.flatMap(({ name, selection }) => {
+      const asked = this.selections[selection] as Selection;
+      return isFor(asked, call.kind, call.toolClass) && this.matches(selection, call) ? [name] : [];
+    });
+    return names.length === 0 ? entry : { ...entry, excepted: names };
+  }
+
   /** Key text of the call, worked out once an event for all rules that share the key's fields. */
   private sharedKeyText(candidate: Candidate, call: Call): string | null {
     const { plan, keyNumber } = candidate;
     if (this.keyStamps[keyNumber] !== this.stamp) {
       this.keyStamps[keyNumber] = this.stamp;
-      this.keyTexts[keyNumber] = keyTextOf(plan.rule, call, (plan.rule.steps[0] as Step).selection.name);
+      this.keyTexts[keyNumber] = keyTextOf(plan.rule, call, (plan.rule.steps[0] as Step).keyName);
     }
     return this.keyTexts[keyNumber] ?? null;
   }
@@ -274,18 +287,31 @@ export class Engine {
   private keep(candidate: Candidate, tenant: string, keyText: string, entry: Entry): void {
     const state = this.stateOf(candidate, tenant, keyText);
     state.usedMs = Math.max(this.watermarkMs, entry.appendMs);
-    if (candidate.guarded) this.keepGuarded(candidate, state, entry);
-    else {
-      const outcome = applyPositive(state, entry);
-      if (outcome.unrepaired) this.degrade('late_unrepaired', state.plan.rule.id, tenant);
-      for (const completed of outcome.completed) this.tell(state, completed);
-    }
-    const advanced = candidate.guarded || state.fired !== null || holdsAdvanced(state.current);
+    const advanced = this.apply(candidate, state, entry);
     if (advanced !== state.advanced) {
       state.advanced = advanced;
       this.budget.move(state);
     }
     this.report(entry);
+  }
+
+  /** True when the state now holds more than first steps. */
+  private apply(candidate: Candidate, state: KeyState, entry: Entry): boolean {
+    const { id, body } = state.plan.rule;
+    if (candidate.guarded) {
+      this.keepGuarded(candidate, state, entry);
+      return true;
+    }
+    if (body === 'any_of') {
+      const outcome = applyMeasures(state, entry);
+      if (outcome.evicted > 0) this.degrade('events_evicted', id, state.tenant);
+      for (const completed of outcome.completed) this.tell(state, completed);
+      return outcome.advanced;
+    }
+    const outcome = applyPositive(state, entry);
+    if (outcome.unrepaired) this.degrade('late_unrepaired', id, state.tenant);
+    for (const completed of outcome.completed) this.tell(state, completed);
+    return state.fired !== null || holdsAdvanced(state.plan, state.current);
   }
 
   private keepGuarded(candidate: Candidate, state: KeyState, entry: Entry): void {
@@ -373,7 +399,15 @@ export class Engine {
     if (!passesPolicy(state, completed)) return;
     this.counts.findings++;
     const { rule } = state.plan;
-    this.findings.push({ kind: 'match', rule, tenant: state.tenant, keyText: state.keyText, completed });
+    const exception = exceptionOf(rule, completed.last.entry);
+    this.findings.push({
+      kind: 'match',
+      rule,
+      tenant: state.tenant,
+      keyText: state.keyText,
+      completed,
+      ...(exception === undefined ? {} : { exception }),
+    });
   }
 
   private degrade(reason: DegradedReason, ruleId: string, tenant: string): void {
@@ -421,9 +455,27 @@ export class Engine {
   }
 }
 
+/** Whether a selection can match events of this kind and class at all. */
+export function isFor(selection: Selection, kind: string, toolClass: string): boolean {
+  const { kinds, classes } = selection;
+  if (!(kinds as readonly string[]).includes(kind)) return false;
+  return classes === undefined || (classes as readonly string[]).includes(toolClass);
+}
+
+/** The exception that an alert completed by this event falls under: one of the rule's that had not ended by then. */
+function exceptionOf(rule: CompiledRule, entry: Entry): string | undefined {
+  if (entry.excepted === undefined) return undefined;
+  const { excepted } = entry;
+  return rule.exceptions.find(({ name, expiresMs }) => excepted.includes(name) && entry.timeMs < expiresMs)
+    ?.name;
+}
+
 /** Number of the fields that make the rule's key, where every step and guard takes the same; else -1. */
 function keyNumberOf(rule: CompiledRule, numbers: Map<string, number>): number {
-  const names = [...rule.steps, ...rule.guards].map((part) => part.selection.name);
+  const names = [
+    ...rule.steps.map((step) => step.keyName),
+    ...rule.guards.map((guard) => guard.selection.name),
+  ];
   const texts = new Set(names.map((name) => JSON.stringify(rule.key.map((part) => part.fields.get(name)))));
   const [text] = texts;
   if (text === undefined || texts.size > 1) return -1;
@@ -456,11 +508,11 @@ interface KeyGroup {
   guardMask: number;
 }
 
-/** Key of the call as one selection sees it, null when a value is missing that must be there. */
-function keyTextOf(rule: CompiledRule, call: Call, selectionName: string): string | null {
+/** Key of the call as one step or guard sees it, null when a value is missing that must be there. */
+function keyTextOf(rule: CompiledRule, call: Call, keyName: string): string | null {
   const values: string[] = [];
   for (const part of rule.key) {
-    const field = part.fields.get(selectionName);
+    const field = part.fields.get(keyName);
     const value = field === undefined ? null : call.value(field.field);
     if (value === null && field?.optional !== true) return null;
     values.push(value ?? '');
@@ -480,7 +532,7 @@ function keyGroups(rule: CompiledRule, call: Call, stepMask: number, guardMask: 
   };
   for (const step of rule.steps) {
     const bit = 1 << step.index;
-    if ((stepMask & bit) !== 0) add(step.selection.name, bit, 0);
+    if ((stepMask & bit) !== 0) add(step.keyName, bit, 0);
   }
   rule.guards.forEach((guard, index) => {
     const bit = 1 << index;

@@ -3,6 +3,7 @@ import type { CallReference } from '../../schemas/alert/v1.ts';
 import { eventId, type Event } from '../../schemas/event/v1.ts';
 import type { HashText } from '../compile/compile.ts';
 import { fieldReader, scalarText, type FieldSource } from '../compile/fields.ts';
+import { isFlowField, readFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 
@@ -97,6 +98,7 @@ export class ParsedCall implements Call, FieldSource {
   }
 
   value(field: string): string | null {
+    if (isFlowField(field)) return readFlowField(field, this, this.facts.sha256Hex);
     const text = scalarText(fieldReader(field)?.read(this));
     if (text === null || text.length <= MAX_VALUE_CHARACTERS) return text;
     return `sha256:${this.facts.sha256Hex(text)}`;

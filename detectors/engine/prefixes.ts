@@ -1,10 +1,13 @@
 /**
- * Prefixes of assignments: for each step, the best starts of sequences that have got that far. Copy, never move: a
- * match or a decoy consumes nothing. Two prefixes that later steps cannot tell apart (equal signature) are one; the
- * later start dominates, since it outlives the other in every window. Sequences without joins keep one prefix a step.
+ * Prefixes of assignments: for each state of a rule's automaton the best starts of runs that have got that far. Copy,
+ * never move: a match or a decoy consumes nothing. Two prefixes of a state that later elements cannot tell apart (equal
+ * signature) are one; the later start dominates, since it outlives the other in every window. Rules without comparisons
+ * keep one prefix a state.
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
-import type { CompiledRule, Step } from '../compile/rule.ts';
+import { START, type Step, type Transition } from '../compile/rule.ts';
+import type { FieldPlace, PlannedJoin, RulePlan } from './plan.ts';
+import { insertPrefix } from './buckets.ts';
 
 /** A call (or guard event) that a rule keeps. */
 export interface Entry {
@@ -14,13 +17,15 @@ export interface Entry {
   readonly offset: number;
   readonly line: number;
   readonly callKey: string;
-  /** Bit j: matches step j. */
+  /** Bit j: matches element j. */
   readonly stepMask: number;
   /** Bit g: matches guard g. */
   readonly guardMask: number;
   /** Values of rule.valueFields; empty where the rule compares nothing. */
   readonly fields: readonly (string | null)[];
   readonly reference: Omit<CallReference, 'step'>;
+  /** Names of the exceptions that an alert completed here falls under. */
+  readonly excepted?: readonly string[];
   /** By which time it completed an alert so far; event time speaks again after append time, never the other way round. */
   alerted: 'event' | 'append' | null;
 }
@@ -30,53 +35,22 @@ export function compareEntries(a: Entry, b: Entry): number {
   return a.timeMs - b.timeMs || a.partition - b.partition || a.offset - b.offset || a.line - b.line;
 }
 
-/** A prefix that ends at `entry`; `prev` is the prefix that it extends. Immutable, shared. */
+/** A prefix whose last element is `step`, met by `entry`; `prev` is the prefix that it extends. Immutable, shared. */
 export interface Node {
   readonly startMs: number;
   readonly lastMs: number;
+  readonly step: number;
   readonly entry: Entry;
   readonly prev: Node | null;
   readonly signature: string;
 }
 
-/**
- * Per step (all but the last) the prefixes that end there: the one with the latest start where the rule's plan is
- * `single`, else all, bucketed by the value that the next step's equality join asks for.
- */
+/** By state (all but the final one) its prefixes: one node where the plan is `single`, else all, in buckets by value. */
 export type Prefixes = (Map<string, Node[]> | Node | null)[];
-
-/** A rule with what the hot loop needs worked out once. */
-export interface RulePlan {
-  readonly rule: CompiledRule;
-  readonly slotIndex: readonly (readonly number[])[];
-  readonly laterIndex: readonly (readonly number[])[];
-  readonly comparing: boolean;
-  /** No joins, gaps or shared calls: a prefix is its step and start, so one a step is all there is to know. */
-  readonly single: boolean;
-  /** Position of the rule in its engine. */
-  readonly index: number;
-  /** Called for each prefix that a limit pushed out. */
-  readonly onEvicted: () => void;
-}
-
-export function planRule(rule: CompiledRule, index: number, onEvicted: () => void): RulePlan {
-  const fieldIndex = (field: string): number => rule.valueFields.indexOf(field);
-  const comparing = rule.steps.some((step) => step.slots.length > 0 || step.joins.length > 0);
-  const gapless = rule.steps.every((step) => step.gapMs === Number.POSITIVE_INFINITY);
-  return {
-    rule,
-    slotIndex: rule.steps.map((step) => step.slots.map(fieldIndex)),
-    laterIndex: rule.steps.map((step) => step.joins.map((join) => fieldIndex(join.laterField))),
-    comparing,
-    single: !comparing && gapless && !rule.distinctCalls,
-    index,
-    onEvicted,
-  };
-}
 
 export function emptyPrefixes(plan: RulePlan): Prefixes {
   const prefixes: Prefixes = [];
-  for (let step = 1; step < plan.rule.steps.length; step++) prefixes.push(null);
+  for (let state = 0; state < plan.finalState; state++) prefixes.push(null);
   return prefixes;
 }
 
@@ -89,37 +63,37 @@ export function copyPrefixes(prefixes: Prefixes): Prefixes {
   });
 }
 
-/** Whether a prefix of more than one step is held. */
-export function holdsAdvanced(prefixes: Prefixes): boolean {
-  for (let step = 1; step < prefixes.length; step++) {
-    const held = prefixes[step];
-    if (held instanceof Map ? held.size > 0 : held !== null) return true;
+/** Whether a prefix of more than one element is held. */
+export function holdsAdvanced(plan: RulePlan, prefixes: Prefixes): boolean {
+  for (let state = 0; state < prefixes.length; state++) {
+    const held = prefixes[state];
+    if (plan.advanced[state] === true && (held instanceof Map ? held.size > 0 : held !== null)) return true;
   }
   return false;
 }
 
-/** The node of step `step` in a chain that ends at step `at`. */
-function nodeAt(node: Node, at: number, step: number): Node {
-  let found = node;
-  for (let index = at; index > step && found.prev !== null; index--) found = found.prev;
-  return found;
+/** The node of an element in a chain, null where the chain does not hold it. */
+function nodeOf(last: Node, step: number): Node | null {
+  for (let node: Node | null = last; node !== null; node = node.prev) if (node.step === step) return node;
+  return null;
 }
 
-function slotValue(plan: RulePlan, node: Node, at: number, place: readonly [number, number]): string | null {
-  const [step, slot] = place;
-  return nodeAt(node, at, step).entry.fields[plan.slotIndex[step]?.[slot] ?? -1] ?? null;
+/** Value at a place; undefined where the chain lacks the element, null where the element lacks the value. */
+function placeValue(last: Node, [step, index]: FieldPlace): string | null | undefined {
+  const node = nodeOf(last, step);
+  return node === null ? undefined : (node.entry.fields[index] ?? null);
 }
 
-/** Value of a field slot in a whole assignment. */
-export function assignmentValue(plan: RulePlan, last: Node, step: number, slot: number): string | null {
-  return slotValue(plan, last, plan.rule.steps.length - 1, [step, slot]);
+/** Value of a field of an element in a whole assignment, null where either is missing. */
+export function assignmentValue(plan: RulePlan, last: Node, step: number, field: string): string | null {
+  return placeValue(last, [step, plan.rule.valueFields.indexOf(field)]) ?? null;
 }
 
-/** The calls of an assignment in step order. */
-export function chainOf(last: Node): Entry[] {
-  const entries: Entry[] = [];
-  for (let node: Node | null = last; node !== null; node = node.prev) entries.push(node.entry);
-  return entries.toReversed();
+/** The nodes of an assignment in the order of its calls. */
+export function chainOf(last: Node): Node[] {
+  const nodes: Node[] = [];
+  for (let node: Node | null = last; node !== null; node = node.prev) nodes.push(node);
+  return nodes.toReversed();
 }
 
 function holdsCall(node: Node, callKey: string): boolean {
@@ -129,15 +103,14 @@ function holdsCall(node: Node, callKey: string): boolean {
   return false;
 }
 
-function joinsHold(plan: RulePlan, node: Node, step: Step, entry: Entry): boolean {
-  for (let index = 0; index < step.joins.length; index++) {
-    const join = step.joins[index];
-    if (join === undefined) continue;
-    const later = entry.fields[plan.laterIndex[step.index]?.[index] ?? -1] ?? null;
-    const earlier = slotValue(plan, node, step.index - 1, [join.earlier, join.earlierSlot]);
+function joinsHold(joins: readonly PlannedJoin[], node: Node, entry: Entry): boolean {
+  for (const join of joins) {
+    const other = placeValue(node, [join.other, join.otherIndex]);
+    // An optional element that was passed over asks for nothing.
+    if (other === undefined) continue;
+    const own = entry.fields[join.ownIndex] ?? null;
     // A missing value joins nothing, not even by inequality.
-    if (later === null || earlier === null) return false;
-    if ((later === earlier) !== (join.operator === '==')) return false;
+    if (own === null || other === null || !join.holds(other, own)) return false;
   }
   return true;
 }
@@ -150,200 +123,141 @@ interface Visit {
   readonly timeMs: number;
 }
 
-function extend(visit: Visit, prev: Node | null, step: Step): Node {
+function extend(visit: Visit, prev: Node | null, transition: Transition): Node {
   const { plan, entry, timeMs } = visit;
-  const bare: Node = { startMs: prev?.startMs ?? timeMs, lastMs: timeMs, entry, prev, signature: '' };
-  if (!plan.comparing && !plan.rule.distinctCalls) return bare;
-  const values = step.signature.map((place) => slotValue(plan, bare, step.index, place));
-  const calls = plan.rule.distinctCalls ? chainOf(bare).map((part) => part.callKey) : [];
-  return values.length + calls.length === 0 ? bare : { ...bare, signature: JSON.stringify([values, calls]) };
+  const startMs = prev?.startMs ?? timeMs;
+  const bare: Node = { startMs, lastMs: timeMs, step: transition.step, entry, prev, signature: '' };
+  const places = plan.signatures[transition.to] ?? [];
+  if (places.length === 0 && !plan.rule.distinctCalls) return bare;
+  // An element that is missing is told from one whose value is.
+  const values = places.map(
+    (place) => placeValue(bare, place) ?? (nodeOf(bare, place[0]) === null ? 0 : null),
+  );
+  const calls = plan.rule.distinctCalls ? chainOf(bare).map((part) => part.entry.callKey) : [];
+  return { ...bare, signature: JSON.stringify([values, calls]) };
 }
 
-function bucketOf(plan: RulePlan, node: Node, step: Step): string | null {
-  const next = plan.rule.steps[step.index + 1];
-  const join = next?.joins[next.bucketJoin];
-  return join === undefined ? '' : slotValue(plan, node, step.index, [join.earlier, join.earlierSlot]);
+function insert(visit: Visit, state: number, node: Node): void {
+  const place = visit.plan.buckets[state];
+  const value = place === undefined ? '' : (placeValue(node, place) ?? null);
+  // Without the value no later call can join it.
+  if (value !== null) insertPrefix(visit.plan, visit.prefixes, { state, value, node });
 }
 
-/** Drops what the window has passed from every bucket of a step; returns what is left. */
-function sweep(buckets: Map<string, Node[]>, oldestStartMs: number): number {
-  let left = 0;
-  for (const [value, nodes] of buckets) {
-    const rest = nodes.filter((node) => node.startMs >= oldestStartMs);
-    left += rest.length;
-    if (rest.length === 0) buckets.delete(value);
-    else buckets.set(value, rest);
-  }
-  return left;
-}
-
-function evictOldest(plan: RulePlan, buckets: Map<string, Node[]>): void {
-  let oldest: string | undefined;
-  let oldestMs = Number.POSITIVE_INFINITY;
-  for (const [value, nodes] of buckets) {
-    for (const node of nodes) {
-      if (node.startMs < oldestMs) {
-        oldestMs = node.startMs;
-        oldest = value;
-      }
-    }
-  }
-  if (oldest === undefined) return;
-  const rest = (buckets.get(oldest) ?? []).filter((node) => node.startMs !== oldestMs);
-  if (rest.length === 0) buckets.delete(oldest);
-  else buckets.set(oldest, rest);
-  plan.onEvicted();
-}
-
-function countNodes(buckets: Map<string, Node[]>): number {
-  let count = 0;
-  for (const nodes of buckets.values()) count += nodes.length;
-  return count;
-}
-
-/** Makes room for one more prefix where the rule's limit is reached: the expired first, then the oldest start. */
-function makeRoom(plan: RulePlan, buckets: Map<string, Node[]>, nowMs: number): void {
-  const { rule } = plan;
-  if (buckets.size === 1 && rule.runsPerKey > 8) {
-    const only = buckets.values().next().value;
-    if (only !== undefined && only.length < rule.runsPerKey) return;
-  } else if (countNodes(buckets) < rule.runsPerKey) return;
-  if (sweep(buckets, nowMs - rule.withinMs) >= rule.runsPerKey) evictOldest(plan, buckets);
-}
-
-/** Removes from `nodes` what `node` outlives; false when one of them outlives `node` instead. */
-function dominate(nodes: Node[], node: Node, gapMatters: boolean): boolean {
-  const equals = nodes.filter((other) => other.signature === node.signature);
-  if (!gapMatters && equals.some((other) => other.startMs > node.startMs)) return false;
-  if (equals.every((other) => other.startMs > node.startMs)) return true;
-  let kept = 0;
-  for (const other of nodes) {
-    if (other.signature !== node.signature || other.startMs > node.startMs) nodes[kept++] = other;
-  }
-  nodes.length = kept;
-  return true;
-}
-
-function bucketsOf(prefixes: Prefixes, step: number): Map<string, Node[]> | null {
-  const held = prefixes[step];
-  return held instanceof Map ? held : null;
-}
-
-/** Keeps a prefix unless an equal one outlives it; removes those that it outlives. */
-function insert(visit: Visit, step: Step, node: Node): void {
-  const { plan, prefixes } = visit;
-  const value = bucketOf(plan, node, step);
-  if (value === null) return;
-  const buckets = bucketsOf(prefixes, step.index) ?? new Map<string, Node[]>();
-  prefixes[step.index] = buckets;
-  const nodes = buckets.get(value);
-  const gapMatters = plan.rule.steps[step.index + 1]?.gapMs !== Number.POSITIVE_INFINITY;
-  if (nodes !== undefined && !dominate(nodes, node, gapMatters)) return;
-  if (nodes?.length === 0) {
-    nodes.push(node);
-    return;
-  }
-  makeRoom(plan, buckets, node.lastMs);
-  // Looked up again: making room may have put another list in its place.
-  const target = buckets.get(value);
-  if (target === undefined) buckets.set(value, [node]);
-  else target.push(node);
-}
-
-/** Prefixes of the step before that this entry may extend. */
-function candidates(visit: Visit, step: Step): readonly Node[] {
-  const buckets = bucketsOf(visit.prefixes, step.index - 1);
-  if (buckets === null) return [];
-  if (step.bucketJoin < 0) return buckets.get('') ?? [];
-  const value = visit.entry.fields[visit.plan.laterIndex[step.index]?.[step.bucketJoin] ?? -1] ?? null;
-  return value === null ? [] : (buckets.get(value) ?? []);
+/** Prefixes in the state before that this entry may extend. */
+function candidates(visit: Visit, transition: Transition): readonly Node[] {
+  const held = visit.prefixes[transition.from];
+  if (!(held instanceof Map)) return [];
+  if (transition.bucketJoin < 0) return held.get('') ?? [];
+  const join = visit.plan.joins[transition.step]?.[transition.bucketJoin];
+  const value = visit.entry.fields[join?.ownIndex ?? -1] ?? null;
+  return value === null ? [] : (held.get(value) ?? []);
 }
 
 function mayExtend(visit: Visit, node: Node, step: Step): boolean {
   const { plan, entry, timeMs } = visit;
   if (timeMs - node.startMs > plan.rule.withinMs || timeMs - node.lastMs > step.gapMs) return false;
   if (plan.rule.distinctCalls && holdsCall(node, entry.callKey)) return false;
-  return step.joins.length === 0 || joinsHold(plan, node, step, entry);
+  const joins = plan.joins[step.index] as readonly PlannedJoin[];
+  return joins.length === 0 || joinsHold(joins, node, entry);
+}
+
+export interface ApplyOptions {
+  readonly timeMs: number;
+  /** Whether the entry may stand for an element at all (guards before and after it). */
+  readonly mayServe?: (entry: Entry, step: Step) => boolean;
+  /** `complete`: only as the last element; `start`: only as the first. */
+  readonly part?: 'complete' | 'start';
+}
+
+function isPart(plan: RulePlan, transition: Transition, part: ApplyOptions['part']): boolean {
+  if (part === undefined) return true;
+  const completes = transition.to === plan.finalState;
+  return part === 'complete' ? completes : transition.from === START && !completes;
 }
 
 /**
- * Lets one entry act on the prefixes, in order of time. Steps are visited last to first, so that a call serves one step
- * of an assignment. Returns the completed assignment with the latest start, null when none ends here.
- * `mayServe` says whether the entry may stand at a step at all (guards before and after it).
+ * Lets one entry act on the prefixes, in order of time. Transitions are visited from the furthest state back, so that a
+ * call serves one element of an assignment. Returns the completed assignment with the latest start, null when none ends here.
  */
 export function applyEntry(
   plan: RulePlan,
   prefixes: Prefixes,
   entry: Entry,
-  options: { readonly timeMs: number; readonly mayServe?: (entry: Entry, step: Step) => boolean },
+  options: ApplyOptions,
 ): Node | null {
-  const { timeMs, mayServe } = options;
-  if (plan.single) return applySingle(plan, prefixes, entry, options);
-  const visit: Visit = { plan, prefixes, entry, timeMs };
+  const visit: Visit = { plan, prefixes, entry, timeMs: options.timeMs };
   let complete: Node | null = null;
-  for (let index = plan.rule.steps.length - 1; index >= 0; index--) {
-    const step = plan.rule.steps[index];
-    if (step === undefined || (entry.stepMask & (1 << index)) === 0) continue;
-    if (mayServe !== undefined && !mayServe(entry, step)) continue;
-    complete = applyStep(visit, step) ?? complete;
+  for (const transition of plan.rule.automaton.transitions) {
+    if ((entry.stepMask & (1 << transition.step)) === 0) continue;
+    const ended = take(visit, transition, options);
+    // Of equal starts the first stays: it came through more elements.
+    if (ended !== null && (complete === null || ended.startMs > complete.startMs)) complete = ended;
   }
   return complete;
 }
 
-/** applyEntry where one prefix a step is all there is: the latest start. */
-function applySingle(
-  plan: RulePlan,
-  prefixes: Prefixes,
-  entry: Entry,
-  options: { readonly timeMs: number; readonly mayServe?: (entry: Entry, step: Step) => boolean },
-): Node | null {
-  const { timeMs, mayServe } = options;
-  const { steps } = plan.rule;
-  let complete: Node | null = null;
-  for (let index = steps.length - 1; index >= 0; index--) {
-    if ((entry.stepMask & (1 << index)) === 0) continue;
-    const prev = index === 0 ? null : (prefixes[index - 1] as Node | null);
-    // Most calls of a later step find nothing to extend and end here.
-    if (index > 0 && !isAlive(prev, timeMs - plan.rule.withinMs)) continue;
-    if (mayServe?.(entry, steps[index] as Step) === false) continue;
-    const startMs = prev === null ? timeMs : prev.startMs;
-    const node: Node = { startMs, lastMs: timeMs, entry, prev, signature: '' };
-    if (index === steps.length - 1) complete = node;
-    else keepLatest(prefixes, index, node);
+function take(visit: Visit, transition: Transition, options: ApplyOptions): Node | null {
+  const { plan, entry } = visit;
+  if (plan.single && !isAlive(visit, transition)) return null;
+  if (!isPart(plan, transition, options.part)) return null;
+  const step = plan.rule.steps[transition.step] as Step;
+  if (options.mayServe?.(entry, step) === false) return null;
+  return plan.single ? takeSingle(visit, transition) : takeAll(visit, transition, step);
+}
+
+/** Most calls of a later element find nothing to extend and end here. */
+function isAlive(visit: Visit, { from }: Transition): boolean {
+  if (from === START) return true;
+  const prev = visit.prefixes[from] as Node | null;
+  return prev !== null && prev.startMs >= visit.timeMs - visit.plan.rule.withinMs;
+}
+
+/** One prefix a state is all there is: the latest start. */
+function takeSingle(visit: Visit, { from, to, step }: Transition): Node | null {
+  const { plan, prefixes, entry, timeMs } = visit;
+  const prev = from === START ? null : (prefixes[from] as Node);
+  const startMs = prev === null ? timeMs : prev.startMs;
+  const node: Node = { startMs, lastMs: timeMs, step, entry, prev, signature: '' };
+  if (to === plan.finalState) return node;
+  const held = prefixes[to] as Node | null;
+  if (held === null || held.startMs < startMs || (held.startMs === startMs && held.entry !== entry)) {
+    prefixes[to] = node;
   }
-  return complete;
+  return null;
 }
 
-function isAlive(prev: Node | null, oldestStartMs: number): boolean {
-  return prev !== null && prev.startMs >= oldestStartMs;
-}
-
-function keepLatest(prefixes: Prefixes, step: number, node: Node): void {
-  const held = prefixes[step] as Node | null;
-  if (held === null || held.startMs <= node.startMs) prefixes[step] = node;
-}
-
-function applyStep(visit: Visit, step: Step): Node | null {
-  const last = visit.plan.rule.steps.length - 1;
-  if (step.index === 0) {
-    const node = extend(visit, null, step);
-    if (last === 0) return node;
-    insert(visit, step, node);
+function takeAll(visit: Visit, transition: Transition, step: Step): Node | null {
+  const { plan } = visit;
+  const completes = transition.to === plan.finalState;
+  if (transition.from === START) {
+    const node = extend(visit, null, transition);
+    if (completes) return node;
+    insert(visit, transition.to, node);
     return null;
   }
   let best: Node | null = null;
-  for (const prev of candidates(visit, step)) {
+  for (const prev of candidates(visit, transition)) {
     if (!mayExtend(visit, prev, step)) continue;
-    if (step.index < last) insert(visit, step, extend(visit, prev, step));
+    if (!completes) insert(visit, transition.to, extend(visit, prev, transition));
     else if (best === null || prev.startMs > best.startMs) best = prev;
   }
-  return best === null ? null : extend(visit, best, step);
+  return best === null
+    ? null
+    : {
+        startMs: best.startMs,
+        lastMs: visit.timeMs,
+        step: step.index,
+        entry: visit.entry,
+        prev: best,
+        signature: '',
+      };
 }
 
-/** A guard event: kills every prefix that stands between its two steps. */
+/** A guard event: kills every prefix that stands between its two elements. `until` is applied by its own steps. */
 export function applyGuards(plan: RulePlan, prefixes: Prefixes, entry: Entry): void {
   plan.rule.guards.forEach((guard, index) => {
     if (guard.kind !== 'between' || (entry.guardMask & (1 << index)) === 0) return;
-    for (let step = guard.from; step < guard.to; step++) prefixes[step] = null;
+    for (let state = guard.from; state < guard.to; state++) prefixes[state] = null;
   });
 }

@@ -94,7 +94,7 @@ export function matchEvents(
     return { event, timeMs, appendMs, toolClass: undefined };
   });
   return runArrivals(rule, arrivals).map((match) => ({
-    ids: chainOf(match.completed.last).map((entry) => entry.reference.eventId),
+    ids: chainOf(match.completed.last).map(({ entry }) => entry.reference.eventId),
   }));
 }
 

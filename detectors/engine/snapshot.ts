@@ -4,11 +4,20 @@
  */
 import { Engine, type EngineOptions } from './engine.ts';
 import type { CompiledRule } from '../compile/rule.ts';
-import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes, type RulePlan } from './prefixes.ts';
+import { packStatistic, unpackStatistic, type PackedStatistic } from '../statistics/index.ts';
+import type { RulePlan } from './plan.ts';
+import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes } from './prefixes.ts';
 import { newKeyState, type KeyState } from './state.ts';
 
-type PackedNode = readonly [startMs: number, lastMs: number, entry: number, prev: number, signature: string];
-/** Buckets by step: value and node numbers. */
+type PackedNode = readonly [
+  startMs: number,
+  lastMs: number,
+  step: number,
+  entry: number,
+  prev: number,
+  signature: string,
+];
+/** Buckets by state: value and node numbers. */
 type PackedPrefixes = readonly (readonly (readonly [string, readonly number[]])[])[];
 
 interface PackedState {
@@ -23,11 +32,16 @@ interface PackedState {
   readonly nodes: readonly PackedNode[];
   readonly base: PackedPrefixes;
   readonly byAppend: PackedPrefixes;
+  /** Counters of measures, null where none was needed; their entries are numbers too. */
+  readonly statistics: readonly (PackedStatistic | null)[];
   readonly advanced: boolean;
 }
 
+/** The form of a snapshot; one of another form is not taken up, and its partition is read again. */
+export const SNAPSHOT_VERSION = 2;
+
 export interface EngineSnapshot {
-  readonly v: 1;
+  readonly v: typeof SNAPSHOT_VERSION;
   readonly watermarkMs: number | null;
   readonly reported: readonly (readonly [string, number])[];
   readonly states: readonly PackedState[];
@@ -44,7 +58,7 @@ class Packer {
     listed.forEach((entry, index) => this.entryNumbers.set(entry, index));
   }
 
-  private entry(entry: Entry): number {
+  entry(entry: Entry): number {
     const known = this.entryNumbers.get(entry);
     if (known !== undefined) return known;
     this.entryNumbers.set(entry, this.entries.length);
@@ -55,7 +69,8 @@ class Packer {
     const known = this.nodeNumbers.get(node);
     if (known !== undefined) return known;
     const prev = node.prev === null ? -1 : this.node(node.prev);
-    const packed: PackedNode = [node.startMs, node.lastMs, this.entry(node.entry), prev, node.signature];
+    const { startMs, lastMs, step, signature } = node;
+    const packed: PackedNode = [startMs, lastMs, step, this.entry(node.entry), prev, signature];
     this.nodeNumbers.set(node, this.nodes.length);
     return this.nodes.push(packed) - 1;
   }
@@ -73,6 +88,9 @@ function packState(state: KeyState): PackedState {
   const packer = new Packer(state.entries);
   const base = packer.prefixes(state.base);
   const byAppend = packer.prefixes(state.byAppend);
+  const statistics = Array.from(state.statistics, (each) =>
+    each === undefined ? null : packStatistic(each, (entry) => packer.entry(entry)),
+  );
   return {
     rule: state.plan.rule.hash,
     tenant: state.tenant,
@@ -84,6 +102,7 @@ function packState(state: KeyState): PackedState {
     nodes: packer.nodes,
     base,
     byAppend,
+    statistics,
     advanced: state.advanced,
   };
 }
@@ -91,7 +110,7 @@ function packState(state: KeyState): PackedState {
 /** All that the engine would need to go on somewhere else. States stand in the order in which the budget gives them up. */
 export function snapshotEngine(engine: Engine): EngineSnapshot {
   return {
-    v: 1,
+    v: SNAPSHOT_VERSION,
     watermarkMs: Number.isFinite(engine.watermarkMs) ? engine.watermarkMs : null,
     reported: [...engine.reported],
     states: [...engine.states()].map(packState),
@@ -108,21 +127,43 @@ function unpackPrefixes(packed: PackedPrefixes, nodes: readonly Node[], plan: Ru
   });
 }
 
+function unpackStatistics(
+  packed: PackedState,
+  plan: RulePlan,
+  entries: readonly Entry[],
+): KeyState['statistics'] {
+  return packed.statistics.map((each, at) => {
+    // Two of each measure: by event time and by append time.
+    const statistic = plan.rule.statistics[at >> 1];
+    if (each === null || statistic === undefined) return undefined;
+    return unpackStatistic<Entry>(statistic.plan, each, (number) => entries[number as number] as Entry);
+  });
+}
+
 function unpackState(packed: PackedState, plan: RulePlan): KeyState {
   const state = newKeyState(plan, packed.tenant, packed.key);
   const entries = packed.entries.map((entry) => ({ ...entry }));
   const nodes: Node[] = [];
-  for (const [startMs, lastMs, entry, prev, signature] of packed.nodes) {
-    nodes.push({ startMs, lastMs, entry: entries[entry] as Entry, prev: nodes[prev] ?? null, signature });
+  for (const [startMs, lastMs, step, entry, prev, signature] of packed.nodes) {
+    const node = {
+      startMs,
+      lastMs,
+      step,
+      entry: entries[entry] as Entry,
+      prev: nodes[prev] ?? null,
+      signature,
+    };
+    nodes.push(node);
   }
   state.usedMs = packed.usedMs;
   if (packed.fired.length > 0) state.fired = new Map(packed.fired);
   state.entries = entries.slice(0, packed.listed);
   state.base = unpackPrefixes(packed.base, nodes, plan);
   state.byAppend = unpackPrefixes(packed.byAppend, nodes, plan);
+  state.statistics = unpackStatistics(packed, plan, entries);
   state.advanced = packed.advanced;
   state.current = copyPrefixes(state.base);
-  if (plan.rule.guards.length === 0) {
+  if (plan.rule.guards.length === 0 && plan.rule.body !== 'any_of') {
     for (const entry of state.entries) applyEntry(plan, state.current, entry, { timeMs: entry.timeMs });
   }
   return state;

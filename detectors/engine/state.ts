@@ -1,22 +1,27 @@
 /** State of one rule for one key: what it must remember so that the next event can be decided. */
-import type { Step } from '../compile/rule.ts';
+import type { AfterMatch, Step } from '../compile/rule.ts';
+import type { StatisticState } from '../statistics/index.ts';
+import type { RulePlan } from './plan.ts';
 import {
   applyEntry,
   applyGuards,
   assignmentValue,
+  chainOf,
   compareEntries,
   copyPrefixes,
   emptyPrefixes,
+  type ApplyOptions,
   type Entry,
   type Node,
   type Prefixes,
-  type RulePlan,
 } from './prefixes.ts';
 
 export type TimeBasis = 'event' | 'append';
 export interface Completed {
   readonly last: Node;
   readonly timeBasis: TimeBasis;
+  /** What a measure read, where one completed it. */
+  readonly measured?: number;
 }
 
 /** Events kept per key so that a late one can be put in its place and the rest run again. */
@@ -44,6 +49,8 @@ export interface KeyState {
   byAppend: Prefixes;
   /** In order of effective time. */
   entries: Entry[];
+  /** Rules of measures: their counters, made when first used. */
+  statistics: (StatisticState<Entry> | undefined)[];
   /** Holds more than first steps; pushed out last. */
   advanced: boolean;
 }
@@ -60,6 +67,7 @@ export function newKeyState(plan: RulePlan, tenant: string, keyText: string): Ke
     current: emptyPrefixes(plan),
     byAppend: emptyPrefixes(plan),
     entries: [],
+    statistics: [],
     advanced: false,
   };
 }
@@ -140,7 +148,7 @@ export function insertGuarded(state: KeyState, entry: Entry): boolean {
 function guardMasks(plan: RulePlan, entries: readonly Entry[]): Int32Array {
   const masks = new Int32Array(entries.length);
   plan.rule.guards.forEach((guard, index) => {
-    if (guard.kind === 'between') return;
+    if (guard.kind === 'between' || guard.kind === 'until') return;
     const bit = 1 << index;
     const forward = guard.kind === 'before';
     let nearestMs = forward ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
@@ -158,9 +166,34 @@ function guardMasks(plan: RulePlan, entries: readonly Entry[]): Int32Array {
 function guardsOfSteps(plan: RulePlan): number[] {
   const bits = plan.rule.steps.map(() => 0);
   plan.rule.guards.forEach((guard, index) => {
-    if (guard.kind !== 'between') bits[guard.step] = (bits[guard.step] ?? 0) | (1 << index);
+    if (guard.kind === 'before' || guard.kind === 'after')
+      bits[guard.step] = (bits[guard.step] ?? 0) | (1 << index);
   });
   return bits;
+}
+
+/** Bits of the guards that end every run. */
+function untilBits(plan: RulePlan): number {
+  return plan.rule.guards.reduce(
+    (bits, guard, index) => (guard.kind === 'until' ? bits | (1 << index) : bits),
+    0,
+  );
+}
+
+/**
+ * An entry that ends every run: it may still complete one, and begin one, but stands inside none. The interval of
+ * `until` is open at both ends.
+ */
+function applyEnding(
+  state: { readonly plan: RulePlan; readonly prefixes: Prefixes },
+  entry: Entry,
+  options: ApplyOptions,
+): Node | null {
+  const { plan, prefixes } = state;
+  const last = applyEntry(plan, prefixes, entry, { ...options, part: 'complete' });
+  prefixes.fill(null);
+  applyEntry(plan, prefixes, entry, { ...options, part: 'start' });
+  return last;
 }
 
 /** Decides all that has settled at this watermark. Guards count as soon as they are known, steps once they settled. */
@@ -170,15 +203,20 @@ export function decideGuarded(state: KeyState, watermarkMs: number, waitMs: numb
   const completed: Completed[] = [];
   const masks = guardMasks(plan, entries);
   const guardBits = guardsOfSteps(plan);
+  const endings = untilBits(plan);
   entries.forEach((entry, at) => {
     if (entry.guardMask !== 0) applyGuards(plan, prefixes, entry);
-    if (entry.stepMask === 0) return;
-    const last = applyEntry(plan, prefixes, entry, {
+    const options: ApplyOptions = {
       timeMs: entry.timeMs,
       mayServe: (_, step) =>
         settlesAtMs(entry, step, waitMs) <= watermarkMs &&
         ((masks[at] as number) & (guardBits[step.index] as number)) === 0,
-    });
+    };
+    const ends = (entry.guardMask & endings) !== 0;
+    if (entry.stepMask === 0 && !ends) return;
+    const last = ends
+      ? applyEnding({ plan, prefixes }, entry, options)
+      : applyEntry(plan, prefixes, entry, options);
     if (last !== null && entry.alerted === null) {
       entry.alerted = 'event';
       completed.push({ last, timeBasis: 'event' });
@@ -189,7 +227,7 @@ export function decideGuarded(state: KeyState, watermarkMs: number, waitMs: numb
 
 /** Longest time that an event of the rule can still matter, ms. */
 export function horizonMs(plan: RulePlan): number {
-  const guards = plan.rule.guards.map((guard) => (guard.kind === 'between' ? 0 : guard.forMs));
+  const guards = plan.rule.guards.map((guard) => ('forMs' in guard ? guard.forMs : 0));
   return plan.rule.withinMs + Math.max(0, ...guards);
 }
 
@@ -201,29 +239,42 @@ export function pruneGuarded(state: KeyState, watermarkMs: number, waitMs: numbe
   if (drop > 0) state.entries.splice(0, drop);
 }
 
-function thinningKey(state: KeyState, completed: Completed): string {
-  const policy = state.plan.rule.afterMatch;
-  if (policy.kind === 'every') return '';
+type OncePolicy = Extract<AfterMatch, { kind: 'once_per' }>;
+
+function thinningKey(state: KeyState, completed: Completed, policy: OncePolicy): string {
   const values = policy.parts.map((part) =>
-    part.kind === 'key' ? '' : assignmentValue(state.plan, completed.last, part.step, part.slot),
+    part.kind === 'key' ? '' : assignmentValue(state.plan, completed.last, part.step, part.field),
   );
   return JSON.stringify(values);
 }
 
+/** Where the policy's memory of firings looks for this one, and until when an earlier one there silences it. */
+function thinning(
+  state: KeyState,
+  completed: Completed,
+): { key: string; silent: (firedMs: number) => boolean } {
+  const policy = state.plan.rule.afterMatch;
+  const timeMs = completed.last.entry.timeMs;
+  if (policy.kind === 'once_per') {
+    const key = thinningKey(state, completed, policy);
+    return { key, silent: (firedMs) => timeMs < firedMs + policy.forMs };
+  }
+  // The assignment with the latest start is the one that is told: if it overlaps, all do.
+  const startMs = chainOf(completed.last)[0]?.entry.timeMs ?? timeMs;
+  return { key: '', silent: (firedMs) => startMs <= firedMs };
+}
+
 /** after_match: whether this one is told. Thins alerts, never matching state; time is that of the completing call. */
 export function passesPolicy(state: KeyState, completed: Completed): boolean {
-  const policy = state.plan.rule.afterMatch;
-  if (policy.kind === 'every') return true;
-  const eventKey = thinningKey(state, completed);
-  const timeMs = completed.last.entry.timeMs;
+  if (state.plan.rule.afterMatch.kind === 'every') return true;
+  const { key: eventKey, silent } = thinning(state, completed);
   const fired = (state.fired ??= new Map<string, number>());
-  const isThinned = (by: string): boolean =>
-    timeMs < (fired.get(by) ?? Number.NEGATIVE_INFINITY) + policy.forMs;
+  const isThinned = (by: string): boolean => silent(fired.get(by) ?? Number.NEGATIVE_INFINITY);
   // An alert by append time, which never kills, must not silence one by event time, which may.
   const key = completed.timeBasis === 'event' ? eventKey : `append ${eventKey}`;
   if (isThinned(eventKey) || isThinned(key)) return false;
   fired.delete(key);
-  fired.set(key, timeMs);
+  fired.set(key, completed.last.entry.timeMs);
   if (fired.size > MAX_FIRED) {
     const oldest = fired.keys().next().value;
     if (oldest !== undefined) fired.delete(oldest);
@@ -235,7 +286,7 @@ export function passesPolicy(state: KeyState, completed: Completed): boolean {
 export function expiresAtMs(state: KeyState, waitMs: number): number {
   const policy = state.plan.rule.afterMatch;
   let expires = state.usedMs + horizonMs(state.plan) + waitMs + LATE_SPAN_MS;
-  if (policy.kind === 'every' || state.fired === null) return expires;
+  if (policy.kind !== 'once_per' || state.fired === null) return expires;
   for (const firedMs of state.fired.values()) expires = Math.max(expires, firedMs + policy.forMs + waitMs);
   return expires;
 }

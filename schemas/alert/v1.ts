@@ -60,6 +60,10 @@ export const zAlertBody = z.strictObject({
       ttlMs: z.number().int(),
     })
     .optional(),
+  /** Exception of the rule under which it falls: known to be harmless, told in mode shadow. */
+  exception: z.string().max(128).optional(),
+  /** What the measure read, for rules that count. */
+  measured: z.number().optional(),
   summary: z.string().max(2048),
 });
 export type AlertBody = z.infer<typeof zAlertBody>;

@@ -67,7 +67,8 @@ export class Backtest {
   #closeLog(): void {
     if (this.#stage === undefined) return;
     this.#processRecord();
-    this.#stage.engine.advance(Number.MAX_SAFE_INTEGER);
+    this.#stage.finish();
+    this.#facts.push(...this.#stage.takeFacts());
     this.#findings.push(...this.#stage.takeFindings());
     this.#stage = undefined;
   }
@@ -101,12 +102,11 @@ export class Backtest {
   }
 
   #joinSessions(): void {
-    const { rules, engine } = this.#settings;
-    const stage = new StageTwo(rules, engine, { sourceCount: this.#sources });
+    const stage = new StageTwo(this.#settings, { sourceCount: this.#sources });
     for (const { tenant, fact } of this.#facts) stage.fact(tenant, fact);
     for (let source = 0; source < this.#sources; source += 1)
       stage.watermark({ source, watermarkMs: Number.MAX_SAFE_INTEGER });
-    stage.engine.advance(Number.MAX_SAFE_INTEGER);
+    stage.advance(Number.MAX_SAFE_INTEGER);
     this.#findings.push(...stage.take());
   }
 }

@@ -19,6 +19,8 @@ export const zFact = z.strictObject({
   matches: z.array(z.string()),
   values: z.record(z.string(), z.string()),
   reference: zCallReference.omit({ step: true }),
+  /** Place in the order of its source where that is not the event's own: an alert comes after the record that told it. */
+  at: z.strictObject({ offset: z.number().int(), line: z.number().int() }).optional(),
 });
 export type Fact = z.infer<typeof zFact>;
 
@@ -84,11 +86,16 @@ export function compareFacts(a: Fact, b: Fact): number {
   return (
     a.appendMs - b.appendMs ||
     a.reference.partition - b.reference.partition ||
-    comparePositions(a.reference, b.reference)
+    comparePositions(placeOf(a), placeOf(b))
   );
 }
 
-interface Position {
+/** Where a fact stands among those of its source. */
+export function placeOf(fact: Fact): Position {
+  return fact.at ?? fact.reference;
+}
+
+export interface Position {
   readonly offset: number;
   readonly line: number;
 }

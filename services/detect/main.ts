@@ -12,6 +12,7 @@ import { FORMAT_FACTS, FORMAT_WATERMARK, zFact, zWatermark } from './facts.ts';
 import { StageTwo, type StageTwoSnapshot } from './merge.ts';
 import { publishAlerts, publishFacts } from './publish.ts';
 import { loadConfiguredRules, sha256, sha256Hex } from './rules.ts';
+import { SNAPSHOT_VERSION } from '../../detectors/engine/snapshot.ts';
 import { busSnapshots } from './snapshots.ts';
 import { StageOne, type DetectSettings, type StageOneSnapshot } from './step.ts';
 import { runStage, type RunningStage, type StageState } from './worker.ts';
@@ -141,7 +142,7 @@ class StageTwoState implements StageState {
     const { settings, sourceCount } = runtime;
     this.runtime = runtime;
     const held = snapshot as StageTwoSnapshot | undefined;
-    this.stage = new StageTwo(settings.rules, settings.engine, {
+    this.stage = new StageTwo(settings, {
       sourceCount,
       ...(held === undefined ? {} : { snapshot: held }),
     });
@@ -194,6 +195,7 @@ export function settingsOf(
     mappings: classify.mappings,
     internalHosts: classify.internalHosts,
     sha256Hex,
+    sha256,
   };
 }
 
@@ -202,7 +204,14 @@ function settingsHash(settings: DetectSettings): string {
   const tenantFields = settings.rules.filter((rule) => rule.scope === 'tenant').map((rule) => rule.hash);
   const { engine, mappings, internalHosts } = settings;
   return sha256Hex(
-    JSON.stringify([2, CLASSIFIER_VERSION, engine, mappings, internalHosts, tenantFields.toSorted()]),
+    JSON.stringify([
+      SNAPSHOT_VERSION,
+      CLASSIFIER_VERSION,
+      engine,
+      mappings,
+      internalHosts,
+      tenantFields.toSorted(),
+    ]),
   );
 }
 

@@ -3,11 +3,11 @@
  * are released by (append time, source partition, offset, line) once every source's watermark has passed them, so that
  * the order, and with it every alert, does not depend on which source was read first.
  */
-import type { CompiledRule } from '../../detectors/compile/rule.ts';
-import { Engine, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
+import { Engine, type Finding } from '../../detectors/engine/engine.ts';
 import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
-import { compareFacts, comparePositions, FactCall, type Fact, type Watermark } from './facts.ts';
-import type { TenantFact } from './step.ts';
+import { AlertCall, MAX_ALERT_DEPTH } from '../../detectors/engine/alert-call.ts';
+import { compareFacts, comparePositions, FactCall, placeOf, type Fact, type Watermark } from './facts.ts';
+import type { DetectSettings, TenantFact } from './step.ts';
 
 interface Source {
   watermarkMs: number;
@@ -31,17 +31,21 @@ export class StageTwo {
   private readonly sources: Source[];
   private waiting: TenantFact[] = [];
   private sorted = true;
+  private findings: Finding[] = [];
+  private readonly settings: DetectSettings;
   readonly counts = { facts: 0, duplicates: 0 };
 
   constructor(
-    rules: readonly CompiledRule[],
-    options: EngineOptions,
+    settings: DetectSettings,
     from: { readonly sourceCount: number; readonly snapshot?: StageTwoSnapshot },
   ) {
-    const own = rules.filter((rule) => rule.scope === 'tenant');
+    const own = settings.rules.filter((rule) => rule.scope === 'tenant');
     const { snapshot } = from;
+    this.settings = settings;
     this.engine =
-      snapshot === undefined ? new Engine(own, options) : restoreEngine(snapshot.engine, own, options);
+      snapshot === undefined
+        ? new Engine(own, settings.engine)
+        : restoreEngine(snapshot.engine, own, settings.engine);
     this.sources = Array.from({ length: from.sourceCount }, (_, index): Source => {
       const held = snapshot?.sources[index];
       return {
@@ -69,13 +73,14 @@ export class StageTwo {
   fact(tenant: string, fact: Fact): void {
     const source = this.sources[fact.reference.partition];
     if (source === undefined) return;
-    if (comparePositions(fact.reference, source) <= 0) {
+    const at = placeOf(fact);
+    if (comparePositions(at, source) <= 0) {
       this.counts.duplicates++;
       return;
     }
     this.counts.facts++;
-    source.offset = fact.reference.offset;
-    source.line = fact.reference.line;
+    source.offset = at.offset;
+    source.line = at.line;
     this.waiting.push({ tenant, fact });
     this.sorted = false;
   }
@@ -99,7 +104,30 @@ export class StageTwo {
   }
 
   take(): readonly Finding[] {
-    return this.engine.take();
+    const { findings } = this;
+    if (findings.length > 0) this.findings = [];
+    return findings;
+  }
+
+  /** Decides all that is due at this watermark. */
+  advance(watermarkMs: number): void {
+    this.engine.advance(watermarkMs);
+    this.settle();
+  }
+
+  /** Takes what the engine found, and lets rules on alerts see it. */
+  private settle(): void {
+    for (let depth = 0; depth <= MAX_ALERT_DEPTH; depth++) {
+      const found = this.engine.take();
+      if (found.length === 0) return;
+      this.findings.push(...found);
+      if (depth === MAX_ALERT_DEPTH) return;
+      for (const finding of found) {
+        if (finding.kind !== 'match') continue;
+        const call = new AlertCall(finding, this.engine.watermarkMs, this.settings);
+        if (this.engine.concerns(call.kind, call.toolClass)) this.engine.process(call);
+      }
+    }
   }
 
   private release(): void {
@@ -116,12 +144,13 @@ export class StageTwo {
     let released = 0;
     for (const { tenant, fact } of this.waiting) {
       if (fact.appendMs >= passedMs) break;
-      this.engine.advance(fact.appendMs);
+      this.advance(fact.appendMs);
       this.engine.process(new FactCall(tenant, fact));
+      this.settle();
       released++;
     }
     if (released > 0) this.waiting = this.waiting.slice(released);
     // Decisions due up to here see exactly the facts below their time: the next fact is at or after passedMs.
-    this.engine.advance(passedMs);
+    this.advance(passedMs);
   }
 }

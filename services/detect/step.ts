@@ -9,7 +9,10 @@ import { classify, type ClassMappingLine } from '../../detectors/classify/classi
 import { destHost } from '../../detectors/classify/dest-host.ts';
 import type { HashText } from '../../detectors/compile/compile.ts';
 import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
-import { Engine, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
+import type { Sha256 } from '../../detectors/engine/alert.ts';
+import { AlertCall } from '../../detectors/engine/alert-call.ts';
+import type { Call } from '../../detectors/engine/call.ts';
+import { Engine, isFor, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
 import { ParsedCall } from '../../detectors/engine/parsed-call.ts';
 import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
 import { parseTimeMs } from '../../detectors/engine/time.ts';
@@ -32,6 +35,7 @@ export interface DetectSettings {
   readonly mappings: readonly ClassMappingLine[];
   readonly internalHosts: readonly string[];
   readonly sha256Hex: HashText;
+  readonly sha256: Sha256;
 }
 
 export interface TenantFact {
@@ -47,27 +51,26 @@ export interface StageOneSnapshot {
 
 interface TenantSelections {
   readonly selections: readonly Selection[];
+  /** Asked only of events that one of `selections` fits: an exception alone is no reason to forward. */
+  readonly exceptions: readonly Selection[];
   readonly fields: readonly string[];
 }
 
 /** Selections of tenant rules, each once, and the fields whose values they need. */
 function tenantSelections(rules: readonly CompiledRule[]): TenantSelections {
-  const byHash = new Map<string, Selection>();
-  for (const rule of rules) {
-    for (const part of [...rule.steps, ...rule.guards]) byHash.set(part.selection.hash, part.selection);
-  }
+  const distinct = (selections: readonly Selection[]): readonly Selection[] => [
+    ...new Map(selections.map((selection) => [selection.hash, selection])).values(),
+  ];
+  const parts = rules.flatMap((rule) => [...rule.steps, ...rule.guards]);
   return {
-    selections: [...byHash.values()],
+    selections: distinct(parts.map(({ selection }) => selection)),
+    exceptions: distinct(rules.flatMap((rule) => rule.exceptions.map(({ selection }) => selection))),
     fields: [...new Set(rules.flatMap((rule) => rule.valueFields))],
   };
 }
 
-/** Whether a selection can match events of this kind and class at all. */
-function isFor(selection: Selection, kind: string, toolClass: string): boolean {
-  const { kinds, classes } = selection;
-  if (!(kinds as readonly string[]).includes(kind)) return false;
-  return classes === undefined || (classes as readonly string[]).includes(toolClass);
-}
+/** Above every line of a record: alerts that it made the engine find come after its own events. */
+const MAX_LINES = 1_000_000;
 
 export class StageOne {
   readonly engine: Engine;
@@ -75,8 +78,10 @@ export class StageOne {
   private readonly streams: Streams;
   private readonly tenant: TenantSelections;
   private facts: TenantFact[] = [];
+  private findings: Finding[] = [];
   /** Running maximum of append times. */
   watermarkMs = Number.NEGATIVE_INFINITY;
+  private lastOffset = -1;
   readonly counts = { events: 0, duplicates: 0, unreadable: 0 };
 
   constructor(settings: DetectSettings, snapshot?: StageOneSnapshot) {
@@ -103,6 +108,18 @@ export class StageOne {
   process(record: SourceRecord): void {
     this.watermarkMs = Math.max(this.watermarkMs, record.appendMs);
     this.engine.advance(this.watermarkMs);
+    this.readLines(record);
+    this.settle(record);
+    this.lastOffset = record.offset;
+  }
+
+  /** Decides what no record will move any more, at the end of a backtest. */
+  finish(): void {
+    this.engine.advance(Number.MAX_SAFE_INTEGER);
+    this.settle({ offset: this.lastOffset + 1 });
+  }
+
+  private readLines(record: SourceRecord): void {
     const headers = readRecordHeaders(record.headers);
     if (headers.kind !== 'events' || record.value === null) return;
     splitLines(record.value).forEach((line, index) => {
@@ -117,7 +134,22 @@ export class StageOne {
   }
 
   takeFindings(): readonly Finding[] {
-    return this.engine.take();
+    const { findings } = this;
+    if (findings.length > 0) this.findings = [];
+    return findings;
+  }
+
+  /** Takes what a record made the engine find, and forwards it where a rule on alerts asks. */
+  private settle(record: Pick<SourceRecord, 'offset'>): void {
+    const found = this.engine.take();
+    if (found.length === 0) return;
+    this.findings.push(...found);
+    found.forEach((finding, index) => {
+      if (finding.kind !== 'match') return;
+      const call = new AlertCall(finding, this.watermarkMs, this.settings);
+      if (!this.concernsStageTwo(call.kind, call.toolClass)) return;
+      this.forward(call, { offset: record.offset, line: MAX_LINES + index });
+    });
   }
 
   takeFacts(): readonly TenantFact[] {
@@ -162,18 +194,29 @@ export class StageOne {
     return this.tenant.selections.some((selection) => isFor(selection, kind, toolClass));
   }
 
-  private forward(call: ParsedCall): void {
+  private forward(call: Call, at?: Fact['at']): void {
     const fits = (selection: Selection): boolean =>
       isFor(selection, call.kind, call.toolClass) && call.matches(selection);
-    const matches = this.tenant.selections.filter(fits).map((selection) => selection.hash);
-    if (matches.length === 0) return;
+    const asked = this.tenant.selections.filter(fits);
+    if (asked.length === 0) return;
+    const matches = [...asked, ...this.tenant.exceptions.filter(fits)].map((selection) => selection.hash);
     const values: Record<string, string> = {};
     for (const field of this.tenant.fields) {
       const value = call.value(field);
       if (value !== null) values[field] = value;
     }
     const { kind, toolClass, timeMs, appendMs, callKey } = call;
-    const fact = { kind, toolClass, timeMs, appendMs, callKey, matches, values, reference: call.reference() };
+    const fact: Fact = {
+      kind,
+      toolClass,
+      timeMs,
+      appendMs,
+      callKey,
+      matches: [...new Set(matches)],
+      values,
+      reference: call.reference(),
+      ...(at === undefined ? {} : { at }),
+    };
     this.facts.push({ tenant: call.tenant, fact });
   }
 }

@@ -10,7 +10,15 @@ import {
   type SourceRecord,
   type StageOneSnapshot,
 } from '../../../services/detect/step.ts';
-import type { OracleEvent, OracleRule, OracleSelection } from './oracle.ts';
+import {
+  OPERATORS,
+  type OracleEvent,
+  type OracleGuard,
+  type OracleJoin,
+  type OracleRule,
+  type OracleSelection,
+  type OracleStep,
+} from './oracle.ts';
 
 export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 const CLASSES = ['search', 'secret_read', 'external_post', 'delete'] as const;
@@ -37,25 +45,68 @@ export interface RandomRule {
 function randomSelection(random: Random, results: boolean): OracleSelection {
   const one = CLASSES[random(4)] as string;
   const two = CLASSES[random(4)] as string;
-  return { classes: random(3) === 0 ? [one, two] : [one], result: results && random(3) === 0 };
+  return { classes: random(2) === 0 ? [one, two] : [one], result: results && random(3) === 0 };
 }
 
-function randomGuards(random: Random, steps: number, results: boolean): OracleRule['guards'] {
+function randomStep(
+  random: Random,
+  place: { readonly inner: boolean; readonly index: number; readonly results: boolean },
+): OracleStep {
+  const { inner, index, results } = place;
+  const roll = random(8);
+  const min = roll === 0 ? 1 + random(3) : 1;
+  return {
+    ...randomSelection(random, results),
+    gapMs: (index > 0 || roll === 0) && random(4) === 0 ? 500 * random(6) : undefined,
+    optional: inner && roll === 1,
+    min,
+    max: roll === 0 ? min + random(2) : min,
+  };
+}
+
+/** Steps at which a guard may end: those that every assignment has a fixed number of calls for. */
+function fixedSteps(steps: readonly OracleStep[]): number[] {
+  return steps.flatMap((step, index) => (step.optional || step.min !== step.max ? [] : [index]));
+}
+
+function randomGuards(random: Random, steps: readonly OracleStep[], shape: Shape): readonly OracleGuard[] {
   if (random(2) === 0) return [];
-  return Array.from({ length: 1 + random(2) }, () => {
-    const selection = randomSelection(random, results);
+  const fixed = fixedSteps(steps);
+  const guards = Array.from({ length: 1 + random(2) }, (): OracleGuard[] => {
+    const selection = randomSelection(random, shape.results);
     const kind = (['between', 'before', 'after'] as const)[random(3)] ?? 'before';
-    if (kind === 'between' && steps > 1) {
-      const from = random(steps - 1);
-      return { kind, selection, from, to: from + 1 + random(steps - from - 1) };
+    if (kind === 'between' && fixed.length > 1 && shape.body === 'sequence') {
+      const at = random(fixed.length - 1);
+      const to = fixed[at + 1 + random(fixed.length - at - 1)] as number;
+      return [{ kind, selection, from: fixed[at] as number, to }];
     }
-    const side = kind === 'after' ? kind : 'before';
-    return { kind: side, selection, step: random(steps), forMs: random(6) * 500 };
-  });
+    const step = fixed[random(fixed.length)];
+    if (step === undefined) return [];
+    return [{ kind: kind === 'after' ? kind : 'before', selection, step, forMs: random(6) * 500 }];
+  }).flat();
+  // `until` stands once in a rule, and last.
+  const until: OracleGuard[] =
+    random(4) === 0 ? [{ kind: 'until', selection: randomSelection(random, shape.results) }] : [];
+  return [...guards, ...until];
 }
 
 function selectionText(selection: OracleSelection): Record<string, unknown> {
   return { 'tool.class': selection.classes, ...(selection.result ? { 'outcome|exists': true } : {}) };
+}
+
+function stepText(step: OracleStep, index: number): unknown {
+  const event = `s${index}`;
+  const repeat = step.min === 1 && step.max === 1 ? {} : { repeat: { min: step.min, max: step.max } };
+  const within = step.gapMs === undefined ? {} : { within: `${step.gapMs}ms` };
+  const text = { event, ...within, ...repeat, ...(step.optional ? { optional: true } : {}) };
+  return Object.keys(text).length === 1 ? event : text;
+}
+
+function guardText(guard: OracleGuard, index: number): unknown[] {
+  if (guard.kind === 'until') return [];
+  const event = `g${index}`;
+  if (guard.kind === 'between') return [{ event, between: [`s${guard.from}`, `s${guard.to}`] }];
+  return [{ event, [guard.kind]: `s${guard.step}`, for: `${guard.forMs}ms` }];
 }
 
 /** The rule as a person would write it. */
@@ -63,45 +114,54 @@ function sourceOf(rule: OracleRule, id: string): unknown {
   const events: Record<string, unknown> = {};
   rule.steps.forEach((step, index) => (events[`s${index}`] = selectionText(step)));
   rule.guards.forEach((guard, index) => (events[`g${index}`] = selectionText(guard.selection)));
+  const until = rule.guards.findIndex((guard) => guard.kind === 'until');
   return {
     id,
     title: id,
     level: 'low',
     key: 'session',
     events,
-    sequence: rule.steps.map((_, index) => {
-      const gap = rule.gapsMs[index];
-      return gap === undefined ? `s${index}` : { event: `s${index}`, within: `${gap}ms` };
-    }),
-    within: `${rule.withinMs}ms`,
-    join: rule.joins.map(({ a, b, equal }) => `s${a}.args.k ${equal ? '==' : '!='} s${b}.args.k`),
-    without: rule.guards.map((guard, index) =>
-      guard.kind === 'between'
-        ? { event: `g${index}`, between: [`s${guard.from}`, `s${guard.to}`] }
-        : { event: `g${index}`, [guard.kind]: `s${guard.step}`, for: `${guard.forMs}ms` },
+    [rule.body]: rule.steps.map((step, index) =>
+      rule.body === 'all_of' ? `s${index}` : stepText(step, index),
     ),
+    within: `${rule.withinMs}ms`,
+    join: rule.joins.map(({ a, b, operator }) => `s${a}.args.k ${operator} s${b}.args.k`),
+    without: rule.guards.flatMap(guardText),
+    ...(until < 0 ? {} : { until: `g${until}` }),
     late: { wait: `${WAIT_MS}ms` },
   };
 }
 
+interface Shape {
+  readonly body: OracleRule['body'];
+  readonly results: boolean;
+}
+
+function randomJoins(random: Random, steps: number): OracleJoin[] {
+  if (steps < 2 || random(2) !== 0) return [];
+  return Array.from({ length: 1 + random(2) }, () => {
+    const a = random(steps - 1);
+    const b = a + 1 + random(steps - a - 1);
+    const operator = OPERATORS[random(3) === 0 ? random(OPERATORS.length) : random(2)] ?? '==';
+    return { a, b, operator };
+  });
+}
+
 export function randomRule(random: Random, id: string): RandomRule {
-  const steps = 1 + random(4);
   const results = random(4) === 0;
-  const joins =
-    steps > 1 && random(3) === 0
-      ? Array.from({ length: 1 + random(2) }, () => {
-          const a = random(steps - 1);
-          return { a, b: a + 1 + random(steps - a - 1), equal: random(2) === 0 };
-        })
-      : [];
+  const body = random(5) === 0 ? 'all_of' : 'sequence';
+  const count = body === 'all_of' ? 2 + random(3) : 1 + random(4);
+  const steps = Array.from({ length: count }, (_, index): OracleStep =>
+    body === 'all_of'
+      ? { ...randomSelection(random, results), gapMs: undefined, optional: false, min: 1, max: 1 }
+      : randomStep(random, { inner: index > 0 && index < count - 1, index, results }),
+  );
   const oracle: OracleRule = {
-    steps: Array.from({ length: steps }, () => randomSelection(random, results)),
+    body,
+    steps,
     withinMs: 500 * (1 + random(10)),
-    gapsMs: Array.from({ length: steps }, (_, index) =>
-      index > 0 && random(4) === 0 ? 500 * random(6) : undefined,
-    ),
-    joins,
-    guards: randomGuards(random, steps, results),
+    joins: randomJoins(random, count),
+    guards: randomGuards(random, steps, { body, results }),
     waitMs: WAIT_MS,
   };
   const outcome = compileRule(zRule.parse(sourceOf(oracle, id)), id, { sha256Hex });
@@ -186,7 +246,7 @@ function randomDraft(
     event: {
       session: of?.event.session ?? (random(5) === 0 ? 'other' : 'main'),
       class: of?.event.class ?? (CLASSES[random(4)] as string),
-      k: (['x', 'y', undefined] as const)[random(3)],
+      k: (['2', '10', '10', undefined] as const)[random(4)],
       kind: of === undefined ? 'call.intent' : 'call.result',
       call,
       timeMs: own.reduce((least, draft) => Math.max(least, draft.event.timeMs), claimedMs),
@@ -227,6 +287,7 @@ export function settingsFor(rules: readonly CompiledRule[]): DetectSettings {
     mappings: CLASSES.map((name) => ({ tool: name, class: name })),
     internalHosts: [],
     sha256Hex,
+    sha256: (bytes) => createHash('sha256').update(bytes).digest(),
   };
 }
 
@@ -253,7 +314,7 @@ export function runStageOne(
     }
     stage.process(record);
   });
-  stage.engine.advance(Number.MAX_SAFE_INTEGER);
+  stage.finish();
   collect();
   return found;
 }

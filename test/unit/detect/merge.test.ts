@@ -17,7 +17,14 @@ sequence: [a, b]
 within: 1m
 `;
 const { rules, faults } = loadRules([{ path: 'r', text: RULE }], { sha256Hex });
-const OPTIONS = { lateWaitMs: 5_000, maxStates: 1_000, maxStatesPerTenant: 1_000 };
+const SETTINGS = {
+  rules,
+  engine: { lateWaitMs: 5_000, maxStates: 1_000, maxStatesPerTenant: 1_000 },
+  mappings: [],
+  internalHosts: [],
+  sha256Hex,
+  sha256: (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest(),
+};
 const SOURCES = 3;
 
 type Item = { readonly fact: Fact } | { readonly mark: Watermark };
@@ -57,7 +64,7 @@ function sourceItems(source: number, drawn: readonly Drawn[]): Item[] {
 
 /** Runs the items of all sources, taken in the order of `turns`; every tenth time through a snapshot as JSON. */
 function run(sources: readonly (readonly Item[])[], turns: readonly number[]): string[] {
-  let stage = new StageTwo(rules, OPTIONS, { sourceCount: SOURCES });
+  let stage = new StageTwo(SETTINGS, { sourceCount: SOURCES });
   const next = sources.map(() => 0);
   const found: string[] = [];
   const take = (source: number): void => {
@@ -76,7 +83,7 @@ function run(sources: readonly (readonly Item[])[], turns: readonly number[]): s
     take(turn);
     if (index % 10 !== 9) return;
     const snapshot = JSON.parse(JSON.stringify(stage.snapshot())) as StageTwoSnapshot;
-    stage = new StageTwo(rules, OPTIONS, { sourceCount: SOURCES, snapshot });
+    stage = new StageTwo(SETTINGS, { sourceCount: SOURCES, snapshot });
   });
   for (let source = 0; source < SOURCES; source++) {
     while ((next[source] ?? 0) < (sources[source]?.length ?? 0)) take(source);

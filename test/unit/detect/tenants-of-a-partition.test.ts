@@ -19,7 +19,14 @@ within: 1m
 after_match: every
 `;
 const { rules } = loadRules([{ path: 'r', text: RULE }], { sha256Hex });
-const OPTIONS = { lateWaitMs: 5_000, maxStates: 1_000, maxStatesPerTenant: 1_000 };
+const SETTINGS = {
+  rules,
+  engine: { lateWaitMs: 5_000, maxStates: 1_000, maxStatesPerTenant: 1_000 },
+  mappings: [],
+  internalHosts: [],
+  sha256Hex,
+  sha256: (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest(),
+};
 
 function factAt(offset: number, step: 'a' | 'b', tenant: string): Fact {
   const appendMs = START_MS + offset;
@@ -54,7 +61,7 @@ test('tenants that share a facts partition lose no fact to each other, however t
   );
   fc.assert(
     fc.property(mixed, fc.integer({ min: 1, max: 12 }), (calls, batch) => {
-      const stage = new StageTwo(rules, OPTIONS, { sourceCount: 1 });
+      const stage = new StageTwo(SETTINGS, { sourceCount: 1 });
       const facts = calls.map(({ tenant, step }, offset) => ({ tenant, fact: factAt(offset, step, tenant) }));
       for (let from = 0; from < facts.length; from += batch)
         for (const { tenant, lines } of runsByPartition(facts.slice(from, from + batch), 1).get(0) ?? [])

@@ -1,0 +1,99 @@
+/** A rule with what the hot loop needs worked out once. */
+import { sharesValue } from '../flow/index.ts';
+import { START, type CompiledRule, type Join } from '../compile/rule.ts';
+
+/** A comparison with the places of both values among the fields of an entry. */
+export interface PlannedJoin {
+  readonly other: number;
+  readonly otherIndex: number;
+  readonly ownIndex: number;
+  readonly holds: (other: string, own: string) => boolean;
+}
+
+/** A place in an assignment: element and index among the fields of its entry. */
+export type FieldPlace = readonly [step: number, fieldIndex: number];
+
+export interface RulePlan {
+  readonly rule: CompiledRule;
+  /** Position of the rule in its engine. */
+  readonly index: number;
+  /** Called for each prefix that a limit pushed out. */
+  readonly onEvicted: () => void;
+  /** Entries carry the values of the rule's fields. */
+  readonly comparing: boolean;
+  /** No joins, gaps or shared calls: a prefix is its state and start, so one a state is all there is to know. */
+  readonly single: boolean;
+  readonly finalState: number;
+  /** Bit j: element j may complete an assignment. */
+  readonly completingMask: number;
+  /** By state: a prefix there has more than one element. */
+  readonly advanced: readonly boolean[];
+  /** By element. */
+  readonly joins: readonly (readonly PlannedJoin[])[];
+  /** By state. */
+  readonly signatures: readonly (readonly FieldPlace[])[];
+  readonly buckets: readonly (FieldPlace | undefined)[];
+  /** By index in the rule's measures, where their values stand; -1 where events are counted. */
+  readonly measured: readonly number[];
+}
+
+/** Numbers compare as numbers; what is none compares with nothing. */
+function ordered(holds: (a: number, b: number) => boolean): (a: string, b: string) => boolean {
+  return (a, b) => a.trim() !== '' && b.trim() !== '' && holds(Number(a), Number(b));
+}
+
+const COMPARISONS: Readonly<Record<Join['operator'], (a: string, b: string) => boolean>> = {
+  '==': (a, b) => a === b,
+  '!=': (a, b) => a !== b,
+  '<': ordered((a, b) => a < b),
+  '<=': ordered((a, b) => a <= b),
+  '>': ordered((a, b) => a > b),
+  '>=': ordered((a, b) => a >= b),
+  flows: sharesValue,
+};
+
+function plannedJoin(join: Join, indexOf: (field: string) => number): PlannedJoin {
+  const compare = COMPARISONS[join.operator];
+  return {
+    other: join.other,
+    otherIndex: indexOf(join.otherField),
+    ownIndex: indexOf(join.ownField),
+    holds: join.swapped ? (other, own) => compare(own, other) : compare,
+  };
+}
+
+function advancedStates(rule: CompiledRule): boolean[] {
+  const { states, transitions } = rule.automaton;
+  return Array.from(
+    { length: states },
+    (_, state) => !transitions.some(({ from, to }) => from === START && to === state),
+  );
+}
+
+export function planRule(rule: CompiledRule, index: number, onEvicted: () => void): RulePlan {
+  const indexOf = (field: string): number => rule.valueFields.indexOf(field);
+  const { automaton } = rule;
+  const finalState = automaton.states - 1;
+  const gapless = rule.steps.every((step) => step.gapMs === Number.POSITIVE_INFINITY);
+  const joinless = rule.steps.every((step) => step.joins.length === 0);
+  const completing = automaton.transitions.filter(({ to }) => to === finalState);
+  return {
+    rule,
+    index,
+    onEvicted,
+    comparing: rule.recordsValues,
+    single: joinless && gapless && !rule.distinctCalls,
+    finalState,
+    completingMask:
+      rule.body === 'any_of' ? -1 : completing.reduce((mask, { step }) => mask | (1 << step), 0),
+    advanced: advancedStates(rule),
+    joins: rule.steps.map((step) => step.joins.map((join) => plannedJoin(join, indexOf))),
+    signatures: automaton.signatures.map((places) =>
+      places.map(([step, field]) => [step, indexOf(field)] as const),
+    ),
+    buckets: automaton.buckets.map((place) =>
+      place === undefined ? undefined : ([place[0], indexOf(place[1])] as const),
+    ),
+    measured: rule.statistics.map(({ field }) => (field === undefined ? -1 : indexOf(field))),
+  };
+}
