@@ -55,7 +55,7 @@ describe('checkTag', () => {
       message: 'attack has no id T1567.009',
       hint: 'the nearest one is attack.T1567.001',
     });
-    assert.match(checkTag('owasp.LLM1')?.hint ?? '', /owasp\.LLM01$/);
+    assert.match(checkTag('owasp.LLM011')?.hint ?? '', /owasp\.LLM01$/);
     assert.match(checkTag('atlas.T0086')?.hint ?? '', /atlas\.AML\.T0086$/);
     assert.match(checkTag('saf.SAF-T1914')?.hint ?? '', /saf\.T1914$/);
     assert.match(checkTag('attack.t1567')?.hint ?? '', /attack\.T1567$/);
