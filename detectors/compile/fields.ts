@@ -54,6 +54,10 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   verdict: field("What the host's policy decided", (s) => s.event.verdict),
   control_id: field('Control that decided', (s) => s.event.controlId),
   approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
+  'alert.rule': field('Rule of an alert', (s) => ofAlert(s, 'ruleId')),
+  'alert.level': field('Level of an alert', (s) => ofAlert(s, 'level')),
+  'alert.tags': field('Tags of the rule of an alert', (s) => ofAlert(s, 'tags')),
+  'alert.rule_hash': field('Semantic hash of the rule of an alert', (s) => ofAlert(s, 'ruleHash')),
 };
 
 /** Open families: prefix → object that the rest of the path is read from. */
@@ -64,6 +68,14 @@ export const FAMILIES: Readonly<Record<string, FieldEntry>> = {
   approval: field('verdict, by, resource, argsHash of an approval', (s) => s.event.approval),
   decision: field('promptHash, rationale, model of a decision', (s) => s.event.decision),
 };
+
+/** Alerts of other rules come as events of a kind of their own, made inside the matcher; no producer's event has one. */
+function ofAlert(source: FieldSource, name: 'ruleId' | 'level' | 'tags' | 'ruleHash'): unknown {
+  const { alert }: { readonly alert?: unknown } = source.event as object;
+  return typeof alert === 'object' && alert !== null && Object.hasOwn(alert, name)
+    ? (alert as Record<string, unknown>)[name]
+    : undefined;
+}
 
 function trustLevel(trust: Event['trust']): string | undefined {
   return typeof trust === 'object' ? trust.level : trust;

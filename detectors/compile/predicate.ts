@@ -1,7 +1,13 @@
 /** `field|modifier: values` → a test of a call's fields. Text compares without case, as in Sigma, unless `cased` says otherwise. */
+import { isInNetworks, parseNetwork } from './cidr.ts';
 import { fieldReader, scalarText, type FieldReader, type FieldSource } from './fields.ts';
+import { compilePattern } from './pattern.ts';
 
-export type Operator = 'eq' | 'contains' | 'startswith' | 'endswith' | 'gt' | 'gte' | 'lt' | 'lte' | 'exists';
+type TextOperator = 'eq' | 'contains' | 'startswith' | 'endswith' | 're';
+type NumberOperator = 'gt' | 'gte' | 'lt' | 'lte';
+type BaseOperator = TextOperator | NumberOperator | 'cidr' | 'exists';
+/** With `|all` every value must fit, else any. Part of the operator, so that it is part of what is hashed. */
+export type Operator = BaseOperator | `${TextOperator}|all`;
 export type Scalar = string | number | boolean;
 
 /** One line of a selection, normalised: what is hashed, tested and explained. */
@@ -18,33 +24,45 @@ export type ConditionOutcome =
   | { readonly kind: 'condition'; readonly condition: Condition }
   | { readonly kind: 'fault'; readonly message: string; readonly hint: string };
 
+const TEXT_OPERATORS: ReadonlySet<string> = new Set(['eq', 'contains', 'startswith', 'endswith', 're']);
+const NUMBER_OPERATORS: ReadonlySet<string> = new Set(['gt', 'gte', 'lt', 'lte']);
+/** Those that a modifier names. */
 const OPERATORS: ReadonlySet<string> = new Set([
-  'contains',
-  'startswith',
-  'endswith',
-  'gt',
-  'gte',
-  'lt',
-  'lte',
+  ...[...TEXT_OPERATORS].filter((name) => name !== 'eq'),
+  'cidr',
+  ...NUMBER_OPERATORS,
   'exists',
 ]);
-export const MODIFIERS: readonly string[] = ['not', 'in', 'not_in', ...OPERATORS, 'cased'];
+export const MODIFIERS: readonly string[] = ['not', 'in', 'not_in', ...OPERATORS, 'cased', 'all'];
 
 const fault = (message: string, hint: string): ConditionOutcome => ({ kind: 'fault', message, hint });
 
 interface Draft {
-  operator: Operator;
+  operator: BaseOperator;
   negated: boolean;
   cased: boolean;
+  all: boolean;
 }
 
 function applyModifier(draft: Draft, modifier: string): boolean {
   if (modifier === 'not' || modifier === 'not_in') draft.negated = true;
   else if (modifier === 'cased') draft.cased = true;
-  else if (OPERATORS.has(modifier) && draft.operator === 'eq') draft.operator = modifier as Operator;
+  else if (modifier === 'all') draft.all = true;
+  else if (OPERATORS.has(modifier) && draft.operator === 'eq') draft.operator = modifier as BaseOperator;
   else if (modifier !== 'in') return false;
   return true;
 }
+
+/** The operator with `|all`, undefined where that says nothing. */
+function operatorOf({ operator, all }: Draft): Operator | undefined {
+  if (!all) return operator;
+  return TEXT_OPERATORS.has(operator) ? `${operator as TextOperator}|all` : undefined;
+}
+
+const baseOf = (operator: Operator): BaseOperator => operator.replace('|all', '') as BaseOperator;
+/** Field that `$self.field` names, undefined for every other value. */
+const selfField = (value: Scalar): string | undefined =>
+  typeof value === 'string' && value.startsWith('$self.') ? value.slice(6) : undefined;
 
 /** Values with `$name` lists put in place; the name of a list that nobody defines otherwise. */
 function expandLists(
@@ -64,24 +82,39 @@ function expandLists(
   return expanded;
 }
 
+type ValueFault = readonly [message: string, hint: string];
+
+/** Why a value does not fit its operator, and what would; undefined when it does. */
+function valueFault({ operator, cased }: Condition, value: Scalar): ValueFault | undefined {
+  const base = baseOf(operator);
+  if (NUMBER_OPERATORS.has(base) && typeof value !== 'number')
+    return ['compares numbers', 'write a number without quotes'];
+  if (base === 'exists' && typeof value !== 'boolean') return ['takes true or false', 'write exists: true'];
+  if (base === 'cidr') return networkFault(value);
+  if (base === 're') return patternFault(value, cased);
+  const named = selfField(value);
+  if (named === undefined || fieldReader(named) !== undefined) return undefined;
+  return [`compares with ${named}, which is no field`, 'see the table of fields'];
+}
+
+function networkFault(value: Scalar): ValueFault | undefined {
+  if (typeof value === 'string' && parseNetwork(value) !== undefined) return undefined;
+  return [`takes networks, ${String(value)} is none`, 'write 10.0.0.0/8 or fd00::/8'];
+}
+
+function patternFault(value: Scalar, cased: boolean): ValueFault | undefined {
+  const hint = "write a pattern of RE2's syntax: no look-around, no back-references, repeats up to 1000";
+  if (typeof value !== 'string') return ['takes patterns', hint];
+  const outcome = compilePattern(value, cased);
+  return outcome.kind === 'fault' ? [`cannot take ${value}: ${outcome.message}`, hint] : undefined;
+}
+
 function checkValues(condition: Condition): ConditionOutcome {
-  const numeric = ['gt', 'gte', 'lt', 'lte'].includes(condition.operator);
-  if (numeric && condition.values.some((value) => typeof value !== 'number')) {
-    return fault(
-      `${condition.field}|${condition.operator} compares numbers`,
-      'write a number without quotes',
-    );
-  }
-  if (condition.operator === 'exists' && condition.values.some((value) => typeof value !== 'boolean')) {
-    return fault(`${condition.field}|exists takes true or false`, 'write exists: true');
-  }
   for (const value of condition.values) {
-    if (
-      typeof value === 'string' &&
-      value.startsWith('$self.') &&
-      fieldReader(value.slice(6)) === undefined
-    ) {
-      return fault(`${value} names no field`, 'see the table of fields');
+    const [message, hint] = valueFault(condition, value) ?? [];
+    if (message !== undefined && hint !== undefined) {
+      const operator = condition.operator === 'eq' ? '' : `|${condition.operator}`;
+      return fault(`${condition.field}${operator} ${message}`, hint);
     }
   }
   return { kind: 'condition', condition };
@@ -100,7 +133,7 @@ export function parseCondition(
       'fields are tool.name, tool.class, args.*, result.*, dest.host, session, agent, …',
     );
   }
-  const draft: Draft = { operator: 'eq', negated: false, cased: false };
+  const draft: Draft = { operator: 'eq', negated: false, cased: false, all: false };
   for (const modifier of modifiers) {
     if (!applyModifier(draft, modifier)) {
       return fault(
@@ -109,6 +142,12 @@ export function parseCondition(
       );
     }
   }
+  const operator = operatorOf(draft);
+  if (operator === undefined)
+    return fault(
+      `all does not fit ${draft.operator}`,
+      'all goes with contains, startswith, endswith, re or alone',
+    );
   const values = expandLists(Array.isArray(raw) ? (raw as Scalar[]) : [raw as Scalar], lists);
   if (typeof values === 'string') {
     return fault(
@@ -116,12 +155,17 @@ export function parseCondition(
       'define it under lists of the rule or in rules.lists of the configuration',
     );
   }
-  return checkValues({ field: fieldName, ...draft, values });
+  return checkValues({ field: fieldName, operator, negated: draft.negated, cased: draft.cased, values });
 }
 
 type ValueTest = (value: unknown, source: FieldSource) => boolean;
 
-function textTest(operator: Operator, cased: boolean, wanted: readonly string[]): (text: string) => boolean {
+function textTest(
+  operator: BaseOperator,
+  cased: boolean,
+  wanted: readonly string[],
+): (text: string) => boolean {
+  if (operator === 're') return patternTest(cased, wanted);
   const fold = (text: string): string => (cased ? text : text.toLowerCase());
   const folded = wanted.map(fold);
   const exact = new Set(folded);
@@ -131,7 +175,15 @@ function textTest(operator: Operator, cased: boolean, wanted: readonly string[])
   return (text) => exact.has(fold(text));
 }
 
-function numberTest(operator: Operator, limits: readonly Scalar[]): ValueTest {
+function patternTest(cased: boolean, patterns: readonly string[]): (text: string) => boolean {
+  const tests = patterns.flatMap((pattern) => {
+    const outcome = compilePattern(pattern, cased);
+    return outcome.kind === 'pattern' ? [outcome.test] : [];
+  });
+  return (text) => tests.some((test) => test(text));
+}
+
+function numberTest(operator: BaseOperator, limits: readonly Scalar[]): ValueTest {
   const fits = (value: number, limit: number): boolean => {
     if (operator === 'gt') return value > limit;
     if (operator === 'gte') return value >= limit;
@@ -140,40 +192,62 @@ function numberTest(operator: Operator, limits: readonly Scalar[]): ValueTest {
   return (value) => typeof value === 'number' && limits.some((limit) => fits(value, Number(limit)));
 }
 
-function scalarTest(condition: Condition): ValueTest {
-  if (['gt', 'gte', 'lt', 'lte'].includes(condition.operator))
-    return numberTest(condition.operator, condition.values);
-  const isSelf = (value: Scalar): value is string => typeof value === 'string' && value.startsWith('$self.');
-  const fixed = textTest(
-    condition.operator,
-    condition.cased,
-    condition.values.filter((value) => !isSelf(value)).map(String),
-  );
-  const selves = condition.values.filter(isSelf).map((value) => fieldReader(value.slice(6)) as FieldReader);
+function networkTest(values: readonly Scalar[]): ValueTest {
+  const networks = values.flatMap((value) => {
+    const network = parseNetwork(String(value));
+    return network === undefined ? [] : [network];
+  });
+  return (value) => typeof value === 'string' && isInNetworks(value, networks);
+}
+
+/** Whether a scalar of the event fits any of the values. */
+function scalarTest(operator: BaseOperator, cased: boolean, values: readonly Scalar[]): ValueTest {
+  if (NUMBER_OPERATORS.has(operator)) return numberTest(operator, values);
+  if (operator === 'cidr') return networkTest(values);
+  // What a pattern says is its own: it names no field.
+  const named = operator === 're' ? [] : values.flatMap((value) => selfField(value) ?? []);
+  const own = operator === 're' ? values : values.filter((value) => selfField(value) === undefined);
+  const fixed = textTest(operator, cased, own.map(String));
+  const selves = named.map((field) => fieldReader(field) as FieldReader);
   return (value, source) => {
     const text = scalarText(value);
     if (text === null) return false;
     if (fixed(text)) return true;
     return selves.some((reader) => {
-      const own = scalarText(reader.read(source));
-      return own !== null && textTest(condition.operator, condition.cased, [own])(text);
+      const other = scalarText(reader.read(source));
+      return other !== null && textTest(operator, cased, [other])(text);
     });
   };
 }
 
-/** Test of a condition. A list in the event: any element. A missing field fits nothing, so it fits every negation. */
+/** Elements of a list in an event that are compared. */
+const MAX_ELEMENTS = 256;
+
+function fitsAny(value: unknown, test: ValueTest, source: FieldSource): boolean {
+  return Array.isArray(value)
+    ? value.slice(0, MAX_ELEMENTS).some((item) => test(item, source))
+    : test(value, source);
+}
+
+/**
+ * Test of a condition. A list in the event: any element; with `all` each value may be fitted by another one. A missing
+ * field fits nothing, so it fits every negation.
+ */
 export function conditionTest(condition: Condition): Test {
+  const { operator, negated, cased, values } = condition;
   const reader = fieldReader(condition.field) as FieldReader;
-  if (condition.operator === 'exists') {
-    const wanted = condition.values[0] !== condition.negated;
+  if (operator === 'exists') {
+    const wanted = values[0] !== negated;
     return (source) => ((reader.read(source) ?? null) !== null) === wanted;
   }
-  const test = scalarTest(condition);
+  const base = baseOf(operator);
+  if (operator === base) {
+    const test = scalarTest(base, cased, values);
+    return (source) => fitsAny(reader.read(source), test, source) !== negated;
+  }
+  const tests = values.map((value) => scalarTest(base, cased, [value]));
   return (source) => {
     const value = reader.read(source);
-    const fits = Array.isArray(value)
-      ? value.slice(0, 256).some((item) => test(item, source))
-      : test(value, source);
-    return fits !== condition.negated;
+    return tests.every((test) => fitsAny(value, test, source)) !== negated;
   };
 }

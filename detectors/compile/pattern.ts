@@ -1,0 +1,37 @@
+/**
+ * `re`: regular expressions in RE2's syntax, matched in time linear in the text (https://github.com/google/re2/wiki/Syntax).
+ * Patterns come from rule files, texts from attackers, so the pattern, its program and the text are all bounded: the
+ * worst case is their product. The library looks for required literals before it runs an automaton.
+ */
+import { RE2JS } from 're2js';
+
+const MAX_PATTERN_BYTES = 1024;
+/** Instructions of the compiled program: counted repeats make few characters into many. */
+const MAX_PROGRAM_INSTRUCTIONS = 2_000;
+/** Characters of a value that are searched; what lies behind them is not seen. */
+export const MAX_SEARCHED_CHARACTERS = 65_536;
+
+export type PatternOutcome =
+  | { readonly kind: 'pattern'; readonly test: (text: string) => boolean }
+  | { readonly kind: 'fault'; readonly message: string };
+
+const encoder = new TextEncoder();
+const fault = (message: string): PatternOutcome => ({ kind: 'fault', message });
+
+/** Test that finds the pattern anywhere in a text, without case unless `cased`. Never throws. */
+export function compilePattern(pattern: string, cased: boolean): PatternOutcome {
+  if (encoder.encode(pattern).length > MAX_PATTERN_BYTES) return fault('is longer than 1 KiB');
+  let compiled: RE2JS;
+  try {
+    compiled = RE2JS.compile(pattern, cased ? 0 : RE2JS.CASE_INSENSITIVE);
+  } catch (error) {
+    return fault(error instanceof Error ? error.message : String(error));
+  }
+  if (compiled.programSize() > MAX_PROGRAM_INSTRUCTIONS)
+    return fault('is too large once its repeats are written out');
+  return {
+    kind: 'pattern',
+    test: (text) =>
+      compiled.test(text.length > MAX_SEARCHED_CHARACTERS ? text.slice(0, MAX_SEARCHED_CHARACTERS) : text),
+  };
+}

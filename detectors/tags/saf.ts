@@ -1,0 +1,16 @@
+/**
+ * SAF-MCP technique ids that are active: 78. Source: github.com/secure-agentic-framework/saf-mcp, its matrix of active
+ * techniques as of September 2026. Ids that were merged into others (SAF-T1702 and so on) are no ids.
+ */
+import { expandIds } from './expand.ts';
+
+export const SAF_IDS: readonly string[] = expandIds(
+  '',
+  `
+  T1001 T1002 T1003 T1004 T1005 T1006 T1007 T1008 T1009 T1101 T1102 T1103 T1105 T1106 T1110 T1111
+  T1112 T1201 T1202 T1203 T1204 T1206 T1207 T1302 T1303 T1304 T1305 T1307 T1308 T1401 T1402 T1403
+  T1404 T1405 T1406 T1407 T1408 T1501 T1502 T1503 T1504 T1505 T1506 T1507 T1601 T1602 T1603 T1604
+  T1605 T1606 T1701 T1703 T1704 T1705 T1706 T1707 T1801 T1802 T1803 T1804 T1805 T1901 T1902 T1903
+  T1904 T1910 T1911 T1913 T1914 T1915 T2101 T2102 T2103 T2104 T2105 T2106 T2107 T3001
+  `,
+);
