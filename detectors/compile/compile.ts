@@ -1,7 +1,7 @@
 /** A rule of the schema → its compiled form, or every fault that it has. */
 import { durationMs, type RuleSource } from '../../schemas/rule/v1.ts';
 import { statisticHorizonMs } from '../statistics/plan.ts';
-import { checkTag } from '../tags/index.ts';
+import { checkTag } from '../tags/check.ts';
 import { buildAutomaton } from './automaton.ts';
 import {
   Compilation,
@@ -217,7 +217,7 @@ export function compileRule(
   const key = compileKey(c);
   const parts = { key, steps, guards, statistics: compileStatistics(c), afterMatch: compileAfterMatch(c) };
   const action = compileAction(c);
-  const exceptions = compileExceptions(c);
+  const exceptions = compileExceptions(c, source.exceptions);
   checkWindow(c);
   checkTests(c);
   checkTags(c);
@@ -250,4 +250,18 @@ export function compileRule(
     path,
   };
   return { rule, faults: [] };
+}
+
+/**
+ * Exceptions that the operator's configuration makes for a rule. A fault leaves its exception out, never the rule: who
+ * mistypes one must hear of more alerts, not of none.
+ */
+export function compileOperatorExceptions(
+  source: RuleSource,
+  exceptions: RuleSource['exceptions'],
+  options: CompileOptions,
+): { readonly exceptions: CompiledRule['exceptions']; readonly faults: readonly CompileFault[] } {
+  const c = new Compilation(source, options);
+  const compiled = compileExceptions(c, exceptions, ['rules', 'exceptions']);
+  return { exceptions: compiled, faults: c.faults };
 }

@@ -2,7 +2,8 @@
  * Value flow as a field: its value is the fingerprints of what stands in another field, so that runs, facts and snapshots
  * carry it like any other value. Fingerprints tell that two values are one; they do not tell the value.
  */
-import { parseVia, sinkFingerprints, sourceFingerprints, type Via } from '../flow/index.ts';
+import { sinkFingerprints, sourceFingerprints } from '../flow/fingerprints.ts';
+import { parseVia, type Via } from '../flow/via.ts';
 import type { HashText } from './compilation.ts';
 import { fieldReader, type FieldSource } from './fields.ts';
 
@@ -52,6 +53,6 @@ export function readFlowField(name: string, source: FieldSource, sha256Hex: Hash
   const value = fieldReader(reader.spec.field)?.read(source);
   if (value === undefined || value === null) return null;
   const read = reader.spec.side === 'source' ? sourceFingerprints : sinkFingerprints;
-  const text = read(value, { via: reader.via, minEntropy: reader.spec.minEntropy, sha256Hex });
+  const text = read(value, reader.via, reader.spec.minEntropy, sha256Hex);
   return text === '' ? null : text;
 }

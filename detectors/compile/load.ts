@@ -1,8 +1,8 @@
 /** Rule files → compiled rules and faults with file, line and hint. A bad rule never takes the others down. */
 import { LineCounter, parseAllDocuments, isNode, type Document } from 'yaml';
 import type { RuleMode } from '../../schemas/alert/v1.ts';
-import { zRule } from '../../schemas/rule/v1.ts';
-import { compileRule, type CompileOptions } from './compile.ts';
+import { zRule, type RuleSource } from '../../schemas/rule/v1.ts';
+import { compileOperatorExceptions, compileRule, type CompileOptions } from './compile.ts';
 import type { CompiledRule, RuleFault } from './rule.ts';
 
 export interface RuleFile {
@@ -13,6 +13,8 @@ export interface RuleFile {
 export interface LoadOptions extends CompileOptions {
   /** Operator's modes by rule id. */
   readonly modes?: Readonly<Record<string, RuleMode>>;
+  /** Operator's exceptions, each with the id of its rule. */
+  readonly exceptions?: readonly (RuleSource['exceptions'][number] & { readonly rule: string })[];
 }
 
 export interface LoadedRules {
@@ -63,10 +65,30 @@ function compileDocument(place: Place, options: LoadOptions): LoadedRules {
   const outcome = compileRule(parsed.data, place.path, options);
   const faults = outcome.faults.map((fault) => faultAt(place, fault.at, fault.message, fault.hint));
   if (outcome.rule === undefined) return { rules: [], faults };
-  return {
-    rules: [{ ...outcome.rule, mode: options.modes?.[outcome.rule.id] ?? outcome.rule.mode }],
-    faults,
+  const more = operatorExceptions(parsed.data, options);
+  const rule = {
+    ...outcome.rule,
+    mode: options.modes?.[outcome.rule.id] ?? outcome.rule.mode,
+    exceptions: [...outcome.rule.exceptions, ...more.exceptions],
   };
+  return { rules: [rule], faults: [...faults, ...more.faults] };
+}
+
+function operatorExceptions(
+  source: RuleSource,
+  options: LoadOptions,
+): { readonly exceptions: CompiledRule['exceptions']; readonly faults: readonly RuleFault[] } {
+  const own = (options.exceptions ?? []).filter((exception) => exception.rule === source.id);
+  if (own.length === 0) return { exceptions: [], faults: [] };
+  const { exceptions, faults } = compileOperatorExceptions(source, own, options);
+  const told = faults.map(({ message, hint }) => ({
+    path: 'configuration',
+    line: 1,
+    at: `rules.exceptions (${source.id})`,
+    message,
+    hint,
+  }));
+  return { exceptions, faults: told };
 }
 
 function loadFile(file: RuleFile, options: LoadOptions): LoadedRules {

@@ -1,6 +1,6 @@
 /** What a rule does once it holds: thinning, exceptions, action. None of it changes what the rule matches. */
 import { durationMs } from '../../schemas/rule/v1.ts';
-import type { Compilation } from './compilation.ts';
+import type { Compilation, Place } from './compilation.ts';
 import { splitPlace } from './joins.ts';
 import type { AfterMatch, Exception, OncePart, RuleAction } from './rule.ts';
 import { compileSelection } from './selections.ts';
@@ -39,11 +39,20 @@ export function compileAction(c: Compilation): RuleAction | undefined {
   return { type: 'kill', scope: action.scope, target, mode: action.mode, ttlMs: durationMs(action.ttl) ?? 0 };
 }
 
-export function compileExceptions(c: Compilation): Exception[] {
-  return c.source.exceptions.map((exception, index) => {
-    const at = ['exceptions', index, 'when'];
-    const selection = compileSelection(c, exception.name, exception.when, { at, byResult: false });
+type ExceptionSource = Compilation['source']['exceptions'][number];
+
+/** Exceptions, those with a fault left out; `at` is where the list stands. */
+export function compileExceptions(
+  c: Compilation,
+  sources: readonly ExceptionSource[],
+  at: Place = ['exceptions'],
+): Exception[] {
+  return sources.flatMap((exception, index) => {
+    const faultsBefore = c.faults.length;
+    const place = { at: [...at, index, 'when'], byResult: false };
+    const selection = compileSelection(c, exception.name, exception.when, place);
+    if (c.faults.length > faultsBefore) return [];
     const expiresMs = Date.parse(exception.expires);
-    return { name: exception.name, selection, owner: exception.owner, expiresMs };
+    return [{ name: exception.name, selection, owner: exception.owner, expiresMs }];
   });
 }

@@ -1,6 +1,6 @@
 /** Measures of a rule (`any_of`) in the form that the counters run. */
 import { durationMs, type StatisticSource } from '../../schemas/rule/v1.ts';
-import { THRESHOLD_OPERATORS, type StatisticPlan, type Threshold } from '../statistics/plan.ts';
+import type { Condition, Operator, StatisticPlan } from '../statistics/plan.ts';
 import type { Compilation, Place } from './compilation.ts';
 import type { Statistic } from './rule.ts';
 
@@ -47,12 +47,14 @@ function kindOf(
   return 'sum' in source ? 'sum' : 'avg';
 }
 
+const OPERATORS: readonly Operator[] = ['gt', 'gte', 'lt', 'lte', 'eq', 'neq'];
+
 function thresholds(
   c: Compilation,
-  source: Partial<Record<Threshold['operator'], number | undefined>>,
+  source: Partial<Record<Operator, number | undefined>>,
   at: Place,
-): Threshold[] {
-  const found = THRESHOLD_OPERATORS.flatMap((operator) => {
+): Condition[] {
+  const found = OPERATORS.flatMap((operator) => {
     const value = source[operator];
     return value === undefined ? [] : [{ operator, value }];
   });

@@ -305,6 +305,7 @@ export class Engine {
     if (body === 'any_of') {
       const outcome = applyMeasures(state, entry);
       if (outcome.evicted > 0) this.degrade('events_evicted', id, state.tenant);
+      if (outcome.unrepaired) this.degrade('late_unrepaired', id, state.tenant);
       for (const completed of outcome.completed) this.tell(state, completed);
       return outcome.advanced;
     }

@@ -2,13 +2,8 @@
  * Rules of measures: each event is counted twice, by event time and by append time, so that whoever back-dates events
  * spreads them over neither. Order-bound measures (drift, novelty) take events as they come, once.
  */
-import {
-  applyStatistic,
-  newStatisticState,
-  type Sample,
-  type StatisticFiring,
-  type StatisticState,
-} from '../statistics/index.ts';
+import type { Fired, Sample } from '../statistics/sample.ts';
+import { applyStatistic, newStatisticState, type StatisticState } from '../statistics/statistic.ts';
 import type { Statistic } from '../compile/rule.ts';
 import type { Entry, Node } from './prefixes.ts';
 import type { Completed, KeyState, TimeBasis } from './state.ts';
@@ -17,6 +12,8 @@ export interface Measured {
   readonly completed: readonly Completed[];
   /** Samples that had to go while they still counted. */
   readonly evicted: number;
+  /** It came too late for a window to be put right. */
+  readonly unrepaired: boolean;
   /** More than one event has been seen. */
   readonly advanced: boolean;
 }
@@ -45,7 +42,7 @@ function sampleOf(state: KeyState, statistic: Statistic, entry: Entry, basis: Ti
 }
 
 /** The calls that the measure cites, the completing one last, as an assignment. */
-function chain(step: number, firing: StatisticFiring<Entry>): Node {
+function chain(step: number, firing: Fired<Entry>): Node {
   const before = firing.evidence.filter((entry) => entry !== firing.completing);
   let last: Node | null = null;
   for (const entry of [...before, firing.completing]) {
@@ -59,6 +56,7 @@ function chain(step: number, firing: StatisticFiring<Entry>): Node {
 export function applyMeasures(state: KeyState, entry: Entry): Measured {
   const completed: Completed[] = [];
   let evicted = 0;
+  let unrepaired = false;
   const advanced = state.statistics.length > 0;
   for (const statistic of state.plan.rule.statistics) {
     if ((entry.stepMask & (1 << statistic.step)) === 0) continue;
@@ -66,6 +64,7 @@ export function applyMeasures(state: KeyState, entry: Entry): Measured {
       const sample = sampleOf(state, statistic, entry, timeBasis);
       const outcome = applyStatistic(statistic.plan, stateOf(state, statistic, timeBasis), sample);
       evicted += outcome.evicted;
+      unrepaired ||= outcome.unrepaired;
       for (const firing of outcome.fired) {
         const { alerted } = firing.completing;
         if (alerted === 'event' || (alerted === 'append' && timeBasis === 'append')) continue;
@@ -74,5 +73,5 @@ export function applyMeasures(state: KeyState, entry: Entry): Measured {
       }
     }
   }
-  return { completed, evicted, advanced };
+  return { completed, evicted, unrepaired, advanced };
 }

@@ -1,5 +1,5 @@
 /** A rule with what the hot loop needs worked out once. */
-import { sharesValue } from '../flow/index.ts';
+import { sharesValue } from '../flow/fingerprints.ts';
 import { START, type CompiledRule, type Join } from '../compile/rule.ts';
 
 /** A comparison with the places of both values among the fields of an entry. */

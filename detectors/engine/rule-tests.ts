@@ -105,7 +105,7 @@ function fittingValue(condition: Condition): unknown {
   if (condition.negated) return undefined;
   if (condition.operator === 'gt') return Number(first) + 1;
   if (condition.operator === 'lt') return Number(first) - 1;
-  return first;
+  return condition.operator.endsWith('|all') ? condition.values.join(' ') : first;
 }
 
 const ROOTS: Readonly<Record<string, string>> = {
@@ -119,6 +119,8 @@ const ROOTS: Readonly<Record<string, string>> = {
   duration_ms: 'durationMs',
   schema_valid: 'schemaValid',
   'dest.host': 'args.url',
+  'alert.rule': 'alert.ruleId',
+  'alert.rule_hash': 'alert.ruleHash',
 };
 
 function setPath(target: Record<string, unknown>, path: string, value: unknown): void {

@@ -4,7 +4,7 @@
  */
 import { Engine, type EngineOptions } from './engine.ts';
 import type { CompiledRule } from '../compile/rule.ts';
-import { packStatistic, unpackStatistic, type PackedStatistic } from '../statistics/index.ts';
+import { packStatistic, unpackStatistic, type PackedStatistic } from '../statistics/pack.ts';
 import type { RulePlan } from './plan.ts';
 import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes } from './prefixes.ts';
 import { newKeyState, type KeyState } from './state.ts';

@@ -1,6 +1,6 @@
 /** State of one rule for one key: what it must remember so that the next event can be decided. */
 import type { AfterMatch, Step } from '../compile/rule.ts';
-import type { StatisticState } from '../statistics/index.ts';
+import type { StatisticState } from '../statistics/statistic.ts';
 import type { RulePlan } from './plan.ts';
 import {
   applyEntry,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { TOOL_CLASSES, zName } from '../event/v1.ts';
+import { zException, zRuleId } from '../rule/v1.ts';
 import { RULE_MODES } from '../alert/v1.ts';
 
 export const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query'] as const;
@@ -144,6 +145,8 @@ export const zConfig = z.strictObject({
       modes: z.record(z.string(), z.enum(RULE_MODES)).default({}),
       /** $name lists used in rules. */
       lists: z.record(z.string(), z.array(z.string())).default({}),
+      /** Calls known to be harmless, by rule: their alerts are told in mode shadow until the exception expires. */
+      exceptions: z.array(zException.extend({ rule: zRuleId })).default([]),
     })
     .prefault({}),
   record: z

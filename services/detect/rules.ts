@@ -47,5 +47,6 @@ export function loadConfiguredRules(rules: Config['rules']): LoadedRules {
     ...(rules.builtin ? readBuiltinRules() : []),
     ...rules.directories.flatMap((directory) => readRuleFiles(directory)),
   ];
-  return loadRules(files, { sha256Hex, modes: rules.modes, lists: rules.lists });
+  const { modes, lists, exceptions } = rules;
+  return loadRules(files, { sha256Hex, modes, lists, exceptions });
 }
