@@ -1,0 +1,36 @@
+/** By which ways a value may travel from a source to a sink; the rule language's `flow.via`. */
+
+export type Encoding = 'base64' | 'hex' | 'url' | 'reverse';
+export type Via =
+  | { readonly name: 'exact' | Encoding }
+  /** A run of the source's text, split over any arguments or texts, of at least about `minLength` characters. */
+  | { readonly name: 'chunks'; readonly minLength: number };
+
+export type ParsedVia =
+  | { readonly kind: 'via'; readonly via: Via }
+  | { readonly kind: 'fault'; readonly message: string; readonly hint: string };
+
+export const MIN_CHUNK_LENGTH = 8;
+export const MAX_CHUNK_LENGTH = 256;
+const LATER = /^(?:label|ngram>=.*)$/;
+const PLAIN: ReadonlySet<string> = new Set(['exact', 'base64', 'hex', 'url', 'reverse']);
+const HINT = 'exact, base64, hex, url, reverse or chunks>=N';
+
+export function parseVia(text: string): ParsedVia {
+  if (PLAIN.has(text)) return { kind: 'via', via: { name: text as 'exact' | Encoding } };
+  const chunks = /^chunks>=(\d{1,4})$/.exec(text);
+  if (chunks === null) {
+    return LATER.test(text)
+      ? { kind: 'fault', message: `"${text}" comes with the provenance engine`, hint: HINT }
+      : { kind: 'fault', message: `unknown way "${text}"`, hint: HINT };
+  }
+  const minLength = Number(chunks[1]);
+  if (minLength >= MIN_CHUNK_LENGTH && minLength <= MAX_CHUNK_LENGTH) {
+    return { kind: 'via', via: { name: 'chunks', minLength } };
+  }
+  return {
+    kind: 'fault',
+    message: `chunks>=${minLength} is out of range`,
+    hint: `N from ${MIN_CHUNK_LENGTH} to ${MAX_CHUNK_LENGTH}`,
+  };
+}
