@@ -92,10 +92,17 @@ export function alternativesOf(detection: Readonly<Record<string, unknown>>): Se
  */
 function selectionOf(term: Term<Atom>): SelectionMap {
   const lines = new Map<string, readonly Scalar[]>();
-  for (const literal of term) addLine(lines, literal);
+  for (const literal of term) addLine(lines, plain(literal));
   return Object.fromEntries(
     [...lines].map(([key, values]) => [key, values.length === 1 ? (values[0] as Scalar) : values]),
   );
+}
+
+/** What is not there needs no negation: `exists: false`. */
+function plain(literal: Literal<Atom>): Literal<Atom> {
+  const { leaf: atom, negated } = literal;
+  if (!negated || atom.modifiers !== 'exists') return literal;
+  return { leaf: { ...atom, values: atom.values.map((value) => value !== true) }, negated: false };
 }
 
 function addLine(lines: Map<string, readonly Scalar[]>, { leaf: atom, negated }: Literal<Atom>): void {

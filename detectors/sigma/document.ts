@@ -1,5 +1,5 @@
 /** Files of Sigma YAML → checked documents that know their lines. Files come from strangers: nothing here trusts them. */
-import { LineCounter, parseAllDocuments, type Document } from 'yaml';
+import { isScalar, LineCounter, parseAllDocuments, type Document } from 'yaml';
 import { z } from 'zod';
 import { LEVELS } from '../../schemas/alert/v1.ts';
 import { lineIn } from './lines.ts';
@@ -81,7 +81,21 @@ function readDocument(document: Document, source: Source): ReadFile {
     const why = broken.message.split('\n')[0] ?? '';
     return refused({ path: source.path, line, what: 'the document', why });
   }
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  return checkValue(valueOf(document), source);
+}
+
+/** The document as plain data, or why there is none. */
+function valueOf(document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    // The YAML library: an alias of nothing, or so many that they would not end.
+    return new Error(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function checkValue(value: unknown, source: Source): ReadFile {
+  if (value instanceof Error) return refused(refusalAt(source, [], value.message));
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return refused(refusalAt(source, [], 'is no Sigma rule'));
   if ('action' in value)
@@ -99,6 +113,10 @@ function checkDocument(value: object, source: Source): ReadFile {
 
 const refused = (...refusals: readonly Refusal[]): ReadFile => ({ documents: [], refusals });
 
+/** Null, written out or not. */
+const isEmpty = (contents: unknown): boolean =>
+  contents === null || (isScalar(contents) && contents.value === null);
+
 /** Reads a file; what is no Sigma rule is refused, document by document. Never throws. */
 export function readSigmaFile({ path, text }: SigmaFile): ReadFile {
   const whole = (why: string): ReadFile => refused({ path, line: 1, what: 'the file', why });
@@ -106,8 +124,10 @@ export function readSigmaFile({ path, text }: SigmaFile): ReadFile {
   try {
     const lines = new LineCounter();
     const documents = parseAllDocuments(text, { lineCounter: lines, uniqueKeys: true });
-    if (!Array.isArray(documents) || documents.length === 0) return whole('holds no rule');
-    const read = documents.map((document) =>
+    // A separator at the end of a file begins a document that holds nothing.
+    const filled = documents.filter(({ contents, errors }) => errors.length > 0 || !isEmpty(contents));
+    if (filled.length === 0) return whole('holds no rule');
+    const read = filled.map((document) =>
       readDocument(document, { path, lineOf: (at) => lineIn(document, lines, at) }),
     );
     return {
@@ -115,7 +135,7 @@ export function readSigmaFile({ path, text }: SigmaFile): ReadFile {
       refusals: read.flatMap((part) => part.refusals),
     };
   } catch (error) {
-    // The YAML library: too many aliases, or nested deeper than the stack.
+    // The YAML library: nested deeper than the stack.
     return whole(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -29,8 +29,8 @@ export function itemExpression(key: string, raw: unknown, at: Place): Expression
   const values = valuesOf(raw, at);
   if (modifiers.negated && values.length > 1)
     refuse(at, 'neq with several values may mean any or none of them');
-  const parts = values.map((value) => valuePart({ field, modifiers, at }, value));
-  const merged = mergeValues(parts, modifiers.all && values.length > 1, at);
+  const atoms = values.map((value) => valueAtom({ field, modifiers, at }, value));
+  const merged = mergeValues(atoms, modifiers.all && values.length > 1, at);
   return modifiers.negated ? not(merged) : merged;
 }
 
@@ -39,34 +39,29 @@ interface OneValue {
   readonly modifiers: Modifiers;
   readonly at: Place;
 }
-/** A condition on one value, or its negation (null: the field is missing). */
-interface Part {
-  readonly atom: Atom;
-  readonly negated: boolean;
-}
-
-const partOf = (field: string, modifiers: string, value: Scalar, negated = false): Part => ({
-  atom: { field, modifiers, values: [value] },
-  negated,
+const atomOf = (field: string, modifiers: string, value: Scalar): Atom => ({
+  field,
+  modifiers,
+  values: [value],
 });
 
 const joined = (...names: readonly string[]): string => names.filter((name) => name !== '').join('|');
 
-type Reader = (one: OneValue, value: Scalar) => Part;
+type Reader = (one: OneValue, value: Scalar) => Atom;
 const asText: Reader = ({ field, modifiers }, value) => {
   const { kind } = modifiers;
   const cased = modifiers.cased ? 'cased' : '';
-  if (typeof value !== 'string' && kind === 'text') return partOf(field, cased, value);
+  if (typeof value !== 'string' && kind === 'text') return atomOf(field, cased, value);
   const around = kind === 'contains' || kind === 'startswith' || kind === 'endswith' ? kind : undefined;
   const match = textMatchOf(String(value), around);
-  if (match.operator === 'exists') return partOf(field, 'exists', true);
-  return partOf(field, joined(match.operator === 'eq' ? '' : match.operator, cased), match.value);
+  if (match.operator === 'exists') return atomOf(field, 'exists', true);
+  return atomOf(field, joined(match.operator === 'eq' ? '' : match.operator, cased), match.value);
 };
 const asNumber: Reader = ({ field, modifiers, at }, value) =>
-  partOf(field, modifiers.kind, numberOf(value, at));
-const asItIs: Reader = ({ field, modifiers }, value) => partOf(field, modifiers.kind, value);
+  atomOf(field, modifiers.kind, numberOf(value, at));
+const asItIs: Reader = ({ field, modifiers }, value) => atomOf(field, modifiers.kind, value);
 const asField: Reader = ({ field, modifiers, at }, value) =>
-  partOf(field, modifiers.cased ? 'cased' : '', `$self.${fieldOf(String(value), at)}`);
+  atomOf(field, modifiers.cased ? 'cased' : '', `$self.${fieldOf(String(value), at)}`);
 
 const READERS: Readonly<Record<ValueKind, Reader>> = {
   text: asText,
@@ -83,20 +78,20 @@ const READERS: Readonly<Record<ValueKind, Reader>> = {
   fieldref: asField,
 };
 
-function valuePart(one: OneValue, value: Value): Part {
+function valueAtom(one: OneValue, value: Value): Atom {
   if (value !== null) return READERS[one.modifiers.kind](one, value);
   if (one.modifiers.kind !== 'text') refuse(one.at, `null does not fit ${one.modifiers.kind}`);
-  return partOf(one.field, 'exists', true, true);
+  return atomOf(one.field, 'exists', false);
 }
 
 /** Sigma's patterns are case-sensitive unless `i` says otherwise, ours the other way round. */
-function patternPart({ field, modifiers, at }: OneValue, value: Scalar): Part {
+function patternPart({ field, modifiers, at }: OneValue, value: Scalar): Atom {
   if (typeof value !== 'string') return refuse(at, 're takes texts');
   const inline = [...new Set(modifiers.flags)].filter((flag) => flag !== 'i').join('');
   const pattern = inline === '' ? value : `(?${inline})${value}`;
   if (pattern.startsWith('$')) return refuse(at, 'a pattern that begins with $ fits the end of a text only');
   const own = modifiers.flags.includes('i') ? 're' : 're|cased';
-  return partOf(field, own, pattern);
+  return atomOf(field, own, pattern);
 }
 
 function numberOf(value: Scalar, at: Place): number {
@@ -108,29 +103,22 @@ function numberOf(value: Scalar, at: Place): number {
 const TEXT_MODIFIERS = new Set(['', 'contains', 'startswith', 'endswith', 're']);
 
 /** Values with one operator become one condition: a list is any of them, with `all` every one. */
-function mergeValues(parts: readonly Part[], wantsAll: boolean, at: Place): Expression<Atom> {
-  const groups = new Map<string, Part[]>();
-  for (const part of parts) {
-    const key = `${part.negated} ${part.atom.modifiers}`;
-    groups.set(key, [...(groups.get(key) ?? []), part]);
-  }
+function mergeValues(atoms: readonly Atom[], wantsAll: boolean, at: Place): Expression<Atom> {
+  const groups = new Map<string, Atom[]>();
+  for (const atom of atoms) groups.set(atom.modifiers, [...(groups.get(atom.modifiers) ?? []), atom]);
   const merged = [...groups.values()].map((group) => mergeGroup(group, wantsAll, at));
   const [only] = merged;
   if (merged.length === 1 && only !== undefined) return only;
   return wantsAll ? all(merged) : any(merged);
 }
 
-function mergeGroup(group: readonly Part[], wantsAll: boolean, at: Place): Expression<Atom> {
-  const [first] = group as readonly [Part, ...Part[]];
-  const { modifiers } = first.atom;
-  const values = [...new Set(group.flatMap(({ atom }) => atom.values))];
+function mergeGroup(group: readonly Atom[], wantsAll: boolean, at: Place): Expression<Atom> {
+  const [first] = group as readonly [Atom, ...Atom[]];
+  const { modifiers } = first;
+  const values = [...new Set(group.flatMap((atom) => atom.values))];
   if (modifiers === 'exists' && values.length > 1) refuse(at, 'exists and does not exist at once');
   const isMany = wantsAll && values.length > 1;
   if (isMany && !TEXT_MODIFIERS.has(modifiers.replace(/\|?cased$/, '')))
     refuse(at, `all does not fit ${modifiers}`);
-  const expression = atomAt(
-    { ...first.atom, modifiers: isMany ? joined(modifiers, 'all') : modifiers, values },
-    at,
-  );
-  return first.negated ? not(expression) : expression;
+  return atomAt({ ...first, modifiers: isMany ? joined(modifiers, 'all') : modifiers, values }, at);
 }
