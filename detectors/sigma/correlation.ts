@@ -16,6 +16,8 @@ export interface Member {
   /** Name and id of the rule: aliases and conditions may use either. */
   readonly names: readonly string[];
   readonly selections: readonly SelectionMap[];
+  /** Its events are alerts of a correlation: they carry little of the calls behind them. */
+  readonly isAlert: boolean;
 }
 /** A member with the name of its selection in our rule. */
 export interface NamedMember extends Member {
@@ -81,10 +83,11 @@ function statisticBody(rule: CorrelationRule, members: readonly NamedMember[], w
     refuse([...at, 'rules'], `have more than ${MAX_ALTERNATIVES} alternatives in all`);
   const [first] = members;
   const word = members.length === 1 && first !== undefined ? first.word : 'events';
-  const union: NamedMember = { reference: word, names: [word], word, selections };
+  const isAlert = members.some((member) => member.isAlert);
+  const union: NamedMember = { reference: word, names: [word], word, selections, isAlert };
   return {
     key: keyOfGroup(rule.correlation, [union], members),
     events: { [word]: selectionObject(selections) },
-    any_of: [statisticOf(rule.correlation, word, within)],
+    any_of: [statisticOf(rule.correlation, union, within)],
   };
 }

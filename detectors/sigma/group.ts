@@ -1,4 +1,5 @@
 /** group-by and aliases → our key. Events that lack a value of the key belong to no group. */
+import { checkCarried } from './carried.ts';
 import type { Member, NamedMember } from './correlation.ts';
 import type { CorrelationRule } from './document.ts';
 import { fieldOf } from './field-names.ts';
@@ -15,7 +16,8 @@ function aliasedField(alias: string, fields: Readonly<Record<string, string>>, m
   const name = [member.reference, ...member.names].find((one) => Object.hasOwn(fields, one));
   const field = name === undefined ? undefined : fields[name];
   if (field === undefined) return refuse([...at, alias], `has no field for rule ${member.reference}`);
-  return fieldOf(field, [...at, alias, name ?? '']);
+  const place = [...at, alias, name ?? ''];
+  return checkCarried(fieldOf(field, place), member, place);
 }
 
 /** Of several rules that are counted together an alias must mean the same field: they are one selection of ours. */
@@ -27,6 +29,13 @@ function commonField(
   const [first = '', ...others] = new Set(sources.map((source) => aliasedField(alias, fields, source)));
   if (others.length > 0) refuse([...at, alias], 'means different fields in rules that are counted together');
   return first;
+}
+
+function plainField(name: string, members: readonly Member[]): string {
+  const place = ['correlation', 'group-by'];
+  const field = fieldOf(name, place);
+  for (const member of members) checkCarried(field, member, place);
+  return field;
 }
 
 /**
@@ -45,7 +54,7 @@ export function keyOfGroup(
   for (const name of names) {
     const word = wordOf(name, new Set(key.keys()));
     const fields = Object.hasOwn(aliases, name) ? aliases[name] : undefined;
-    if (fields === undefined) key.set(word, fieldOf(name, ['correlation', 'group-by']));
+    if (fields === undefined) key.set(word, plainField(name, members));
     else {
       const field = (member: NamedMember): string =>
         sources === undefined ? aliasedField(name, fields, member) : commonField(name, fields, sources);

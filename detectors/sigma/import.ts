@@ -1,11 +1,12 @@
 /**
  * Sigma rules → rules of ours, or refusals that say where and why. Pure: files in, objects out. A rule that only serves
- * a correlation is not imported for itself, unless the correlation says `generate: true`.
+ * a correlation is not imported for itself, unless the correlation says `generate: true`. A correlation over another one
+ * looks at that one's alerts, so both are imported.
  */
 import { correlationObjects, type Member } from './correlation.ts';
 import { placeText, readSigmaFile, type SigmaDocument, type SigmaFile } from './document.ts';
 import { eventRuleObject, selectionsOf, type RuleObject } from './event-rule.ts';
-import { Refused, refuse, type Refusal } from './refusal.ts';
+import { Refused, refuse, type Place, type Refusal } from './refusal.ts';
 
 export interface SigmaImport {
   readonly rules: readonly RuleObject[];
@@ -33,27 +34,49 @@ class Index {
   }
 }
 
-function memberOf(index: Index, reference: string, at: readonly (string | number)[]): Member {
+/** Correlations over correlations: the matcher hands alerts on so often and no more (detectors/engine/alert-call.ts). */
+const MAX_CHAIN = 3;
+
+function memberOf(
+  index: Index,
+  reference: string,
+  place: { readonly at: Place; readonly depth: number },
+): Member {
+  const { at, depth } = place;
   const [found, second] = index.find(reference);
   if (found === undefined) return refuse(at, `there is no rule ${reference} in the files`);
   if (second !== undefined) return refuse(at, `${reference} names several rules`);
-  if (found.kind === 'correlation')
-    return refuse(
-      at,
-      `${reference} is a correlation itself; write a rule over its alerts (alert.rule) by hand`,
-    );
+  if (depth > MAX_CHAIN)
+    return refuse(at, `chains more than ${MAX_CHAIN} correlations, or ${reference} itself`);
   try {
-    return { reference, names: namesOf(found), selections: selectionsOf(found.rule) };
+    return { reference, names: namesOf(found), ...eventsOf(found, index, depth) };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return refuse(at, `${reference} is refused: ${placeText(error.at)}: ${error.message}`);
   }
 }
 
-function objectsOf(document: SigmaDocument, index: Index): RuleObject[] {
+/** What a correlation over the document looks at: its events, or the alerts of the rules that it became. */
+function eventsOf(
+  document: SigmaDocument,
+  index: Index,
+  depth: number,
+): Pick<Member, 'selections' | 'isAlert'> {
+  if (document.kind === 'event') return { selections: selectionsOf(document.rule), isAlert: false };
+  const ids = objectsOf(document, index, depth).map((rule) => String(rule['id']));
+  const [only] = ids;
+  return {
+    selections: [{ 'alert.rule': ids.length === 1 && only !== undefined ? only : ids }],
+    isAlert: true,
+  };
+}
+
+function objectsOf(document: SigmaDocument, index: Index, depth = 0): RuleObject[] {
   if (document.kind === 'event') return [eventRuleObject(document.rule)];
   const { rules } = document.rule.correlation;
-  const members = rules.map((name, position) => memberOf(index, name, ['correlation', 'rules', position]));
+  const members = rules.map((name, position) =>
+    memberOf(index, name, { at: ['correlation', 'rules', position], depth: depth + 1 }),
+  );
   if (new Set(rules.map((name) => index.find(name)[0])).size < rules.length)
     refuse(['correlation', 'rules'], 'names one rule twice');
   return correlationObjects(document.rule, members);

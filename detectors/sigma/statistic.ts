@@ -1,4 +1,6 @@
 /** event_count, value_count, value_sum, value_avg, value_percentile → a statistic of ours. */
+import { checkCarried } from './carried.ts';
+import type { NamedMember } from './correlation.ts';
 import type { CorrelationRule } from './document.ts';
 import { fieldOf } from './field-names.ts';
 import { refuse } from './refusal.ts';
@@ -40,13 +42,13 @@ export function checkNames(condition: Readonly<Record<string, unknown>>, allowed
   if (unknown !== undefined) refuse([...at, unknown], 'has no place in the condition of this type');
 }
 
-function measuredField(condition: Readonly<Record<string, unknown>>): string {
+function measuredField(condition: Readonly<Record<string, unknown>>, member: NamedMember): string {
   const { field } = condition;
   const names: readonly unknown[] = Array.isArray(field) ? field : [field];
   const [name] = names;
   if (typeof name !== 'string') return refuse(at, 'needs the field that it measures');
   if (names.length > 1) return refuse([...at, 'field'], 'measures several fields at once, ours measures one');
-  return fieldOf(name, [...at, 'field']);
+  return checkCarried(fieldOf(name, [...at, 'field']), member, [...at, 'field']);
 }
 
 /** `p` of a percentile. Sigma 2.1 does not say which one is meant where `percentile` is missing. */
@@ -57,16 +59,17 @@ function percentOf(condition: Readonly<Record<string, unknown>>): number {
   return percentile;
 }
 
-/** The statistic over selection `event`. */
+/** The statistic over the events of a member. */
 export function statisticOf(
   correlation: Correlation,
-  event: string,
+  member: NamedMember,
   within: string,
 ): Readonly<Record<string, unknown>> {
   const { type, condition } = correlation;
   if (!isStatistic(type)) return refuse(['correlation', 'type'], `${type} measures nothing`);
   if (typeof condition !== 'object') return refuse(at, 'must name a threshold');
   const thresholds = thresholdsOf(condition);
+  const event = member.word;
   if (type === 'event_count') {
     checkNames(condition, []);
     return { count: event, within, ...thresholds };
@@ -74,5 +77,5 @@ export function statisticOf(
   const isPercentile = type === 'value_percentile';
   checkNames(condition, isPercentile ? ['field', 'percentile'] : ['field']);
   const percent = isPercentile ? { p: percentOf(condition) } : {};
-  return { [KINDS[type]]: measuredField(condition), ...percent, event, within, ...thresholds };
+  return { [KINDS[type]]: measuredField(condition, member), ...percent, event, within, ...thresholds };
 }

@@ -168,3 +168,59 @@ describe('references', () => {
     assert.equal(outcome.rules.length, 1);
   });
 });
+
+describe('a correlation over a correlation', () => {
+  it('looks at its alerts, and both are imported', () => {
+    const inner = correlation(
+      'type: event_count\nrules: [read]\ngroup-by: [session]\ntimespan: 5m\ncondition: { gte: 3 }',
+    ).replace('Together', 'Many reads\nname: many_reads');
+    const outer = correlation(
+      'type: temporal_ordered\nrules: [many_reads, post]\ngroup-by: [session]\ntimespan: 1h',
+    );
+    const { rules, refusals } = imported(`${READ}${POST}${inner}---\n${outer}`);
+    assert.deepEqual(refusals, []);
+    for (const rule of rules) checkRule(rule);
+    assert.deepEqual(
+      rules.map((rule) => [rule['id'], rule['events']]),
+      [
+        ['sigma.many_reads', { read: { 'tool.class': 'secret_read' } }],
+        [
+          'sigma.together',
+          {
+            many_reads: { 'alert.rule': 'sigma.many_reads' },
+            post: { 'tool.class': 'external_post' },
+          },
+        ],
+      ],
+    );
+  });
+});
+
+describe('imported rules', () => {
+  it('load, and fire on what they describe', async () => {
+    const { loadRules } = await import('../../../detectors/compile/load.ts');
+    const { runRuleTests } = await import('../../../detectors/engine/rule-tests.ts');
+    const { stringify } = await import('yaml');
+    const { createHash } = await import('node:crypto');
+    const kinds = [
+      'type: temporal_ordered\nrules: [read, post]\ngroup-by: [session]\ntimespan: 10m',
+      'type: temporal\nrules: [post, read]\ngroup-by: [session]\ntimespan: 10m',
+      'type: event_count\nrules: [read, post]\ngroup-by: [session]\ntimespan: 10m\ncondition: { gte: 2 }',
+    ];
+    const events = (names: readonly string[]): unknown[] => names.map((e, at) => ({ e, t: `${at * 60}s` }));
+    const tests = [
+      [{ name: 'hit', events: events(['read', 'post']), expect: [1] }],
+      [{ name: 'hit', events: events(['read', 'post']), expect: [1] }],
+      [{ name: 'hit', events: events(['events', 'events']), expect: [1] }],
+    ];
+    for (const [position, body] of kinds.entries()) {
+      const rule = { ...onlyRule(`${READ}${POST}${correlation(body)}`), tests: tests[position] };
+      const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
+      const { rules, faults } = loadRules([{ path: 'x.yaml', text: stringify(rule) }], { sha256Hex });
+      assert.deepEqual(faults, []);
+      const [compiled] = rules;
+      assert.ok(compiled !== undefined);
+      for (const result of runRuleTests(compiled)) assert.ok(result.passed, JSON.stringify(result));
+    }
+  });
+});

@@ -1,7 +1,6 @@
 /** What the importer refuses, with the place, the line and the reason. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { importSigma } from '../../../detectors/sigma/import.ts';
 import { eventRule, imported } from './support.ts';
 
 /** The only refusal of a file that gives no rule. */
@@ -238,16 +237,19 @@ describe('a correlation', () => {
     );
     assert.match(refusal.why, /at most 6/);
   });
-  it('over a correlation is refused, the inner one is imported', () => {
-    const inner =
-      'title: Inner\nname: inner\ncorrelation:\n  type: event_count\n  rules: [one]\n  timespan: 5m\n  condition: { gte: 2 }\n---\n';
-    const outer =
-      'title: Outer\ncorrelation:\n  type: temporal_ordered\n  rules: [inner, two]\n  timespan: 5m\n';
-    const { rules, refusals } = importSigma([{ path: 'x.yml', text: members + inner + outer }]);
-    assert.deepEqual(
-      rules.map((rule) => rule['id']),
-      ['sigma.inner'],
+  const inner = (name: string, rules: string): string =>
+    `title: ${name}\nname: ${name}\ncorrelation:\n  type: temporal_ordered\n  rules: [${rules}]\n  timespan: 5m\n---\n`;
+  it('over alerts asks for what alerts carry', () => {
+    const refusal = refusalFor(
+      'type: temporal_ordered\nrules: [chain, two]\ntimespan: 5m\ngroup-by: [args.path]',
+      members + inner('chain', 'one, two'),
     );
-    assert.match(refusals[0]?.why ?? '', /inner is a correlation itself/);
+    assert.match(refusal.why, /alerts of chain carry session, .*, not args\.path/);
+  });
+  it('over itself, directly or through another one, is refused', () => {
+    const { rules, refusals } = imported(members + inner('c', 'one, d') + inner('d', 'two, c'));
+    assert.deepEqual(rules, []);
+    assert.equal(refusals.length, 2);
+    for (const { why } of refusals) assert.match(why, /chains more than 3 correlations/);
   });
 });
