@@ -53,7 +53,10 @@ describe('rules import --sigma', () => {
     const ran = await importing('--sigma', path);
     assert.equal(ran.exitCode, 1);
     assert.match(ran.out, /^id: sigma\.first$/m);
-    assert.ok(ran.err.includes(`REFUSED ${path}:10: detection.s.EventID: there is no field EventID`), ran.err);
+    assert.ok(
+      ran.err.includes(`REFUSED ${path}:10: detection.s.EventID: there is no field EventID`),
+      ran.err,
+    );
     const json = await importing('--json', '--sigma', path);
     const kinds = json.out
       .trim()
