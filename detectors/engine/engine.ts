@@ -468,8 +468,8 @@ export class Engine {
   }
 
   /** Group of simple rules whose key reads so, and hashes of selections by number. */
-  groupOf(keyName: string): SimpleGroup | undefined {
-    return this.simple.groupOf(keyName);
+  groupOf(name: string): SimpleGroup | undefined {
+    return this.simple.groupOf(name);
   }
 
   get predicates(): PredicateIndex {

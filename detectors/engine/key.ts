@@ -2,11 +2,11 @@
 import type { CompiledRule } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 
-/** Key of the call as one step or guard sees it, as JSON; null when a value is missing that must be there. */
-export function keyTextOf(rule: CompiledRule, call: Call, keyName: string): string | null {
+/** Key of the call as the step or guard of that name sees it, as JSON; null when a value is missing that must be there. */
+export function keyTextOf(rule: CompiledRule, call: Call, name: string): string | null {
   const values: string[] = [];
   for (const part of rule.key) {
-    const field = part.fields.get(keyName);
+    const field = part.fields.get(name);
     const value = field === undefined ? null : call.value(field.field);
     if (value === null && field?.optional !== true) return null;
     values.push(value ?? '');

@@ -79,7 +79,7 @@ export class PredicateIndex {
     const found = always.slice();
     for (const index of byField) this.lookUp(index, call, found);
     for (const number of tested) this.test(number, call, found);
-    return found.length === always.length ? always : found.sort((a, b) => a - b);
+    return found.length === always.length ? always : found.toSorted((a, b) => a - b);
   }
 
   private known(hashes: ReadonlySet<string>): readonly number[] {
@@ -88,7 +88,7 @@ export class PredicateIndex {
       const number = this.numbers.get(hash);
       if (number !== undefined) found.push(number);
     }
-    return found.sort((a, b) => a - b);
+    return found.toSorted((a, b) => a - b);
   }
 
   private test(number: number, call: Call, found: number[]): void {

@@ -79,10 +79,17 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
   const fired = [...row.fired.entries()].flatMap(([rule, firings]) =>
     firings === undefined ? [] : [[hashOf(group, rule), [...firings]] as const],
   );
-  const { tenant, keyText: key, mapKey, usedMs, horizonMs, advanced } = row;
   return {
     group: group.name,
-    ...{ tenant, key, mapKey, usedMs, horizonMs, fired, base, byAppend, advanced },
+    tenant: row.tenant,
+    key: row.keyText,
+    mapKey: row.mapKey,
+    usedMs: row.usedMs,
+    horizonMs: row.horizonMs,
+    advanced: row.advanced,
+    fired,
+    base,
+    byAppend,
     entries: packer.entries.map((entry) => packEntry(group, index, entry)),
     listed: row.ring.length,
     nodes: packer.nodes,
