@@ -36,7 +36,7 @@ const WEIGHTED = Float64Array.from({ length: 257 }, (_, count) =>
 /** For each N-gram whether its characters have enough entropy to say something. */
 function telling(text: string, n: number, minEntropy: number): Uint8Array {
   const flags = new Uint8Array(text.length - n + 1);
-  const counts = new Uint16Array(0x10000);
+  const counts = new Uint16Array(/[\u0080-\uFFFF]/.test(text) ? 0x10000 : 0x80);
   const leastEntropy = Math.min(minEntropy, Math.log2(n) * ENTROPY_SHARE);
   const most = (Math.log2(n) - leastEntropy) * n * 2 ** 20;
   let weighted = 0;

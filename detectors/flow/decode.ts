@@ -1,4 +1,5 @@
 /** Texts that another may be an encoding of. Lenient: what does not decode to readable text is dropped, never a fault. */
+import { readable } from './readable.ts';
 import type { Steps } from './steps.ts';
 import type { Encoding } from './via.ts';
 import { isWordLike } from './words.ts';
@@ -6,8 +7,9 @@ import { isWordLike } from './words.ts';
 /** Six characters, the shortest token, take eight of base64 and twelve of hex. */
 const BASE64_RUN = /[A-Za-z0-9+/_-]{8,}/g;
 const HEX_RUN = /[0-9A-Fa-f]{12,}/g;
+/** What one decoding costs beside the characters it looks at. */
+const DECODE_STEPS = 16;
 const PERCENT = /%[0-9A-Fa-f]{2}/;
-const READABLE = /[^\s\p{Cc}\uFFFD]{6}/u;
 
 const BASE64_VALUES = new Int8Array(128).fill(-1);
 const BASE64_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
@@ -15,14 +17,6 @@ for (let value = 0; value < 64; value++) BASE64_VALUES[BASE64_LETTERS.charCodeAt
 // The URL alphabet of RFC 4648.
 BASE64_VALUES['-'.charCodeAt(0)] = 62;
 BASE64_VALUES['_'.charCodeAt(0)] = 63;
-
-const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
-
-/** Bytes as UTF-8, what is none as U+FFFD; undefined where nothing of the length of a token is readable. */
-function readable(bytes: Uint8Array): string | undefined {
-  const text = utf8.decode(bytes);
-  return READABLE.test(text) ? text : undefined;
-}
 
 /** A run of base64 letters from a place on; up to three letters at the end that make no byte are left. */
 function base64Bytes(run: string, from: number): Uint8Array {
@@ -85,7 +79,7 @@ function runsOf({ text, tokens }: Encoded, code: RunCode): Set<string> {
 function runsDecoded(encoded: Encoded, code: RunCode): string[] {
   const texts: string[] = [];
   for (const run of runsOf(encoded, code)) {
-    if (!encoded.steps.take(run.length * code.alignments)) break;
+    if (!encoded.steps.take((run.length + DECODE_STEPS) * code.alignments)) break;
     if (isWordLike(run)) continue;
     for (let from = 0; from < code.alignments; from++) {
       const text = readable(code.decode(run, from));
@@ -126,7 +120,7 @@ function percentTexts({ tokens, steps }: Encoded): string[] {
   const texts: string[] = [];
   for (const token of tokens) {
     if (!PERCENT.test(token)) continue;
-    if (!steps.take(2 * token.length)) break;
+    if (!steps.take(2 * (token.length + DECODE_STEPS))) break;
     const both = token.includes('+') ? [token, token.replaceAll('+', ' ')] : [token];
     for (const text of both) {
       const plain = percentDecoded(text);
@@ -138,7 +132,9 @@ function percentTexts({ tokens, steps }: Encoded): string[] {
 
 /** Letter by letter, pairs of surrogates kept. The tokens of the reversed text are the reversed tokens. */
 function reversedText({ text, steps }: Encoded): string[] {
-  return steps.take(text.length) ? [Array.from(text).toReversed().join('')] : [];
+  if (!steps.take(text.length)) return [];
+  const letters = /[\uD800-\uDFFF]/.test(text) ? Array.from(text) : text.split('');
+  return [letters.toReversed().join('')];
 }
 
 export function decodings(encoded: Encoded, encoding: Encoding): string[] {

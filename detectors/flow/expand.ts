@@ -13,7 +13,7 @@ import { isWordLike } from './words.ts';
 const MAX_LEVEL = 2;
 /** Times that a text is read to find its tokens. */
 const TOKEN_PASSES = 4;
-const MAX_TEXTS = 20_000;
+const MAX_TEXTS = 8_192;
 
 export interface Reading {
   /** Decodings that led to it. */

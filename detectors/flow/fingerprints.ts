@@ -1,6 +1,6 @@
 /**
  * Fingerprints of the values that a source gave and that a sink sends: the sink shares a value with the source when the
- * two lists have one in common. A list is a text: base36 numbers of 52 bits, sorted, each once, between blanks; a first
+ * two lists have one in common. A list is a text: numbers of 52 bits in base36, in ascending order, each once, between blanks; a first
  * word `!` where a bound left something out.
  *
  * The built-in hash is public and has no key (hash52.ts): give a keyed one where the lists leave the process, since a
@@ -22,7 +22,7 @@ export const DEFAULT_MIN_ENTROPY = 2.5;
 const MAX_SOURCE_TOKENS = 256;
 const MAX_SINK_TOKENS = 4_096;
 /** Characters that one value may make us look at, decodings included. */
-export const MAX_STEPS = 8_000_000;
+export const MAX_STEPS = 4_000_000;
 const PARTIAL = '!';
 
 interface Limits {
@@ -34,7 +34,7 @@ const SINK: Limits = { tokens: MAX_SINK_TOKENS, chunks: MAX_SINK_CHUNKS };
 
 class FingerprintList {
   readonly steps = new Steps(MAX_STEPS);
-  private readonly words = new Set<string>();
+  private readonly numbers = new Set<number>();
   private readonly minEntropy: number;
   private readonly limits: Limits;
   private readonly hash: HashHex | undefined;
@@ -51,7 +51,7 @@ class FingerprintList {
       this.hash === undefined
         ? hash52(text, kind)
         : Number.parseInt(this.hash(`${kind}\0${text}`).slice(0, 13), 16);
-    this.words.add(number.toString(36));
+    this.numbers.add(number);
   }
 
   addTokens(tokens: Iterable<string>): void {
@@ -84,7 +84,7 @@ class FingerprintList {
   }
 
   text(): string {
-    const words = [...this.words].toSorted();
+    const words = Array.from(Float64Array.from(this.numbers).toSorted(), (number) => number.toString(36));
     return (this.steps.isPartial ? [PARTIAL, ...words] : words).join(' ');
   }
 }

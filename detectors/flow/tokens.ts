@@ -36,16 +36,34 @@ export function tokensOf(text: string): Set<string> {
   return tokens;
 }
 
-/** Shannon entropy of the text's characters (UTF-16 units), bits a character. */
-export function entropyBits(text: string): number {
-  const counts = new Map<number, number>();
+/** All zero between calls: a table for each token would cost more than the counting. */
+const asciiCounts = new Uint32Array(128);
+
+/** Sum of c log2 c over the counts c of the text's UTF-16 units. */
+function weightedCounts(text: string): number {
+  let weighted = 0;
+  if (/[\u0080-\uFFFF]/.test(text)) {
+    const counts = new Map<string, number>();
+    for (const unit of text.split('')) counts.set(unit, (counts.get(unit) ?? 0) + 1);
+    for (const count of counts.values()) weighted += count * Math.log2(count);
+    return weighted;
+  }
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
-    counts.set(unit, (counts.get(unit) ?? 0) + 1);
+    asciiCounts[unit] = (asciiCounts[unit] as number) + 1;
   }
-  let weighted = 0;
-  for (const count of counts.values()) weighted += count * Math.log2(count);
-  return Math.log2(text.length) - weighted / text.length;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    const count = asciiCounts[unit] as number;
+    if (count > 1) weighted += count * Math.log2(count);
+    asciiCounts[unit] = 0;
+  }
+  return weighted;
+}
+
+/** Shannon entropy of the text's characters (UTF-16 units), bits a character. */
+export function entropyBits(text: string): number {
+  return Math.log2(text.length) - weightedCounts(text) / text.length;
 }
 
 /** Bits that the whole token holds where it may be a secret, 0 otherwise. */

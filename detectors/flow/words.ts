@@ -25,16 +25,19 @@ const COMMON_PAIRS: ReadonlySet<string> = new Set(
 
 /** No English word in use is longer. */
 const LONGEST_WORD = 20;
-/** Words that are told apart from their pairs; shorter ones count as words. */
-const SHORTEST_JUDGED = 4;
+/** Shorter words are taken for words; of several run together (fooBar), which a random text may look like, fewer are. */
+const SHORTEST_JUDGED = 6;
+const SHORTEST_JUDGED_OF_SEVERAL = 3;
 const MAX_WORDS = 3;
 /** Parts of names that make nothing special. */
-const COMMON_PARTS: ReadonlySet<string> = new Set(['http', 'https', 'www', 'com', 'org', 'net', 'io']);
+const COMMON_PARTS: ReadonlySet<string> = new Set(
+  'http https www com org net io application text html json xml charset utf'.split(' '),
+);
 const DATE_TIME = /^\d{4}-\d\d-\d\d(?:[T ]?[\d:.,]*(?:Z|[+-]\d\d:?\d\d)?)$/;
 
-function isWord(letters: string): boolean {
+function isWord(letters: string, shortestJudged: number): boolean {
   if (letters.length > LONGEST_WORD) return false;
-  if (letters.length < SHORTEST_JUDGED) return true;
+  if (letters.length < shortestJudged) return true;
   const lower = letters.toLowerCase();
   let common = 0;
   for (let at = 1; at < lower.length; at++) if (COMMON_PAIRS.has(lower.slice(at - 1, at + 1))) common++;
@@ -54,13 +57,21 @@ function partsOf(run: string): readonly string[] | undefined {
  */
 export function isWordLike(token: string): boolean {
   if (token.length > 80) return false;
-  if (DATE_TIME.test(token)) return true;
+  if (/\d{3}/.test(token)) return DATE_TIME.test(token);
   let words = 0;
   for (const run of token.split(/[^\p{L}\p{N}]+/u)) {
-    if (run === '' || /^\d{1,2}$/.test(run) || COMMON_PARTS.has(run)) continue;
-    const parts = partsOf(run);
-    if (parts === undefined || !parts.every((part) => isWord(part))) return false;
-    words += parts.length;
+    const count = wordsIn(run);
+    if (count === undefined) return false;
+    words += count;
   }
-  return words > 0 && words <= MAX_WORDS;
+  return words <= MAX_WORDS && /[a-z]/i.test(token);
+}
+
+/** Words that a run of letters and digits counts for, undefined where it is none. */
+function wordsIn(run: string): number | undefined {
+  if (run === '' || /^\d{1,2}$/.test(run) || COMMON_PARTS.has(run)) return 0;
+  const parts = partsOf(run);
+  if (parts === undefined) return undefined;
+  const shortest = parts.length > 1 ? SHORTEST_JUDGED_OF_SEVERAL : SHORTEST_JUDGED;
+  return parts.every((part) => isWord(part, shortest)) ? parts.length : undefined;
 }

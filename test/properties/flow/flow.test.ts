@@ -20,7 +20,7 @@ function entropy(text: string): number {
   return -shares.reduce((sum, share) => sum + share * Math.log2(share), 0);
 }
 
-const alphabet = (letters: string) => fc.constantFrom(...letters);
+const alphabet = (letters: string) => fc.constantFrom(...letters.split(''));
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const textOf = (letters: string, minLength: number, maxLength: number) =>
   fc.array(alphabet(letters), { minLength, maxLength, size: 'max' }).map((list) => list.join(''));
@@ -83,17 +83,30 @@ test('a secret that passes through any two encodings into any JSON is found', ()
   );
 });
 
+/** Random texts of letters and digits, from glibc's old linear congruential generator. */
+function randomTexts(seed: number): (length: number) => string {
+  let state = seed;
+  return (length) =>
+    Array.from({ length }, () => {
+      state = (Math.imul(1_103_515_245, state) + 12_345) & 0x7fffffff;
+      return BASE62[(state >>> 8) % 62];
+    }).join('');
+}
+
 test('two secrets that have nothing to do with each other never match', () => {
-  fc.assert(
-    fc.property(secrets, secrets, encoders, (secret, other, chain) => {
-      fc.pre(secret !== other);
-      const ways = [...ALL, ...via('chunks>=8')];
-      const sent = chain.reduce((text, encode) => encode(text), other);
-      const source = sourceFingerprints({ value: secret }, ways, 2.5);
-      assert.equal(sharesValue(source, sinkFingerprints({ value: sent }, ways, 2.5)), false);
-    }),
-    { numRuns: 20_000 },
-  );
+  const random = randomTexts(7);
+  const ways = [...ALL, ...via('chunks>=8')];
+  const encodings = Object.values(ENCODERS);
+  let told = 0;
+  for (let round = 0; round < 20_000; round++) {
+    const encode = encodings[round % 4];
+    const other = random(12 + (round % 37));
+    const source = sourceFingerprints({ value: random(12 + (round % 31)) }, ways, 2.5);
+    assert.notEqual(source, '');
+    const sent = round % 5 === 0 || encode === undefined ? other : encode(other);
+    if (sharesValue(source, sinkFingerprints({ value: sent }, ways, 2.5))) told++;
+  }
+  assert.equal(told, 0);
 });
 
 /** Whether one of every `window` neighbouring N-grams of the run says something (detectors/flow/chunks.ts). */
@@ -148,12 +161,7 @@ test('chunks: every shared run of N + w - 1 letters and digits is found, however
 });
 
 test('chunks: a run is found where both sides are too long for all of their N-grams', () => {
-  let state = 1;
-  const random = (length: number): string =>
-    Array.from({ length }, () => {
-      state = (Math.imul(1_103_515_245, state) + 12_345) & 0x7fffffff;
-      return BASE62[(state >>> 8) % 62];
-    }).join('');
+  const random = randomTexts(1);
   const ways = via('chunks>=12');
   for (let round = 0; round < 40; round++) {
     const source = random(6_000);

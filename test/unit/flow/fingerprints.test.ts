@@ -138,7 +138,11 @@ test('a list is sorted, without doubles, at most 256 words for a source', () => 
   const text = sourceFingerprints(random, via('exact'), 2.5);
   const words = text.split(' ').filter((word) => word !== '!');
   assert.equal(words.length, 256);
-  assert.deepEqual(words, [...new Set(words)].toSorted());
+  const numbers = words.map((word) => Number.parseInt(word, 36));
+  assert.deepEqual(
+    numbers,
+    [...new Set(numbers)].toSorted((a, b) => a - b),
+  );
   assert.ok(words.every((word) => /^[0-9a-z]{1,11}$/.test(word)));
   assert.equal(isPartial(text), true);
   assert.equal(isPartial(sourceFingerprints(SECRET, ALL, 2.5)), false);
@@ -183,7 +187,7 @@ for (const [name, value] of Object.entries(HOSTILE)) {
     assert.ok(all.reduce((sum, text) => sum + text.length, 0) <= 256 * 1024);
     const readings = readingsOf(all, ['base64', 'hex', 'url', 'reverse'], steps);
     assert.ok(steps.taken <= MAX_STEPS);
-    assert.ok(readings.length <= 20_000, `${readings.length}`);
+    assert.ok(readings.length <= 8_192, `${readings.length}`);
     const sink = sinkFingerprints(value, [...ALL, ...via('chunks>=12')], 2.5);
     assert.ok(sink.length < 8_192 * 12 + 2);
     assert.equal(isPartial(sink), true, 'says that something was left out');
