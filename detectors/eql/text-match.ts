@@ -23,6 +23,9 @@ export function wildcardToPattern(pattern: string, { hasSingle }: WildcardOption
   return wholeText(body.join(''));
 }
 
+/** Whole-text pattern for a text without wildcards. */
+export const literalToPattern = (text: string): string => wholeText(literalPart(text));
+
 export const wholeText = (pattern: string): string => String.raw`(?s)\A(?:${pattern})\z`;
 
 /** Test of a whole text against a wildcard pattern. */

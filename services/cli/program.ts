@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
 import { CONTROL_MODES } from '../../schemas/control/v1.ts';
+import { TriplineError } from '../../schemas/errors.ts';
 import { parseCount, type CommandContext } from './command.ts';
 import { EXIT, Output, type CommandIo } from './output.ts';
 
@@ -290,13 +291,58 @@ function addRules(program: Command, run: Run): void {
     run,
   ).option('--sigma <file...>', 'Sigma rules: single events and correlations (specification 2.1)');
   const matchAction: Action = async (context, _operands, options) => {
+    if (text(options, 'eql') !== undefined) return await matchEqlAction(context, [], options);
+    if (text(options, 'rule') === undefined)
+      throw new TriplineError('usage', 'rules match takes --rule FILE or --eql QUERY', { path: '--rule' });
     const { matchRule } = await import('./commands/rules.ts');
     await matchRule(context, text(options, 'rule') ?? '', text(options, 'events') ?? '');
   };
-  define(rules, 'match', ['Tries one rule on a file of events.', matchAction], run)
-    .requiredOption('--rule <file>', 'rule file')
-    .requiredOption('--events <file>', 'NDJSON of events');
+  const match = define(rules, 'match', ['Tries one rule on a file of events.', matchAction], run)
+    .addOption(new Option('--rule <file>', 'rule file').conflicts('eql'))
+    .requiredOption('--events <file>', 'NDJSON of events; with --eql also a JSON array of any objects');
+  withEqlOptions(match);
+  define(rules, 'import', ['Prints a rule made from another language.', importAction], run)
+    .option('--eql <query>', 'EQL sequence')
+    .option('--eql-file <file>', 'file that holds an EQL sequence')
+    .option('--id <id>', 'id of the rule', 'imported.eql');
 }
+
+/** What --eql takes besides: where EQL's own fields stand in the events. */
+function withEqlOptions(command: Command): void {
+  command
+    .option('--eql <query>', 'EQL query, run as EQL would')
+    .option('--id-field <field>', 'id of an event, for --eql', '_id')
+    .option('--category-field <field>', 'category of an event, for --eql', 'event.category')
+    .option('--timestamp-field <field>', 'time of an event, for --eql', '@timestamp')
+    .option('--tiebreaker <field>', 'order of events of one time, for --eql')
+    .addOption(
+      new Option('--dialect <dialect>', 'of the --eql query; auto looks for what only the older one has')
+        .choices(['auto', 'elasticsearch', 'endgame'])
+        .default('auto'),
+    );
+}
+
+const matchEqlAction: Action = async (context, _operands, options) => {
+  const { matchEqlQuery } = await import('./commands/rules-eql.ts');
+  const dialect = text(options, 'dialect');
+  await matchEqlQuery(context, {
+    query: text(options, 'eql') ?? '',
+    eventsFile: text(options, 'events') ?? '',
+    idField: text(options, 'idField') ?? '_id',
+    categoryField: text(options, 'categoryField') ?? 'event.category',
+    timestampField: text(options, 'timestampField') ?? '@timestamp',
+    tiebreaker: text(options, 'tiebreaker'),
+    dialect: dialect === 'elasticsearch' || dialect === 'endgame' ? dialect : 'auto',
+  });
+};
+
+const importAction: Action = async (context, _operands, options) => {
+  const [query, file] = [text(options, 'eql'), text(options, 'eqlFile')];
+  if ((query === undefined) === (file === undefined))
+    throw new TriplineError('usage', 'rules import takes --eql QUERY or --eql-file FILE', { path: '--eql' });
+  const { importEqlQuery } = await import('./commands/rules-eql.ts');
+  return await importEqlQuery(context, { query, file, id: text(options, 'id') ?? 'imported.eql' });
+};
 
 function addBacktest(program: Command, run: Run): void {
   const action: Action = async (context, [rule = ''], options) => {
