@@ -3,30 +3,20 @@ import { fieldReader } from '../compile/fields.ts';
 import { TOOL_CLASSES } from '../../schemas/event/v1.ts';
 import type { Expression } from './syntax.ts';
 
-const ECS_FIELDS: Readonly<Record<string, string>> = {
-  'event.action': 'tool.name',
-  'process.name': 'tool.name',
-  'process.command_line': 'args.command',
-  'file.path': 'args.path',
-  'url.full': 'args.url',
-  'url.original': 'args.url',
-  'url.domain': 'dest.host',
-  'destination.domain': 'dest.host',
-  'server.domain': 'dest.host',
-  'dns.question.name': 'dest.host',
-  'user.name': 'principal',
-  'user.id': 'principal',
-  'user.email': 'principal',
-  'host.name': 'host',
-  'host.hostname': 'host',
-  'host.id': 'host',
-  'agent.id': 'agent',
-  'agent.name': 'agent',
-  'session.id': 'session',
-  'process.entity_id': 'session',
-  'trace.id': 'trace_id',
-  'service.name': 'server',
-  'event.outcome': 'outcome',
+/** By group and name. */
+const ECS_FIELDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  event: { action: 'tool.name', outcome: 'outcome' },
+  process: { name: 'tool.name', command_line: 'args.command', entity_id: 'session' },
+  file: { path: 'args.path' },
+  url: { full: 'args.url', original: 'args.url', domain: 'dest.host' },
+  destination: { domain: 'dest.host' },
+  server: { domain: 'dest.host' },
+  user: { name: 'principal', id: 'principal', email: 'principal' },
+  host: { name: 'host', hostname: 'host', id: 'host' },
+  agent: { name: 'agent', id: 'agent' },
+  session: { id: 'session' },
+  trace: { id: 'trace_id' },
+  service: { name: 'server' },
 };
 
 /** Values of ECS that have other names here, by our field. */
@@ -56,7 +46,10 @@ export function mapField(expression: Expression): MappedField | undefined {
   if (expression.kind !== 'field') return undefined;
   const source = expression.path.join('.');
   if (fieldReader(source) !== undefined) return { source, field: source };
-  const field = Object.hasOwn(ECS_FIELDS, source) ? ECS_FIELDS[source] : undefined;
+  const [group = '', name = '', ...rest] = source.split('.');
+  const names = Object.hasOwn(ECS_FIELDS, group) ? ECS_FIELDS[group] : undefined;
+  const isKnown = names !== undefined && rest.length === 0 && Object.hasOwn(names, name);
+  const field = isKnown ? names[name] : undefined;
   return field === undefined ? undefined : { source, field };
 }
 

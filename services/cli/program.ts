@@ -281,6 +281,8 @@ function addRules(program: Command, run: Run): void {
   };
   define(rules, 'new <id>', ['Prints a rule to start from, with tests.', newAction], run);
   const importAction: Action = async (context, _operands, options) => {
+    if (options['eql'] !== undefined || options['eqlFile'] !== undefined)
+      return await importEqlAction(context, [], options);
     const { importRules } = await import('./commands/rules-import.ts');
     return importRules(context, texts(options, 'sigma'));
   };
@@ -289,7 +291,11 @@ function addRules(program: Command, run: Run): void {
     'import',
     ['Prints rules of another language as rules of ours; says what it cannot import, and why.', importAction],
     run,
-  ).option('--sigma <file...>', 'Sigma rules: single events and correlations (specification 2.1)');
+  )
+    .option('--sigma <file...>', 'Sigma rules: single events and correlations (specification 2.1)')
+    .addOption(new Option('--eql <query>', 'EQL sequence').conflicts(['sigma', 'eqlFile']))
+    .addOption(new Option('--eql-file <file>', 'file that holds an EQL sequence').conflicts('sigma'))
+    .option('--id <id>', 'id of the rule made from --eql or --eql-file', 'imported.eql');
   const matchAction: Action = async (context, _operands, options) => {
     if (text(options, 'eql') !== undefined) return await matchEqlAction(context, [], options);
     if (text(options, 'rule') === undefined)
@@ -301,10 +307,6 @@ function addRules(program: Command, run: Run): void {
     .addOption(new Option('--rule <file>', 'rule file').conflicts('eql'))
     .requiredOption('--events <file>', 'NDJSON of events; with --eql also a JSON array of any objects');
   withEqlOptions(match);
-  define(rules, 'import', ['Prints a rule made from another language.', importAction], run)
-    .option('--eql <query>', 'EQL sequence')
-    .option('--eql-file <file>', 'file that holds an EQL sequence')
-    .option('--id <id>', 'id of the rule', 'imported.eql');
 }
 
 /** What --eql takes besides: where EQL's own fields stand in the events. */
@@ -336,12 +338,13 @@ const matchEqlAction: Action = async (context, _operands, options) => {
   });
 };
 
-const importAction: Action = async (context, _operands, options) => {
-  const [query, file] = [text(options, 'eql'), text(options, 'eqlFile')];
-  if ((query === undefined) === (file === undefined))
-    throw new TriplineError('usage', 'rules import takes --eql QUERY or --eql-file FILE', { path: '--eql' });
+const importEqlAction: Action = async (context, _operands, options) => {
   const { importEqlQuery } = await import('./commands/rules-eql.ts');
-  return await importEqlQuery(context, { query, file, id: text(options, 'id') ?? 'imported.eql' });
+  return await importEqlQuery(context, {
+    query: text(options, 'eql'),
+    file: text(options, 'eqlFile'),
+    id: text(options, 'id') ?? 'imported.eql',
+  });
 };
 
 function addBacktest(program: Command, run: Run): void {

@@ -46,13 +46,19 @@ export interface ImportEqlOptions {
 export async function importEqlQuery(context: CommandContext, options: ImportEqlOptions): Promise<number> {
   const query = options.query ?? readText(options.file ?? '', '--eql-file');
   const outcome = withUsage(query, () => importEql(query, { id: options.id }));
+  const { output } = context;
   if (outcome.kind === 'refused') {
-    for (const { what, why } of outcome.refusals) context.output.note(`REFUSED ${what}: ${why}`);
+    for (const refusal of outcome.refusals) {
+      if (output.json) output.item({ refusal }, () => '');
+      else output.note(`REFUSED ${visible(refusal.what)}: ${visible(refusal.why, 400)}`);
+    }
     return EXIT.failed;
   }
-  for (const note of outcome.notes) context.output.note(`note: ${note}`);
-  const yaml = stringify(outcome.rule, { lineWidth: 110, aliasDuplicateObjects: false });
-  context.output.item({ id: options.id, yaml, notes: outcome.notes }, () => yaml.trimEnd());
+  for (const note of outcome.notes) output.note(`note: ${note}`);
+  // Long lines stay lines: a folded pattern is hard to compare with its source.
+  const yaml = (): string =>
+    stringify(outcome.rule, { lineWidth: 0, aliasDuplicateObjects: false }).trimEnd();
+  output.item({ rule: outcome.rule }, yaml);
   return EXIT.done;
 }
 

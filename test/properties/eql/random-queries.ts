@@ -71,16 +71,28 @@ export function validChains(sequence: RandomSequence, events: readonly StreamEve
 }
 
 function isValid(
-  { steps, maxSpanMs, missingAt, hasUntil }: RandomSequence,
+  sequence: RandomSequence,
   chain: readonly StreamEvent[],
   events: readonly StreamEvent[],
 ): boolean {
-  const [first, last] = [chain[0]?.time ?? 0, chain.at(-1)?.time ?? 0];
-  if (last - first > maxSpanMs) return false;
-  if (hasUntil && events.some(({ kind, time }) => kind === 'U' && time > first && time < last)) return false;
-  if (missingAt === undefined) return true;
-  // The intervals of EQL: what is missing at an end lies inside the span of the whole sequence.
-  const from = missingAt === 0 ? last - maxSpanMs - 0.5 : (chain[missingAt - 1]?.time ?? 0);
-  const to = missingAt === steps.length ? first + maxSpanMs + 0.5 : (chain[missingAt]?.time ?? 0);
-  return !events.some(({ kind, time }) => kind === 'M' && time > from && time < to);
+  const times = chain.map(({ time }) => time);
+  const [first, last] = [Math.min(...times), Math.max(...times)];
+  const isClear = (kind: string, [from, to]: readonly [number, number]): boolean =>
+    !events.some((event) => event.kind === kind && event.time > from && event.time < to);
+  return (
+    last - first <= sequence.maxSpanMs &&
+    (!sequence.hasUntil || isClear('U', [first, last])) &&
+    (sequence.missingAt === undefined || isClear('M', missingInterval(sequence, sequence.missingAt, times)))
+  );
+}
+
+/** The open intervals of EQL: what is missing at an end lies inside the span of the whole sequence, its ends included. */
+function missingInterval(
+  { maxSpanMs }: RandomSequence,
+  missingAt: number,
+  times: readonly number[],
+): readonly [number, number] {
+  const from = times[missingAt - 1] ?? (times.at(-1) ?? 0) - maxSpanMs - 0.5;
+  const to = times[missingAt] ?? (times[0] ?? 0) + maxSpanMs + 0.5;
+  return [from, to];
 }

@@ -23,7 +23,8 @@ function ids(query: string, stream: string, { dialect, set = {} }: Options = {})
     .join(' ');
 }
 
-const stages = (letters: string): string => [...letters].map((letter) => `[${letter} where true]`).join(' ');
+const stages = (letters: string): string =>
+  Array.from(letters, (letter) => `[${letter} where true]`).join(' ');
 const AB = `sequence ${stages('AB')}`;
 
 suite('EQL sequences', () => {
