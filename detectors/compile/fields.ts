@@ -1,6 +1,8 @@
 /** The one table of fields that rules may name. Open families (`args.*`) take any path below them. */
 import type { Event } from '../../schemas/event/v1.ts';
 
+type Registry = NonNullable<Event['registry']>;
+
 /** What a field is read from: the event and what was computed about it. */
 export interface FieldSource {
   readonly event: Partial<Event>;
@@ -54,6 +56,15 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   verdict: field("What the host's policy decided", (s) => s.event.verdict),
   control_id: field('Control that decided', (s) => s.event.controlId),
   approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
+  'registry.snapshot_hash': field(
+    'Hash over the names and definitions of a snapshot',
+    (s) => s.event.registry?.snapshotHash,
+  ),
+  'registry.tools': field('Names of the tools of a snapshot, a list', (s) => ofTools(s, 'name')),
+  'registry.hashes': field('Definition hashes of the tools of a snapshot, a list', (s) =>
+    ofTools(s, 'definitionHash'),
+  ),
+  'registry.tool_count': field('Number of tools of a snapshot', (s) => ofTools(s, 'name')?.length),
   'alert.rule': field('Rule of an alert', (s) => ofAlert(s, 'ruleId')),
   'alert.level': field('Level of an alert', (s) => ofAlert(s, 'level')),
   'alert.tags': field('Tags of the rule of an alert', (s) => ofAlert(s, 'tags')),
@@ -68,6 +79,13 @@ export const FAMILIES: Readonly<Record<string, FieldEntry>> = {
   approval: field('verdict, by, resource, argsHash of an approval', (s) => s.event.approval),
   decision: field('promptHash, rationale, model of a decision', (s) => s.event.decision),
 };
+
+/** One property of every tool of a registry snapshot; undefined where the event is none. */
+function ofTools(source: FieldSource, name: 'name' | 'definitionHash'): readonly string[] | undefined {
+  // The rules' own tests make events that have a snapshot hash only.
+  const tools: Registry['tools'] | undefined = source.event.registry?.tools;
+  return Array.isArray(tools) ? tools.map((tool) => tool[name]) : undefined;
+}
 
 /** Alerts of other rules come as events of a kind of their own, made inside the matcher; no producer's event has one. */
 function ofAlert(source: FieldSource, name: 'ruleId' | 'level' | 'tags' | 'ruleHash'): unknown {

@@ -146,6 +146,44 @@ describe('alert fields', () => {
   });
 });
 
+describe('fields of a registry snapshot', () => {
+  const hash = (digit: string): string => digit.repeat(64);
+  const registry = {
+    snapshotHash: hash('a'),
+    tools: [
+      { name: 'read', definitionHash: hash('b') },
+      { name: 'send\u200B', definitionHash: hash('c') },
+    ],
+  };
+  it('are its hash, the names and hashes of its tools, and their number', () => {
+    const source = sourceOf({ kind: 'registry.snapshot', registry });
+    assert.equal(fits('registry.snapshot_hash', hash('a'), source), true);
+    assert.equal(fits('registry.tools', 'READ', source), true);
+    assert.equal(fits('registry.tools|cased', 'READ', source), false);
+    assert.equal(fits('registry.tools|re', '\\x{200B}', source), true);
+    assert.equal(fits('registry.hashes|all', [hash('b'), hash('c')], source), true);
+    assert.equal(fits('registry.tool_count|gte', 2, source), true);
+    assert.equal(fits('registry.tool_count|gt', 2, source), false);
+  });
+  it('of an empty list are none, but counted', () => {
+    const source = sourceOf({ registry: { ...registry, tools: [] } });
+    assert.equal(fits('registry.tools', 'read', source), false);
+    assert.equal(fits('registry.tool_count', 0, source), true);
+  });
+  it('are missing everywhere else', () => {
+    for (const name of [
+      'registry.snapshot_hash',
+      'registry.tools',
+      'registry.hashes',
+      'registry.tool_count',
+    ]) {
+      assert.equal(fits(`${name}|exists`, false, sourceOf({})), true);
+      assert.equal(fits(`${name}|exists`, false, sourceOf({ registry: { tools: 7 } })), true);
+    }
+    assert.match(faultOf('registry.other', 'x'), /no field/);
+  });
+});
+
 describe('semantic hashes', () => {
   it('of the shipped rules do not move when the language grows: their alerts keep their ids', () => {
     const root = resolve(import.meta.dirname, '../../../detectors/rules');
