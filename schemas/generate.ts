@@ -1,10 +1,12 @@
 /**
- * Writes the JSON Schemas of schemas/generated from the zod contracts, and the error table as Markdown. With --check it
- * writes nothing and fails where a file differs. A development script: nothing imports it.
+ * Writes the JSON Schemas of schemas/generated from the zod contracts, the error table and the catalogue of rules as
+ * Markdown. With --check it writes nothing and fails where a file differs. A development script: nothing imports it.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { catalogueOf } from '../detectors/rules/catalogue.ts';
 import { zAlertLine } from './alert/v1.ts';
 import { zAuditLine } from './audit/v1.ts';
 import { zCheckpoint } from './checkpoint/v1.ts';
@@ -14,6 +16,8 @@ import { zDeadLetterLine } from './deadletter/v1.ts';
 import { ERRORS } from './errors.ts';
 import { zEvent } from './event/v1.ts';
 import { zRule } from './rule/v1.ts';
+
+const root = join(import.meta.dirname, '..');
 
 const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'event.v1': zEvent,
@@ -34,10 +38,21 @@ function outputs(): Map<string, string> {
   const files = new Map<string, string>();
   for (const [name, schema] of Object.entries(SCHEMAS)) {
     const json = z.toJSONSchema(schema, { io: 'input', target: 'draft-2020-12' });
-    files.set(`${name}.schema.json`, `${JSON.stringify(json, null, 2)}\n`);
+    files.set(`schemas/generated/${name}.schema.json`, `${JSON.stringify(json, null, 2)}\n`);
   }
-  files.set('errors.md', errorTable());
+  files.set('schemas/generated/errors.md', errorTable());
+  files.set('detectors/rules/CATALOGUE.md', catalogue());
   return files;
+}
+
+function catalogue(): string {
+  const folder = join(root, 'detectors/rules');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => name.replaceAll('\\', '/'))
+    .filter((name) => name.endsWith('/rule.yaml'))
+    .toSorted()
+    .map((path) => ({ path, text: readFileSync(join(folder, path), 'utf8') }));
+  return catalogueOf(files, { sha256Hex: (text) => createHash('sha256').update(text).digest('hex') });
 }
 
 function errorTable(): string {
@@ -48,16 +63,16 @@ function errorTable(): string {
   return `# Errors\n\nGenerated from schemas/errors.ts.\n\n| code | HTTP | retry | meaning | what to do |\n|---|---|---|---|---|\n${rows.join('\n')}\n`;
 }
 
-const dir = join(import.meta.dirname, 'generated');
-mkdirSync(dir, { recursive: true });
 const check = process.argv.includes('--check');
 const stale: string[] = [];
 for (const [name, text] of outputs()) {
-  const path = join(dir, name);
+  const path = join(root, name);
   if (check && read(path) !== text) stale.push(name);
-  if (!check) writeFileSync(path, text);
+  if (check) continue;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
 }
-for (const name of stale) process.stderr.write(`schemas/generated/${name} is stale: npm run generate\n`);
+for (const name of stale) process.stderr.write(`${name} is stale: npm run generate\n`);
 process.exitCode = stale.length > 0 ? 1 : 0;
 
 function read(path: string): string | undefined {
