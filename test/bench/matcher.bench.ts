@@ -188,13 +188,16 @@ interface Case {
   readonly keys: number;
   readonly events: number;
 }
-const CASES: readonly Case[] = process.env["MB"] === "1" ? [{ rules: 100, keys: 20_000, events: 300_000 }] : [
-  { rules: 10, keys: 20_000, events: 1_000_000 },
-  { rules: 100, keys: 20_000, events: 1_000_000 },
-  { rules: 500, keys: 20_000, events: 400_000 },
-  { rules: 1_000, keys: 20_000, events: 400_000 },
-  { rules: 100, keys: 1_000_000, events: 1_000_000 },
-];
+const CASES: readonly Case[] =
+  process.env['MB'] === '1'
+    ? [{ rules: 100, keys: 20_000, events: 300_000 }]
+    : [
+        { rules: 10, keys: 20_000, events: 1_000_000 },
+        { rules: 100, keys: 20_000, events: 1_000_000 },
+        { rules: 500, keys: 20_000, events: 400_000 },
+        { rules: 1_000, keys: 20_000, events: 400_000 },
+        { rules: 100, keys: 1_000_000, events: 1_000_000 },
+      ];
 
 const short = (count: number): string => (count >= 1_000_000 ? `${count / 1_000_000}m` : `${count / 1000}k`);
 
@@ -290,15 +293,3 @@ export const matcher: Bench = {
   about: 'three-step rules over events at hand, beside windowFunnel and a bare loop',
   run: async () => Promise.resolve([...CASES.flatMap(measure), measureBytes()]),
 };
-
-/** For a profiler. */
-export function profile(): void {
-  const load = workload(100, 20_000, 200_000);
-  const engine = new Engine(compiledRules(load.rules), BUDGET);
-  const parsed = eventsOf(load);
-  for (let run = 0; run < 3; run++) {
-    const before = cpuSeconds();
-    runEngine(engine, parsed, run * 200_000);
-    console.log(200_000 / (cpuSeconds() - before));
-  }
-}
