@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { verifyBundle } from '../../../services/evidence/verify.ts';
+import { nodeCrypto } from '../../../services/platform/ledger/crypto.ts';
 import { append, callLine, exported, openBench, recordOf, runWriter, verified } from '../record/harness.ts';
 import type { Bench } from '../record/harness.ts';
 
@@ -53,16 +55,45 @@ describe('a sound ledger', () => {
     }
   });
 
-  it('is incomplete when the bundle is cut', async () => {
-    const { verifyBundle } = await import('../../../services/evidence/verify.ts');
-    const { nodeCrypto } = await import('../../../services/platform/ledger/crypto.ts');
-    async function* cut() {
-      const chunks = [];
-      for await (const chunk of exported(bench)) chunks.push(chunk);
-      yield* chunks.slice(0, -1);
+  const bundle = async () => {
+    const chunks = [];
+    for await (const chunk of exported(bench)) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+  async function* bytesOf(text: string | Uint8Array) {
+    const bytes = Buffer.from(text as string);
+    for (let at = 0; at < bytes.length; at += 64) yield bytes.subarray(at, at + 64);
+  }
+
+  it('is incomplete when the bundle is cut, between lines or within one', async () => {
+    const whole = await bundle();
+    const lines = whole.trimEnd().split('\n');
+    for (const cut of [lines.slice(0, -1).join('\n'), whole.slice(0, -5), whole.slice(0, -500)]) {
+      const report = await verifyBundle(bytesOf(cut), nodeCrypto);
+      assert.deepEqual([report.firstFault?.code, report.exitCode], ['bundle_truncated', 20]);
     }
-    const report = await verifyBundle(cut(), nodeCrypto);
-    assert.deepEqual([report.firstFault?.code, report.exitCode], ['bundle_truncated', 20]);
+    const unbroken = await verifyBundle(bytesOf(whole.trimEnd()), nodeCrypto);
+    assert.equal(unbroken.exitCode, 10);
+  });
+
+  it('is invalid when a line of the bundle was changed into no line of a bundle', async () => {
+    const whole = await bundle();
+    const [, log, row] = whole.split('\n');
+    const changes = [
+      whole.replace(row!, row!.slice(1)),
+      whole.replace('"leaf_hash":"', '"leaf_hash":"z'),
+      whole.replace('"type":"end"', '"type":"done"'),
+    ];
+    const logOf = (report: { firstFault: { log: string | null } | null }) => report.firstFault?.log;
+    for (const text of changes) {
+      const report = await verifyBundle(bytesOf(text), nodeCrypto);
+      assert.deepEqual([report.firstFault?.code, report.exitCode], ['bundle_malformed', 40]);
+      assert.match(logOf(report) ?? '', new RegExp(`/${(JSON.parse(log!) as { topic: string }).topic}/0$`));
+    }
+    const bytes = Buffer.from(whole);
+    bytes[whole.indexOf(row!) + 20] = 0xff;
+    assert.equal((await verifyBundle(bytesOf(bytes), nodeCrypto)).exitCode, 40);
+    await assert.rejects(verifyBundle(bytesOf('no bundle\n'), nodeCrypto), { code: 'export_invalid' });
   });
 });
 
