@@ -133,6 +133,28 @@ test('a session is a timeline: the intent with its result, decisions with their 
   assert.deepEqual(session.decisions[0]?.['decision'], { rationale: 'because' });
 });
 
+const READS = [
+  '/v1/events',
+  `/v1/events/${STREAM}-2`,
+  '/v1/sessions',
+  `/v1/sessions/${SESSION}`,
+  '/v1/ledger',
+  '/v1/ledger/export',
+];
+for (const url of READS)
+  test(`GET ${url}: rows of tenant a are there for its admin, none of them for that of tenant b`, async () => {
+    const read = async (who: 'adminA' | 'adminB'): Promise<string> => {
+      const headers = { host: 'localhost', authorization: `Bearer ${TOKENS[who]}` };
+      const { statusCode, body } = await service.http.inject({ method: 'GET', url, headers });
+      assert.equal(statusCode, 200, body);
+      return body;
+    };
+    assert.match(await read('adminA'), /"tenant":"a"/);
+    const shown = await read('adminB');
+    assert.match(shown, /"tenant":"b"/);
+    assert.doesNotMatch(shown, /"tenant":"a"/);
+  });
+
 test('each read makes exactly one audit event, in the tenant that was read', async () => {
   const earlier = await reads();
   await events('analystA', '');
