@@ -97,6 +97,24 @@ describe('a sound ledger', () => {
   });
 });
 
+describe('a sound ledger of hostile events', () => {
+  it('verifies: half characters, NUL and times out of range are kept as the store can keep them', async () => {
+    const bench = await openBench();
+    const half = 'a\uD800b';
+    const names = 'session agent principal host callId server tool controlId'.split(' ');
+    const texts = { verdict: `\0${half}`, labels: [half, '\0\n'], trust: { level: `${half}\0` } };
+    const hostile = { ...Object.fromEntries(names.map((name) => [name, half])), ...texts, [half]: 1 };
+    const times = ['0000-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z', '2026-02-31T00:00:00.000Z'];
+    const lines = times.map((time, seq) => callLine('a', seq, { ...hostile, time }));
+    await append(bench, [recordOf('a', 0, lines)]);
+    await runWriter(bench, bench);
+    const report = await verified(bench);
+    await bench.close();
+    assert.equal(report.firstFault, null);
+    assert.deepEqual([report.exitCode, report.entries], [10, times.length]);
+  });
+});
+
 /** offset 2 holds seq 0..2 of stream b: index 6 to 8. */
 const MIDDLE = { index: 7, offset: 2, session: 'session b' };
 const COPY =
