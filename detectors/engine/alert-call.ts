@@ -3,7 +3,7 @@ import type { Event } from '../../schemas/event/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
-import type { Call, CallSummary, ReferenceSource } from './call.ts';
+import type { Call, CallSummary, KeptCall } from './call.ts';
 import type { Match } from './engine.ts';
 import { ParsedCall, type CallFacts } from './parsed-call.ts';
 
@@ -68,7 +68,8 @@ export class AlertCall implements Call {
     return this.completing;
   }
 
-  source(): ReferenceSource {
-    return { reference: () => this.completing };
+  keep(): KeptCall {
+    const { partition, offset, line } = this;
+    return { partition, offset, line, reference: () => this.completing };
   }
 }

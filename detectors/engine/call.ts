@@ -10,7 +10,10 @@ import type { Selection } from '../compile/rule.ts';
 export type CallSummary = Omit<CallReference, 'step'>;
 
 /** Enough of a call to cite it, and no more: a body is not kept for it. */
-export interface ReferenceSource {
+export interface KeptCall {
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
   reference(): CallSummary;
 }
 
@@ -38,5 +41,5 @@ export interface Call {
   /** For an alert; built only for calls that some rule keeps. */
   reference(): CallSummary;
   /** The same put off: what is kept of calls that most likely no alert will cite. */
-  source(): ReferenceSource;
+  keep(): KeptCall;
 }

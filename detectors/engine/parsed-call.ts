@@ -4,7 +4,7 @@ import type { HashText } from '../compile/compile.ts';
 import { fieldReader, scalarText, type FieldReader, type FieldSource } from '../compile/fields.ts';
 import { isFlowField, readFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
-import type { Call, CallSummary, ReferenceSource } from './call.ts';
+import type { Call, CallSummary, KeptCall } from './call.ts';
 
 /** Longer values are compared and carried by hash: keys and joins hold attackers' text. */
 const MAX_VALUE_CHARACTERS = 256;
@@ -48,7 +48,7 @@ export class ParsedCall implements Call, FieldSource {
   readonly toolClass: string;
   private readonly facts: CallFacts;
   private host: string | undefined;
-  private kept: KeptReference | undefined;
+  private kept: KeptParsedCall | undefined;
   private made: CallSummary | undefined;
 
   constructor(event: Event, place: CallPlace, facts: CallFacts) {
@@ -109,22 +109,22 @@ export class ParsedCall implements Call, FieldSource {
   }
 
   reference(): CallSummary {
-    return (this.made ??= this.source().reference());
+    return (this.made ??= this.keep().reference());
   }
 
-  source(): ReferenceSource {
-    return (this.kept ??= new KeptReference(this));
+  keep(): KeptCall {
+    return (this.kept ??= new KeptParsedCall(this));
   }
 }
 
 /** What a reference is made of, held without the event: its texts are shared with it, its body is not. */
-class KeptReference implements ReferenceSource {
+class KeptParsedCall implements KeptCall {
   private readonly stream: string;
   private readonly seq: number;
   private readonly topic: string;
-  private readonly partition: number;
-  private readonly offset: number;
-  private readonly line: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
   private readonly timeMs: number;
   private readonly session: string;
   private readonly agent: string;

@@ -101,6 +101,11 @@ export class SimpleGroup {
     if (own?.delete(row.name) === true && own.size === 0) this.rows.delete(row.tenant);
   }
 
+  /** How long the newest event of a first step matters, ms. */
+  horizonOf(first: number): number {
+    return this.horizons[first] ?? 0;
+  }
+
   /** Ids of the rules that an event stands for a step of. */
   rulesOf({ later, firsts }: Touches): ReadonlySet<string> {
     return new Set([...later.map(({ plan }) => plan.rule.id), ...this.rulesFrom(firsts)]);

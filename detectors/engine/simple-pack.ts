@@ -10,14 +10,7 @@ import type { SimpleGroup, Touches } from './simple-group.ts';
 import { newRow, newTrack, replayRing, SimpleEntry, type SimpleRow, type Track } from './simple-row.ts';
 
 interface PackedEntry {
-  readonly at: readonly [
-    timeMs: number,
-    appendMs: number,
-    partition: number,
-    offset: number,
-    line: number,
-    callKey: string,
-  ];
+  readonly at: readonly [timeMs: number, appendMs: number, partition: number, offset: number, line: number];
   readonly reference: Omit<CallReference, 'step'>;
   /** Hashes of the selections that it fits. */
   readonly fits: readonly string[];
@@ -54,9 +47,9 @@ export interface PackedRow {
 const hashOf = (group: SimpleGroup, rule: number): string => group.plans[rule]?.rule.hash ?? '';
 
 function packEntry(group: SimpleGroup, index: PredicateIndex, entry: SimpleEntry): PackedEntry {
-  const { timeMs, appendMs, partition, offset, line, callKey, reference } = entry;
+  const { timeMs, appendMs, partition, offset, line, reference } = entry;
   return {
-    at: [timeMs, appendMs, partition, offset, line, callKey],
+    at: [timeMs, appendMs, partition, offset, line],
     reference,
     fits: entry.touches.selections.map((number) => index.selections[number]?.hash ?? ''),
     told: (entry.told ?? []).map((code) => [hashOf(group, code >> 1), code & 1] as const),
@@ -124,11 +117,11 @@ class Unpacker {
   }
 
   entry(packed: PackedEntry): SimpleEntry {
-    const [timeMs, appendMs, partition, offset, line, callKey] = packed.at;
+    const [timeMs, appendMs, partition, offset, line] = packed.at;
     const numbers = packed.fits.flatMap((hash) => this.index.numberOf(hash) ?? []).toSorted((a, b) => a - b);
     const touches = this.group.touches(numbers) ?? NOTHING;
-    const at = { timeMs, appendMs, partition, offset, line, callKey };
-    const entry = new SimpleEntry(at, { reference: () => packed.reference }, touches);
+    const kept = { partition, offset, line, reference: () => packed.reference };
+    const entry = new SimpleEntry({ timeMs, appendMs }, kept, touches);
     const told = packed.told.flatMap(([hash, append]) => {
       const rule = this.rule(hash);
       return rule === undefined ? [] : [rule * 2 + append];

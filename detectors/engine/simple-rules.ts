@@ -50,7 +50,7 @@ export class SimpleRules {
       if (row === undefined) continue;
       row.usedMs = Math.max(watermarkMs, call.appendMs);
       row.horizonMs = Math.max(row.horizonMs, touches.horizonMs);
-      const entry = new SimpleEntry(call, call.source(), touches);
+      const entry = new SimpleEntry(call, call.keep(), touches);
       (visits ??= []).push({ row, entry, ...applyToRow(row, entry) });
     }
     return visits ?? NONE;

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { zCallReference } from '../../schemas/alert/v1.ts';
-import type { Call, ReferenceSource } from '../../detectors/engine/call.ts';
+import type { Call, KeptCall } from '../../detectors/engine/call.ts';
 import type { FieldReader } from '../../detectors/compile/fields.ts';
 import type { Selection } from '../../detectors/compile/rule.ts';
 
@@ -85,9 +85,10 @@ export class FactCall implements Call {
     return this.fact.reference;
   }
 
-  source(): ReferenceSource {
+  keep(): KeptCall {
     const { reference } = this.fact;
-    return { reference: () => reference };
+    const { partition, offset, line } = reference;
+    return { partition, offset, line, reference: () => reference };
   }
 }
 
