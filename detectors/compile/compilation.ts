@@ -38,6 +38,7 @@ export class Compilation {
   readonly lists: ReadonlyMap<string, readonly string[]>;
   readonly selections = new Map<string, Selection>();
   readonly elements: readonly Element[];
+  private readonly last: number;
   /** Names of steps that stand more than once though nobody repeated them. */
   private readonly ambiguous: ReadonlySet<string>;
 
@@ -47,6 +48,7 @@ export class Compilation {
     this.lists = new Map([...Object.entries(source.lists), ...Object.entries(options.lists ?? {})]);
     const names = sourceNames(source);
     this.ambiguous = new Set(names.filter((name, index) => names.indexOf(name) !== index));
+    this.last = (source.sequence?.length ?? 0) - 1;
     this.elements = this.expand();
   }
 
@@ -111,7 +113,7 @@ export class Compilation {
     if (typeof step === 'string') {
       return [{ name: step, event: step, gapMs: Number.POSITIVE_INFINITY, optional: false }];
     }
-    const isEnd = index === 0 || index === (this.source.sequence?.length ?? 0) - 1;
+    const isEnd = index === 0 || index === this.last;
     const optional = step.optional === true;
     this.checkOptional(step, ['sequence', index], isEnd);
     const gapMs = step.within === undefined ? Number.POSITIVE_INFINITY : (durationMs(step.within) ?? 0);

@@ -16,6 +16,8 @@ export interface Selection {
   readonly hash: string;
   /** Conditions of the first alternative: what a test event is made from. */
   readonly conditions: readonly Condition[];
+  /** How many maps it is a list of: any of them may hold. */
+  readonly alternatives: number;
   /** All must hold; what `kinds` and `classes` say is left out. */
   readonly tests: readonly Test[];
   readonly kinds: readonly RuleKind[];

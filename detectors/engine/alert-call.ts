@@ -1,6 +1,7 @@
 /** An alert as an event of its own, for rules on alerts of other rules: the call that completed it, and what it says. */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { Event } from '../../schemas/event/v1.ts';
+import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
 import type { Call } from './call.ts';
@@ -53,6 +54,10 @@ export class AlertCall implements Call {
 
   matches(selection: Selection): boolean {
     return this.inner.matches(selection);
+  }
+
+  read(reader: FieldReader): unknown {
+    return this.inner.read(reader);
   }
 
   value(field: string): string | null {

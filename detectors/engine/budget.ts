@@ -2,18 +2,23 @@
  * How many states may be held, in all and for one tenant. Keys are attacker-controlled: when the budget is spent, states
  * that hold first steps only go before those that got further, and a tenant pays with its own.
  */
-import type { KeyState } from './state.ts';
 
-interface TenantStates {
-  /** In order of admission. */
-  readonly fresh: Set<KeyState>;
-  readonly advanced: Set<KeyState>;
+/** State of one key, of one rule or of all simple rules. */
+interface Held {
+  readonly tenant: string;
+  advanced: boolean;
 }
 
-export class Budget {
+interface TenantStates<State> {
+  /** In order of admission. */
+  readonly fresh: Set<State>;
+  readonly advanced: Set<State>;
+}
+
+export class Budget<State extends Held> {
   private readonly maxStates: number;
   private readonly maxPerTenant: number;
-  private readonly tenants = new Map<string, TenantStates>();
+  private readonly tenants = new Map<string, TenantStates<State>>();
   size = 0;
 
   constructor(maxStates: number, maxPerTenant: number) {
@@ -22,7 +27,7 @@ export class Budget {
   }
 
   /** Counts a state in; answers the one that had to go for it (already counted out). */
-  add(state: KeyState): KeyState | undefined {
+  add(state: State): State | undefined {
     const own = this.statesOf(state.tenant);
     const victims = this.victims(own);
     const evicted = victims === undefined ? undefined : oldestOf(victims);
@@ -34,7 +39,7 @@ export class Budget {
     return evicted;
   }
 
-  remove(state: KeyState): void {
+  remove(state: State): void {
     const own = this.tenants.get(state.tenant);
     if (own === undefined) return;
     if (own.fresh.delete(state) || own.advanced.delete(state)) this.size--;
@@ -42,7 +47,7 @@ export class Budget {
   }
 
   /** The state's `advanced` has changed. */
-  move(state: KeyState): void {
+  move(state: State): void {
     const own = this.tenants.get(state.tenant);
     if (own === undefined) return;
     if (state.advanced ? own.fresh.delete(state) : own.advanced.delete(state)) {
@@ -51,26 +56,26 @@ export class Budget {
   }
 
   /** All states, tenant by tenant, each one's in the order in which they would be given up. Added anew in this order they stand as they do now. */
-  *inOrder(): Generator<KeyState> {
+  *inOrder(): Generator<State> {
     for (const own of this.tenants.values()) {
       yield* own.fresh;
       yield* own.advanced;
     }
   }
 
-  private statesOf(tenant: string): TenantStates {
+  private statesOf(tenant: string): TenantStates<State> {
     const known = this.tenants.get(tenant);
     if (known !== undefined) return known;
-    const made: TenantStates = { fresh: new Set(), advanced: new Set() };
+    const made: TenantStates<State> = { fresh: new Set(), advanced: new Set() };
     this.tenants.set(tenant, made);
     return made;
   }
 
   /** Whose states must make room: the tenant's own over its limit, else those of the tenant that holds most. */
-  private victims(own: TenantStates): TenantStates | undefined {
+  private victims(own: TenantStates<State>): TenantStates<State> | undefined {
     if (own.fresh.size + own.advanced.size >= this.maxPerTenant) return own;
     if (this.size < this.maxStates) return undefined;
-    let most: TenantStates = own;
+    let most: TenantStates<State> = own;
     for (const other of this.tenants.values()) {
       if (other.fresh.size + other.advanced.size > most.fresh.size + most.advanced.size) most = other;
     }
@@ -78,7 +83,7 @@ export class Budget {
   }
 }
 
-function oldestOf(states: TenantStates): KeyState | undefined {
+function oldestOf<State>(states: TenantStates<State>): State | undefined {
   for (const state of states.fresh) return state;
   for (const state of states.advanced) return state;
   return undefined;

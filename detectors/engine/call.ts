@@ -3,6 +3,7 @@
  * (stage two). All content is attacker-controlled; nothing of it is more than a value to compare.
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
+import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
 
 export interface Call {
@@ -20,6 +21,10 @@ export interface Call {
   /** Identity of the call: the same for its intent and its result. */
   readonly callKey: string;
   matches(selection: Selection): boolean;
+  /** Hashes of the selections that it fits, where that was settled before (facts); then nothing is read of it. */
+  readonly fits?: ReadonlySet<string>;
+  /** Raw value of a field. */
+  read(reader: FieldReader): unknown;
   /** Value of a field as text, null when missing or no scalar. */
   value(field: string): string | null;
   /** For an alert; built only for calls that some rule keeps. */

@@ -3,13 +3,17 @@
  * knows no clock but the watermark that it is given, so that the same records repeat every decision.
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
-import { TOOL_CLASSES } from '../../schemas/event/v1.ts';
 import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
+import { keyName, keyTextOf } from './key.ts';
 import { applyMeasures } from './measures.ts';
 import { planRule, type RulePlan } from './plan.ts';
+import { PredicateIndex } from './predicate-index.ts';
 import { holdsAdvanced, type Entry } from './prefixes.ts';
+import { isSimple, type SimpleGroup } from './simple-group.ts';
+import { isAdvanced, type SimpleRow } from './simple-row.ts';
+import { rowExpiresAtMs, SimpleRules, type RowVisit } from './simple-rules.ts';
 import {
   applyPositive,
   decideGuarded,
@@ -56,19 +60,23 @@ export interface Degraded {
 }
 export type Finding = Match | Degraded;
 
-interface Probe {
-  readonly selection: number;
-  readonly bit: number;
-  readonly guard: boolean;
+/** What an event of a selection means to a rule. */
+interface Part {
+  readonly candidate: Candidate;
+  stepBits: number;
+  guardBits: number;
 }
+/** A rule that keeps a state of its own for each key. */
 interface Candidate {
   readonly plan: RulePlan;
-  readonly probes: readonly Probe[];
   readonly exceptions: readonly { readonly name: string; readonly selection: number }[];
   readonly guarded: boolean;
   /** Number of the key's fields where all steps and guards share them, -1 where the key depends on the step. */
   readonly keyNumber: number;
   readonly waitMs: number;
+  /** Of the event at hand. */
+  stepMask: number;
+  guardMask: number;
 }
 
 /** States of one key, by the number of the rule. */
@@ -80,7 +88,6 @@ interface Row {
 /** One report an hour of watermark for a rule, tenant and reason. */
 const REPORT_EVERY_MS = 3_600_000;
 const MAX_REPORTS = 4_096;
-const CLASS_INDEX: ReadonlyMap<string, number> = new Map(TOOL_CLASSES.map((name, index) => [name, index]));
 
 export class Engine {
   readonly rules: readonly CompiledRule[];
@@ -91,11 +98,14 @@ export class Engine {
   /** Watermark of the last report by rule, tenant, reason. */
   readonly reported = new Map<string, number>();
 
-  private readonly all: readonly Candidate[];
-  private readonly byKind = new Map<string, (readonly Candidate[])[]>();
-  private readonly selections: Selection[] = [];
-  private readonly stamps: Int32Array;
-  private readonly verdicts: Uint8Array;
+  private readonly index = new PredicateIndex();
+  private readonly plans: readonly RulePlan[];
+  /** By number of the rule; undefined where it is simple. */
+  private readonly candidates: (Candidate | undefined)[] = [];
+  /** By number of a selection: the rules that it is a part of. */
+  private readonly parts: Part[][] = [];
+  private readonly simple: SimpleRules;
+  private readonly touched: Candidate[] = [];
   private stamp = 0;
   private readonly rows = new Map<string, Row>();
   /** Key texts of the event at hand by number of the key's fields, null where a value is missing. */
@@ -104,8 +114,8 @@ export class Engine {
   private sharedEntry: Entry | undefined;
   private sharedStamp = -1;
   private readonly due = new TimerHeap<KeyState>();
-  private readonly expiry = new ExpiryWheel<KeyState>();
-  private readonly budget: Budget;
+  private readonly expiry = new ExpiryWheel<KeyState | SimpleRow>();
+  private readonly budget: Budget<KeyState | SimpleRow>;
   private findings: Finding[] = [];
   private degradedNow: { reason: DegradedReason; ruleId: string; tenant: string }[] = [];
   private currentTenant = '';
@@ -114,66 +124,55 @@ export class Engine {
     this.rules = rules;
     this.options = options;
     this.budget = new Budget(options.maxStates, options.maxStatesPerTenant);
-    const numbers = { selections: new Map<string, number>(), keys: new Map<string, number>() };
-    this.all = rules.map((rule, index) => this.candidateOf(rule, index, numbers));
-    this.stamps = new Int32Array(this.selections.length);
-    this.verdicts = new Uint8Array(this.selections.length);
+    this.simple = new SimpleRules((row) => this.admit(row));
+    const keyNumbers = new Map<string, number>();
+    this.plans = rules.map((rule, index) =>
+      planRule(rule, index, () => this.degrade('prefixes_evicted', rule.id, this.currentTenant)),
+    );
+    for (const plan of this.plans) this.enrol(plan, keyNumbers);
   }
 
-  private candidateOf(
-    rule: CompiledRule,
-    index: number,
-    numbers: { readonly selections: Map<string, number>; readonly keys: Map<string, number> },
-  ): Candidate {
+  private enrol(plan: RulePlan, keyNumbers: Map<string, number>): void {
+    const { rule } = plan;
+    const keyNumber = keyNumberOf(rule, keyNumbers);
     const numberOf = (selection: Selection): number => {
-      const known = numbers.selections.get(selection.hash);
-      if (known !== undefined) return known;
-      numbers.selections.set(selection.hash, this.selections.length);
-      return this.selections.push(selection) - 1;
+      const number = this.index.add(selection);
+      this.parts[number] ??= [];
+      return number;
     };
-    const steps = rule.steps.map((s) => ({
-      selection: numberOf(s.selection),
-      bit: 1 << s.index,
-      guard: false,
-    }));
-    const guards = rule.guards.map((g, at) => ({
-      selection: numberOf(g.selection),
-      bit: 1 << at,
-      guard: true,
-    }));
-    return {
-      plan: planRule(rule, index, () => this.degrade('prefixes_evicted', rule.id, this.currentTenant)),
-      probes: [...steps, ...guards],
+    if (keyNumber >= 0 && isSimple(rule, plan)) {
+      this.simple.add(plan, (step) => numberOf(step.selection));
+      return;
+    }
+    const candidate: Candidate = {
+      plan,
       exceptions: rule.exceptions.map(({ name, selection }) => ({ name, selection: numberOf(selection) })),
       guarded: rule.guards.length > 0,
-      keyNumber: keyNumberOf(rule, numbers.keys),
+      keyNumber,
       waitMs: rule.lateWaitMs ?? this.options.lateWaitMs,
+      stepMask: 0,
+      guardMask: 0,
     };
+    this.candidates[plan.index] = candidate;
+    for (const step of rule.steps)
+      this.partOf(numberOf(step.selection), candidate).stepBits |= 1 << step.index;
+    rule.guards.forEach((guard, at) => {
+      this.partOf(numberOf(guard.selection), candidate).guardBits |= 1 << at;
+    });
   }
 
-  /** Rules and steps that an event of this kind and class can touch; worked out once for each pair. */
-  private candidates(kind: string, toolClass: string): readonly Candidate[] {
-    const classIndex = CLASS_INDEX.get(toolClass) ?? CLASS_INDEX.size;
-    let byClass = this.byKind.get(kind);
-    if (byClass === undefined) {
-      // Kinds come from the schema's closed list; anything else is remembered nowhere.
-      byClass = [];
-      if (this.byKind.size < 64) this.byKind.set(kind, byClass);
-    }
-    const known = byClass[classIndex];
+  private partOf(selection: number, candidate: Candidate): Part {
+    const parts = this.parts[selection] as Part[];
+    const known = parts.find((part) => part.candidate === candidate);
     if (known !== undefined) return known;
-    const fits = (probe: Probe): boolean =>
-      isFor(this.selections[probe.selection] as Selection, kind, toolClass);
-    const found = this.all
-      .map((candidate) => ({ ...candidate, probes: candidate.probes.filter(fits) }))
-      .filter((candidate) => candidate.probes.length > 0);
-    byClass[classIndex] = found;
-    return found;
+    const made: Part = { candidate, stepBits: 0, guardBits: 0 };
+    parts.push(made);
+    return made;
   }
 
   /** True when some rule could match an event of this kind and class: others need not be built. */
   concerns(kind: string, toolClass: string): boolean {
-    return this.candidates(kind, toolClass).length > 0;
+    return this.index.concerns(kind, toolClass);
   }
 
   /** Next watermark at which something will be decided; undefined when nothing waits. */
@@ -192,17 +191,55 @@ export class Engine {
     for (let state = this.due.pop(watermarkMs); state !== undefined; state = this.due.pop(watermarkMs)) {
       this.decide(state);
     }
-    this.expiry.advance(watermarkMs, (state) => this.expire(state));
+    this.expiry.advance(watermarkMs, (held) => this.expire(held));
   }
 
   /** One event, in the order of its partition. */
   process(call: Call): void {
     this.counts.events++;
-    const candidates = this.candidates(call.kind, call.toolClass);
-    if (candidates.length === 0) return;
+    const selections = this.index.match(call);
+    this.counts.probes = this.index.probes;
+    if (selections.length === 0) return;
     this.stamp++;
     this.currentTenant = call.tenant;
-    for (const candidate of candidates) this.probe(candidate, call);
+    this.processSimple(call, selections);
+    if (this.candidates.length === 0) return;
+    this.gather(selections);
+    // In the order of the rules, whatever the order of their selections.
+    if (this.touched.length > 1) this.touched.sort((a, b) => a.plan.index - b.plan.index);
+    for (const candidate of this.touched) this.enter(candidate, call, selections);
+    this.touched.length = 0;
+  }
+
+  private processSimple(call: Call, selections: readonly number[]): void {
+    for (const told of this.simple.process(call, selections, this.watermarkMs)) this.takeRow(told);
+  }
+
+  private takeRow({ row, entry, completed, unrepaired }: RowVisit): void {
+    for (const { touch, completed: each } of completed) {
+      const memory = { plan: touch.plan, fired: row.fired[touch.rule] ?? null };
+      if (passesPolicy(memory, each)) this.found(touch.plan, row, each);
+      if (memory.fired !== null) row.fired[touch.rule] = memory.fired;
+    }
+    if (unrepaired) {
+      for (const id of row.group.rulesOf(entry.touches)) this.degrade('late_unrepaired', id, row.tenant);
+    }
+    if (isAdvanced(row) !== row.advanced) {
+      row.advanced = !row.advanced;
+      this.budget.move(row);
+    }
+    this.report(entry);
+  }
+
+  /** Masks of the rules that keep states of their own. */
+  private gather(selections: readonly number[]): void {
+    for (const selection of selections) {
+      for (const { candidate, stepBits, guardBits } of this.parts[selection] as Part[]) {
+        if (candidate.stepMask === 0 && candidate.guardMask === 0) this.touched.push(candidate);
+        candidate.stepMask |= stepBits;
+        candidate.guardMask |= guardBits;
+      }
+    }
   }
 
   /** Findings since the last call, in order. */
@@ -212,40 +249,21 @@ export class Engine {
     return findings;
   }
 
-  private matches(selection: number, call: Call): boolean {
-    if (this.stamps[selection] !== this.stamp) {
-      this.stamps[selection] = this.stamp;
-      this.counts.probes++;
-      this.verdicts[selection] = call.matches(this.selections[selection] as Selection) ? 1 : 0;
-    }
-    return this.verdicts[selection] === 1;
-  }
-
-  private probe(candidate: Candidate, call: Call): void {
-    let stepMask = 0;
-    let guardMask = 0;
-    for (const probe of candidate.probes) {
-      if (!this.matches(probe.selection, call)) continue;
-      if (probe.guard) guardMask |= probe.bit;
-      else stepMask |= probe.bit;
-    }
-    if (stepMask === 0 && guardMask === 0) return;
-    this.enter(candidate, call, stepMask, guardMask);
-  }
-
-  private enter(candidate: Candidate, call: Call, stepMask: number, guardMask: number): void {
-    const { plan, keyNumber } = candidate;
+  private enter(candidate: Candidate, call: Call, selections: readonly number[]): void {
+    const { plan, keyNumber, stepMask, guardMask } = candidate;
+    candidate.stepMask = 0;
+    candidate.guardMask = 0;
     if (keyNumber >= 0) {
       const keyText = this.sharedKeyText(candidate, call);
-      if (keyText !== null) {
-        this.keep(candidate, call.tenant, keyText, this.entryFor(candidate, call, stepMask, guardMask));
-      }
+      if (keyText === null) return;
+      const fit: Fit = { call, selections, keyText, stepMask, guardMask };
+      this.keep(candidate, fit, this.entryFor(candidate, fit));
       return;
     }
     // One selection name may stand for several keys: steps whose key differs are entered each under its own.
     for (const group of keyGroups(plan.rule, call, stepMask, guardMask)) {
-      const entry = this.entryFor(candidate, call, group.stepMask, group.guardMask);
-      this.keep(candidate, call.tenant, group.keyText, entry);
+      const fit: Fit = { call, selections, ...group };
+      this.keep(candidate, fit, this.entryFor(candidate, fit));
     }
   }
 
@@ -253,25 +271,21 @@ export class Engine {
    * The event as a rule keeps it. Most are first steps of many rules at once: where nothing in the entry is the rule's
    * own (no compared values, and it can complete nothing, so `alerted` stays null) the rules share one.
    */
-  private entryFor(candidate: Candidate, call: Call, stepMask: number, guardMask: number): Entry {
+  private entryFor(candidate: Candidate, fit: Fit): Entry {
     const { plan, exceptions } = candidate;
-    const completes = (stepMask & plan.completingMask) !== 0;
-    if (plan.comparing || guardMask !== 0 || completes) {
-      const entry = entryOf(plan, call, stepMask, guardMask);
-      return completes && exceptions.length > 0 ? this.excepted(candidate, call, entry) : entry;
+    const completes = (fit.stepMask & plan.completingMask) !== 0;
+    if (plan.comparing || fit.guardMask !== 0 || completes) {
+      const entry = entryOf(plan, fit);
+      if (!completes || exceptions.length === 0) return entry;
+      const names = exceptions.flatMap(({ name, selection }) =>
+        fit.selections.includes(selection) ? [name] : [],
+      );
+      return names.length === 0 ? entry : { ...entry, excepted: names };
     }
     const shared = this.sharedEntry;
-    if (this.sharedStamp === this.stamp && shared?.stepMask === stepMask) return shared;
+    if (this.sharedStamp === this.stamp && shared?.stepMask === fit.stepMask) return shared;
     this.sharedStamp = this.stamp;
-    return (this.sharedEntry = entryOf(plan, call, stepMask, guardMask));
-  }
-
-  private excepted(candidate: Candidate, call: Call, entry: Entry): Entry {
-    const names = candidate.exceptions.flatMap(({ name, selection }) => {
-      const asked = this.selections[selection] as Selection;
-      return isFor(asked, call.kind, call.toolClass) && this.matches(selection, call) ? [name] : [];
-    });
-    return names.length === 0 ? entry : { ...entry, excepted: names };
+    return (this.sharedEntry = entryOf(plan, fit));
   }
 
   /** Key text of the call, worked out once an event for all rules that share the key's fields. */
@@ -284,8 +298,8 @@ export class Engine {
     return this.keyTexts[keyNumber] ?? null;
   }
 
-  private keep(candidate: Candidate, tenant: string, keyText: string, entry: Entry): void {
-    const state = this.stateOf(candidate, tenant, keyText);
+  private keep(candidate: Candidate, fit: Fit, entry: Entry): void {
+    const state = this.stateOf(candidate, fit.call.tenant, fit.keyText);
     state.usedMs = Math.max(this.watermarkMs, entry.appendMs);
     const advanced = this.apply(candidate, state, entry);
     if (advanced !== state.advanced) {
@@ -332,7 +346,7 @@ export class Engine {
     const state = newKeyState(candidate.plan, tenant, keyText);
     state.usedMs = this.watermarkMs;
     this.hold(row, state);
-    this.admit(candidate, state);
+    this.admit(state);
     return state;
   }
 
@@ -349,30 +363,41 @@ export class Engine {
     row.count++;
   }
 
-  private drop(state: KeyState): void {
-    const row = this.rows.get(state.mapKey);
+  private drop(held: KeyState | SimpleRow): void {
+    if ('group' in held) {
+      held.group.rows.delete(held.mapKey);
+      return;
+    }
+    const row = this.rows.get(held.mapKey);
     if (row === undefined) return;
-    row.states[state.plan.index] = undefined;
+    row.states[held.plan.index] = undefined;
     row.count--;
-    if (row.count === 0) this.rows.delete(state.mapKey);
+    if (row.count === 0) this.rows.delete(held.mapKey);
   }
 
   /** Counts a new state in, and the least advanced one of the tenant that uses most out where the budget is spent. */
-  private admit(candidate: Candidate, state: KeyState): void {
-    const evicted = this.budget.add(state);
+  private admit(held: KeyState | SimpleRow): void {
+    const evicted = this.budget.add(held);
     if (evicted !== undefined) {
       this.drop(evicted);
-      this.degrade('states_evicted', evicted.plan.rule.id, evicted.tenant);
+      const ids = 'group' in evicted ? evicted.group.rulesHeld(evicted) : [evicted.plan.rule.id];
+      for (const id of ids) this.degrade('states_evicted', id, evicted.tenant);
     }
-    this.expiry.add(expiresAtMs(state, candidate.waitMs), state);
+    this.expiry.add(this.expiresMs(held), held);
+  }
+
+  private expiresMs(held: KeyState | SimpleRow): number {
+    if ('group' in held) return rowExpiresAtMs(held, this.options.lateWaitMs);
+    return expiresAtMs(held, this.candidateFor(held).waitMs);
   }
 
   private candidateFor(state: KeyState): Candidate {
-    return this.all[state.plan.index] as Candidate;
+    return this.candidates[state.plan.index] as Candidate;
   }
 
-  private isLive(state: KeyState): boolean {
-    return this.rows.get(state.mapKey)?.states[state.plan.index] === state;
+  private isLive(held: KeyState | SimpleRow): boolean {
+    if ('group' in held) return held.group.rows.get(held.mapKey) === held;
+    return this.rows.get(held.mapKey)?.states[held.plan.index] === held;
   }
 
   private decide(state: KeyState): void {
@@ -386,29 +411,29 @@ export class Engine {
     pruneGuarded(state, this.watermarkMs, waitMs);
   }
 
-  private expire(state: KeyState): void {
-    if (!this.isLive(state)) return;
-    const expiresMs = expiresAtMs(state, this.candidateFor(state).waitMs);
-    if (!this.expiry.isOver(expiresMs)) this.expiry.add(expiresMs, state);
+  private expire(held: KeyState | SimpleRow): void {
+    if (!this.isLive(held)) return;
+    const expiresMs = this.expiresMs(held);
+    if (!this.expiry.isOver(expiresMs)) this.expiry.add(expiresMs, held);
     else {
-      this.drop(state);
-      this.budget.remove(state);
+      this.drop(held);
+      this.budget.remove(held);
     }
   }
 
   private tell(state: KeyState, completed: Completed): void {
-    if (!passesPolicy(state, completed)) return;
+    if (passesPolicy(state, completed)) this.found(state.plan, state, completed);
+  }
+
+  private found(
+    { rule }: RulePlan,
+    { tenant, keyText }: { readonly tenant: string; readonly keyText: string },
+    completed: Completed,
+  ): void {
     this.counts.findings++;
-    const { rule } = state.plan;
     const exception = exceptionOf(rule, completed.last.entry);
-    this.findings.push({
-      kind: 'match',
-      rule,
-      tenant: state.tenant,
-      keyText: state.keyText,
-      completed,
-      ...(exception === undefined ? {} : { exception }),
-    });
+    const known = exception === undefined ? {} : { exception };
+    this.findings.push({ kind: 'match', rule, tenant, keyText, completed, ...known });
   }
 
   private degrade(reason: DegradedReason, ruleId: string, tenant: string): void {
@@ -432,19 +457,36 @@ export class Engine {
   }
 
   /** All states, for a snapshot, in the order in which the budget gives them up: adopted so, the same ones go next. */
-  states(): Generator<KeyState> {
+  states(): Generator<KeyState | SimpleRow> {
     return this.budget.inOrder();
   }
 
   planOf(ruleHash: string): RulePlan | undefined {
-    return this.all.find((candidate) => candidate.plan.rule.hash === ruleHash)?.plan;
+    return this.plans.find(
+      (plan) => plan.rule.hash === ruleHash && this.candidates[plan.index] !== undefined,
+    );
+  }
+
+  /** Group of simple rules whose key reads so, and hashes of selections by number. */
+  groupOf(name: string): SimpleGroup | undefined {
+    return this.simple.groupOf(name);
+  }
+
+  get predicates(): PredicateIndex {
+    return this.index;
+  }
+
+  /** Takes a row back in from a snapshot. */
+  adoptRow(row: SimpleRow): void {
+    row.group.rows.set(row.mapKey, row);
+    this.admit(row);
   }
 
   /** Takes a state back in from a snapshot and sets its timers anew. */
   adopt(state: KeyState): void {
     const candidate = this.candidateFor(state);
     this.hold(this.rowOf(state.mapKey), state);
-    this.admit(candidate, state);
+    this.admit(state);
     if (!candidate.guarded) return;
     for (const entry of state.entries) {
       for (const step of state.plan.rule.steps) {
@@ -454,13 +496,6 @@ export class Engine {
       }
     }
   }
-}
-
-/** Whether a selection can match events of this kind and class at all. */
-export function isFor(selection: Selection, kind: string, toolClass: string): boolean {
-  const { kinds, classes } = selection;
-  if (!(kinds as readonly string[]).includes(kind)) return false;
-  return classes === undefined || (classes as readonly string[]).includes(toolClass);
 }
 
 /** The exception that an alert completed by this event falls under: one of the rule's that had not ended by then. */
@@ -473,21 +508,26 @@ function exceptionOf(rule: CompiledRule, entry: Entry): string | undefined {
 
 /** Number of the fields that make the rule's key, where every step and guard takes the same; else -1. */
 function keyNumberOf(rule: CompiledRule, numbers: Map<string, number>): number {
-  const names = [
-    ...rule.steps.map((step) => step.keyName),
-    ...rule.guards.map((guard) => guard.selection.name),
-  ];
-  const texts = new Set(names.map((name) => JSON.stringify(rule.key.map((part) => part.fields.get(name)))));
-  const [text] = texts;
-  if (text === undefined || texts.size > 1) return -1;
-  const known = numbers.get(text) ?? numbers.size;
-  numbers.set(text, known);
+  const name = keyName(rule);
+  if (name === undefined) return -1;
+  const known = numbers.get(name) ?? numbers.size;
+  numbers.set(name, known);
   return known;
 }
 
 const NO_FIELDS: readonly (string | null)[] = [];
 
-function entryOf(plan: RulePlan, call: Call, stepMask: number, guardMask: number): Entry {
+/** An event as it fits one rule under one key. */
+interface Fit {
+  readonly call: Call;
+  /** Numbers of all selections that it fits. */
+  readonly selections: readonly number[];
+  readonly keyText: string;
+  readonly stepMask: number;
+  readonly guardMask: number;
+}
+
+function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
   return {
     timeMs: call.timeMs,
     appendMs: call.appendMs,
@@ -507,18 +547,6 @@ interface KeyGroup {
   readonly keyText: string;
   stepMask: number;
   guardMask: number;
-}
-
-/** Key of the call as one step or guard sees it, null when a value is missing that must be there. */
-function keyTextOf(rule: CompiledRule, call: Call, keyName: string): string | null {
-  const values: string[] = [];
-  for (const part of rule.key) {
-    const field = part.fields.get(keyName);
-    const value = field === undefined ? null : call.value(field.field);
-    if (value === null && field?.optional !== true) return null;
-    values.push(value ?? '');
-  }
-  return JSON.stringify(values);
 }
 
 function keyGroups(rule: CompiledRule, call: Call, stepMask: number, guardMask: number): Iterable<KeyGroup> {

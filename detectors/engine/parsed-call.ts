@@ -2,7 +2,7 @@
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import { eventId, type Event } from '../../schemas/event/v1.ts';
 import type { HashText } from '../compile/compile.ts';
-import { fieldReader, scalarText, type FieldSource } from '../compile/fields.ts';
+import { fieldReader, scalarText, type FieldReader, type FieldSource } from '../compile/fields.ts';
 import { isFlowField, readFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
 import type { Call } from './call.ts';
@@ -95,6 +95,10 @@ export class ParsedCall implements Call, FieldSource {
       if (!test(this)) return false;
     }
     return true;
+  }
+
+  read(reader: FieldReader): unknown {
+    return reader.read(this);
   }
 
   value(field: string): string | null {

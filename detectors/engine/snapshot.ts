@@ -5,20 +5,11 @@
 import { Engine, type EngineOptions } from './engine.ts';
 import type { CompiledRule } from '../compile/rule.ts';
 import { packStatistic, unpackStatistic, type PackedStatistic } from '../statistics/pack.ts';
+import { Packer, unpackNodes, type PackedNode, type PackedPrefixes } from './pack.ts';
 import type { RulePlan } from './plan.ts';
 import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes } from './prefixes.ts';
+import { packRow, unpackRow, type PackedRow } from './simple-pack.ts';
 import { newKeyState, type KeyState } from './state.ts';
-
-type PackedNode = readonly [
-  startMs: number,
-  lastMs: number,
-  step: number,
-  entry: number,
-  prev: number,
-  signature: string,
-];
-/** Buckets by state: value and node numbers. */
-type PackedPrefixes = readonly (readonly (readonly [string, readonly number[]])[])[];
 
 interface PackedState {
   readonly rule: string;
@@ -44,44 +35,8 @@ export interface EngineSnapshot {
   readonly v: typeof SNAPSHOT_VERSION;
   readonly watermarkMs: number | null;
   readonly reported: readonly (readonly [string, number])[];
-  readonly states: readonly PackedState[];
-}
-
-class Packer {
-  readonly entries: Entry[];
-  readonly nodes: PackedNode[] = [];
-  private readonly entryNumbers = new Map<Entry, number>();
-  private readonly nodeNumbers = new Map<Node, number>();
-
-  constructor(listed: readonly Entry[]) {
-    this.entries = [...listed];
-    listed.forEach((entry, index) => this.entryNumbers.set(entry, index));
-  }
-
-  entry(entry: Entry): number {
-    const known = this.entryNumbers.get(entry);
-    if (known !== undefined) return known;
-    this.entryNumbers.set(entry, this.entries.length);
-    return this.entries.push(entry) - 1;
-  }
-
-  node(node: Node): number {
-    const known = this.nodeNumbers.get(node);
-    if (known !== undefined) return known;
-    const prev = node.prev === null ? -1 : this.node(node.prev);
-    const { startMs, lastMs, step, signature } = node;
-    const packed: PackedNode = [startMs, lastMs, step, this.entry(node.entry), prev, signature];
-    this.nodeNumbers.set(node, this.nodes.length);
-    return this.nodes.push(packed) - 1;
-  }
-
-  prefixes(prefixes: Prefixes): PackedPrefixes {
-    return prefixes.map((held) => {
-      if (held === null) return [];
-      if (!(held instanceof Map)) return [['', [this.node(held)]] as const];
-      return [...held].map(([value, nodes]) => [value, nodes.map((node) => this.node(node))] as const);
-    });
-  }
+  /** In the order in which the budget gives them up. */
+  readonly states: readonly (PackedState | PackedRow)[];
 }
 
 function packState(state: KeyState): PackedState {
@@ -113,7 +68,9 @@ export function snapshotEngine(engine: Engine): EngineSnapshot {
     v: SNAPSHOT_VERSION,
     watermarkMs: Number.isFinite(engine.watermarkMs) ? engine.watermarkMs : null,
     reported: [...engine.reported],
-    states: [...engine.states()].map(packState),
+    states: Array.from(engine.states(), (held) =>
+      'group' in held ? packRow(held, engine.predicates) : packState(held),
+    ),
   };
 }
 
@@ -143,18 +100,7 @@ function unpackStatistics(
 function unpackState(packed: PackedState, plan: RulePlan): KeyState {
   const state = newKeyState(plan, packed.tenant, packed.key);
   const entries = packed.entries.map((entry) => ({ ...entry }));
-  const nodes: Node[] = [];
-  for (const [startMs, lastMs, step, entry, prev, signature] of packed.nodes) {
-    const node = {
-      startMs,
-      lastMs,
-      step,
-      entry: entries[entry] as Entry,
-      prev: nodes[prev] ?? null,
-      signature,
-    };
-    nodes.push(node);
-  }
+  const nodes = unpackNodes(packed.nodes, entries);
   state.usedMs = packed.usedMs;
   if (packed.fired.length > 0) state.fired = new Map(packed.fired);
   state.entries = entries.slice(0, packed.listed);
@@ -179,6 +125,11 @@ export function restoreEngine(
   engine.watermarkMs = snapshot.watermarkMs ?? Number.NEGATIVE_INFINITY;
   for (const [key, atMs] of snapshot.reported) engine.reported.set(key, atMs);
   for (const packed of snapshot.states) {
+    if ('group' in packed) {
+      const row = unpackRow(packed, engine);
+      if (row !== undefined) engine.adoptRow(row);
+      continue;
+    }
     const plan = engine.planOf(packed.rule);
     if (plan !== undefined) engine.adopt(unpackState(packed, plan));
   }

@@ -239,24 +239,30 @@ export function pruneGuarded(state: KeyState, watermarkMs: number, waitMs: numbe
   if (drop > 0) state.entries.splice(0, drop);
 }
 
+/** What a policy looks at and remembers: firings by thinning key, in effective time. */
+export interface PolicyMemory {
+  readonly plan: RulePlan;
+  fired: Map<string, number> | null;
+}
+
 type OncePolicy = Extract<AfterMatch, { kind: 'once_per' }>;
 
-function thinningKey(state: KeyState, completed: Completed, policy: OncePolicy): string {
+function thinningKey(plan: RulePlan, completed: Completed, policy: OncePolicy): string {
   const values = policy.parts.map((part) =>
-    part.kind === 'key' ? '' : assignmentValue(state.plan, completed.last, part.step, part.field),
+    part.kind === 'key' ? '' : assignmentValue(plan, completed.last, part.step, part.field),
   );
   return JSON.stringify(values);
 }
 
 /** Where the policy's memory of firings looks for this one, and until when an earlier one there silences it. */
 function thinning(
-  state: KeyState,
+  plan: RulePlan,
   completed: Completed,
 ): { key: string; silent: (firedMs: number) => boolean } {
-  const policy = state.plan.rule.afterMatch;
+  const policy = plan.rule.afterMatch;
   const timeMs = completed.last.entry.timeMs;
   if (policy.kind === 'once_per') {
-    const key = thinningKey(state, completed, policy);
+    const key = thinningKey(plan, completed, policy);
     return { key, silent: (firedMs) => timeMs < firedMs + policy.forMs };
   }
   // The assignment with the latest start is the one that is told: if it overlaps, all do.
@@ -265,9 +271,9 @@ function thinning(
 }
 
 /** after_match: whether this one is told. Thins alerts, never matching state; time is that of the completing call. */
-export function passesPolicy(state: KeyState, completed: Completed): boolean {
+export function passesPolicy(state: PolicyMemory, completed: Completed): boolean {
   if (state.plan.rule.afterMatch.kind === 'every') return true;
-  const { key: eventKey, silent } = thinning(state, completed);
+  const { key: eventKey, silent } = thinning(state.plan, completed);
   const fired = (state.fired ??= new Map<string, number>());
   const isThinned = (by: string): boolean => silent(fired.get(by) ?? Number.NEGATIVE_INFINITY);
   // An alert by append time, which never kills, must not silence one by event time, which may.

@@ -91,6 +91,12 @@ function filtersOf(options: Options): Readonly<Record<string, string | undefined
 const text = (options: Options, name: string): string | undefined =>
   typeof options[name] === 'string' ? options[name] : undefined;
 
+/** Values of an option that may be given several. */
+function texts(options: Options, name: string): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];
+}
+
 function addService(program: Command, run: Run): void {
   define(program, 'up', ['Starts the service: all steps in one process, or a subset of them.', upAction], run)
     .option('--steps <list>', 'comma-separated: ingest,record,sign,detect,respond,query')
@@ -273,6 +279,16 @@ function addRules(program: Command, run: Run): void {
     newRule(context, id);
   };
   define(rules, 'new <id>', ['Prints a rule to start from, with tests.', newAction], run);
+  const importAction: Action = async (context, _operands, options) => {
+    const { importRules } = await import('./commands/rules-import.ts');
+    return importRules(context, texts(options, 'sigma'));
+  };
+  define(
+    rules,
+    'import',
+    ['Prints rules of another language as rules of ours; says what it cannot import, and why.', importAction],
+    run,
+  ).option('--sigma <file...>', 'Sigma rules: single events and correlations (specification 2.1)');
   const matchAction: Action = async (context, _operands, options) => {
     const { matchRule } = await import('./commands/rules.ts');
     await matchRule(context, text(options, 'rule') ?? '', text(options, 'events') ?? '');

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { zCallReference } from '../../schemas/alert/v1.ts';
 import type { Call } from '../../detectors/engine/call.ts';
+import type { FieldReader } from '../../detectors/compile/fields.ts';
 import type { Selection } from '../../detectors/compile/rule.ts';
 
 export const FORMAT_FACTS = 'facts/1';
@@ -35,12 +36,12 @@ export type Watermark = z.infer<typeof zWatermark>;
 export class FactCall implements Call {
   readonly tenant: string;
   readonly fact: Fact;
-  private readonly hashes: ReadonlySet<string>;
+  readonly fits: ReadonlySet<string>;
 
   constructor(tenant: string, fact: Fact) {
     this.tenant = tenant;
     this.fact = fact;
-    this.hashes = new Set(fact.matches);
+    this.fits = new Set(fact.matches);
   }
 
   get kind(): string {
@@ -69,7 +70,11 @@ export class FactCall implements Call {
   }
 
   matches(selection: Selection): boolean {
-    return this.hashes.has(selection.hash);
+    return this.fits.has(selection.hash);
+  }
+
+  read(reader: FieldReader): unknown {
+    return this.value(reader.name);
   }
 
   value(field: string): string | null {
