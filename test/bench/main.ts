@@ -8,6 +8,7 @@ import { durableCluster, durableEmbedded } from './durable.bench.ts';
 import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { detectBench } from './detect.bench.ts';
+import { matcher } from './matcher.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 
@@ -16,6 +17,7 @@ const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/
 const BENCHES: readonly Bench[] = [
   recordPath,
   detect,
+  matcher,
   ingestPost,
   durableEmbedded,
   durableCluster,

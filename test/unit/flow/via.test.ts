@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseVia } from '../../../detectors/flow/via.ts';
+
+test('the ways that exist are read', () => {
+  for (const name of ['exact', 'base64', 'hex', 'url', 'reverse']) {
+    assert.deepEqual(parseVia(name), { kind: 'via', via: { name } });
+  }
+  assert.deepEqual(parseVia('chunks>=8'), { kind: 'via', via: { name: 'chunks', minLength: 8 } });
+  assert.deepEqual(parseVia('chunks>=256'), { kind: 'via', via: { name: 'chunks', minLength: 256 } });
+});
+
+test('all else is a fault with a hint', () => {
+  for (const text of ['label', 'ngram>=5']) {
+    const parsed = parseVia(text);
+    assert.ok(parsed.kind === 'fault' && parsed.message.includes('comes with the provenance engine'), text);
+  }
+  for (const text of [
+    '',
+    'Exact',
+    'chunks',
+    'chunks>=7',
+    'chunks>=257',
+    'chunks>=1e2',
+    'chunks>8',
+    'rot13',
+  ]) {
+    const parsed = parseVia(text);
+    assert.ok(parsed.kind === 'fault' && parsed.hint !== '', text);
+  }
+});
