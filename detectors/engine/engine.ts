@@ -365,7 +365,7 @@ export class Engine {
 
   private drop(held: KeyState | SimpleRow): void {
     if ('group' in held) {
-      held.group.rows.delete(held.mapKey);
+      held.group.drop(held);
       return;
     }
     const row = this.rows.get(held.mapKey);
@@ -396,7 +396,7 @@ export class Engine {
   }
 
   private isLive(held: KeyState | SimpleRow): boolean {
-    if ('group' in held) return held.group.rows.get(held.mapKey) === held;
+    if ('group' in held) return held.group.row(held.tenant, held.name) === held;
     return this.rows.get(held.mapKey)?.states[held.plan.index] === held;
   }
 
@@ -478,7 +478,7 @@ export class Engine {
 
   /** Takes a row back in from a snapshot. */
   adoptRow(row: SimpleRow): void {
-    row.group.rows.set(row.mapKey, row);
+    row.group.hold(row);
     this.admit(row);
   }
 

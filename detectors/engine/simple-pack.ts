@@ -35,13 +35,16 @@ export interface PackedRow {
   readonly group: string;
   readonly tenant: string;
   readonly key: string;
-  readonly mapKey: string;
+  /** Its name among the rows of its tenant. */
+  readonly name: string;
   readonly usedMs: number;
   readonly horizonMs: number;
   readonly fired: readonly (readonly [rule: string, firings: readonly (readonly [string, number])[]])[];
   readonly entries: readonly PackedEntry[];
   /** How many of `entries`, from the first, are the ring. */
   readonly listed: number;
+  /** How many of these, from the first, the next base holds. */
+  readonly middle: number;
   readonly nodes: readonly PackedNode[];
   readonly base: PackedTrack | null;
   readonly byAppend: PackedTrack;
@@ -83,7 +86,7 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
     group: group.name,
     tenant: row.tenant,
     key: row.keyText,
-    mapKey: row.mapKey,
+    name: row.name,
     usedMs: row.usedMs,
     horizonMs: row.horizonMs,
     advanced: row.advanced,
@@ -92,6 +95,7 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
     byAppend,
     entries: packer.entries.map((entry) => packEntry(group, index, entry)),
     listed: row.ring.length,
+    middle: row.middle?.length ?? 0,
     nodes: packer.nodes,
   };
 }
@@ -124,7 +128,7 @@ class Unpacker {
     const numbers = packed.fits.flatMap((hash) => this.index.numberOf(hash) ?? []).toSorted((a, b) => a - b);
     const touches = this.group.touches(numbers) ?? NOTHING;
     const at = { timeMs, appendMs, partition, offset, line, callKey };
-    const entry = new SimpleEntry(at, packed.reference, touches);
+    const entry = new SimpleEntry(at, { reference: () => packed.reference }, touches);
     const told = packed.told.flatMap(([hash, append]) => {
       const rule = this.rule(hash);
       return rule === undefined ? [] : [rule * 2 + append];
@@ -158,7 +162,7 @@ export function unpackRow(packed: PackedRow, home: RowHome): SimpleRow | undefin
   const unpacker = new Unpacker(group, home.predicates);
   const entries = packed.entries.map((entry) => unpacker.entry(entry));
   const held = { entries, nodes: unpackNodes(packed.nodes, entries) };
-  const row = newRow(group, packed.tenant, packed.key, packed.mapKey);
+  const row = newRow(group, packed.tenant, packed.key, packed.name);
   row.usedMs = packed.usedMs;
   row.horizonMs = packed.horizonMs;
   row.advanced = packed.advanced;
@@ -169,6 +173,6 @@ export function unpackRow(packed: PackedRow, home: RowHome): SimpleRow | undefin
   row.ring = entries.slice(0, packed.listed);
   row.base = packed.base === null ? null : unpacker.track(packed.base, held);
   Object.assign(row.byAppend, unpacker.track(packed.byAppend, held));
-  replayRing(row);
+  replayRing(row, packed.middle);
   return row;
 }

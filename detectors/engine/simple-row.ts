@@ -2,19 +2,23 @@
  * State of all simple rules of one key. Two tracks, by event time and by append time; a ring of the newest events so
  * that a late one can be put in its place and the rest run again from a copy of the state before them.
  */
-import type { CallReference } from '../../schemas/alert/v1.ts';
+import type { CallSummary, ReferenceSource } from './call.ts';
 import { compareEntries, type Entry, type Node } from './prefixes.ts';
 import type { SimpleGroup, Touch, Touches } from './simple-group.ts';
-import type { Completed, TimeBasis } from './state.ts';
+import { LATE_SPAN_MS, type Completed, type TimeBasis } from './state.ts';
 
-/** The ring holds between so many and twice as many of the newest events; older ones are in its base. */
-export const RING = 64;
+/** Most events that the ring holds; and how many it may hold however old they are. Older ones are in its base. */
+const MAX_RING = 128;
+const MIN_RING = 4;
 
 const NO_FIELDS: readonly (string | null)[] = [];
 
 type EntryPlace = Pick<Entry, 'timeMs' | 'appendMs' | 'partition' | 'offset' | 'line' | 'callKey'>;
 
-/** An event that simple rules touch; shared by all of them, so what it completed is kept by rule. */
+/**
+ * An event that simple rules touch; shared by all of them, so what it completed is kept by rule. Most are never told:
+ * what an alert cites of it is put together when one does.
+ */
 export class SimpleEntry implements Entry {
   readonly timeMs: number;
   readonly appendMs: number;
@@ -23,23 +27,33 @@ export class SimpleEntry implements Entry {
   readonly line: number;
   readonly callKey: string;
   readonly touches: Touches;
-  readonly stepMask = 0;
-  readonly guardMask = 0;
-  readonly fields = NO_FIELDS;
-  readonly reference: Omit<CallReference, 'step'>;
+  private readonly source: ReferenceSource;
   /** Rules that it completed an alert of: the rule's number twice, plus one where by append time only. */
   told: number[] | null = null;
   alerted: 'event' | 'append' | null = null;
 
-  constructor(at: EntryPlace, reference: Omit<CallReference, 'step'>, touches: Touches) {
+  constructor(at: EntryPlace, source: ReferenceSource, touches: Touches) {
     this.timeMs = at.timeMs;
     this.appendMs = at.appendMs;
     this.partition = at.partition;
     this.offset = at.offset;
     this.line = at.line;
     this.callKey = at.callKey;
-    this.reference = reference;
+    this.source = source;
     this.touches = touches;
+  }
+
+  get reference(): CallSummary {
+    return this.source.reference();
+  }
+  get stepMask(): number {
+    return 0;
+  }
+  get guardMask(): number {
+    return 0;
+  }
+  get fields(): readonly (string | null)[] {
+    return NO_FIELDS;
   }
 }
 
@@ -69,13 +83,14 @@ export interface SimpleRow {
   readonly group: SimpleGroup;
   readonly tenant: string;
   readonly keyText: string;
-  readonly mapKey: string;
+  /** Its name among the rows of its tenant. */
+  readonly name: string;
   byEvent: Track;
   readonly byAppend: Track;
   /** State by event time before the ring; null while nothing has left it. */
   base: Track | null;
-  /** State after the first RING events of the ring. */
-  middle: Track | null;
+  /** State after the first events of the ring, of which the last came at `appendMs`: the next base. */
+  middle: { readonly track: Track; readonly length: number; readonly appendMs: number } | null;
   /** In order of effective time. */
   ring: SimpleEntry[];
   readonly fired: (Fired | undefined)[];
@@ -84,12 +99,12 @@ export interface SimpleRow {
   advanced: boolean;
 }
 
-export function newRow(group: SimpleGroup, tenant: string, keyText: string, mapKey: string): SimpleRow {
+export function newRow(group: SimpleGroup, tenant: string, keyText: string, name: string): SimpleRow {
   return {
     group,
     tenant,
     keyText,
-    mapKey,
+    name,
     byEvent: newTrack(),
     byAppend: newTrack(),
     base: null,
@@ -222,51 +237,62 @@ export function applyToRow(row: SimpleRow, entry: SimpleEntry): RowOutcome {
         basis: 'event',
         complete: collector(entry, 'event', completed),
       });
-      roll(row);
     } else {
       ring.splice(at, 0, entry);
       rerun(row, at, completed);
     }
+    roll(row, entry.appendMs);
   }
   const complete = collector(entry, 'append', completed);
   applyEntry({ track: row.byAppend, entry, basis: 'append', complete });
   return { completed, unrepaired };
 }
 
-/** Keeps the ring short: a copy of the state every RING events, so that no event is applied twice in order. */
-function roll(row: SimpleRow): void {
-  const { length } = row.ring;
-  if (length === RING) row.middle = copyTrack(row.byEvent);
-  if (length < 2 * RING) return;
-  row.base = row.middle;
-  row.ring = row.ring.slice(RING);
-  row.middle = copyTrack(row.byEvent);
+/**
+ * Keeps the ring short. A copy of the state is made now and then; once all before it came longer ago than a late event
+ * may, or the ring is full, it is the base. So no event is applied twice in order, and an idle key keeps little.
+ */
+function roll(row: SimpleRow, nowMs: number): void {
+  const { middle, ring } = row;
+  if (ring.length < MIN_RING) return;
+  if (middle !== null) {
+    if (ring.length < MAX_RING && middle.appendMs >= nowMs - LATE_SPAN_MS) return;
+    row.base = middle.track;
+    row.ring = ring.slice(middle.length);
+  }
+  row.middle = middleAt(row.byEvent, row.ring, row.ring.length);
 }
 
-/** Runs the ring again from its base; completions count from `from` on. */
+function middleAt(track: Track, ring: readonly SimpleEntry[], length: number): SimpleRow['middle'] {
+  let appendMs = Number.NEGATIVE_INFINITY;
+  for (let at = 0; at < length; at++) appendMs = Math.max(appendMs, (ring[at] as SimpleEntry).appendMs);
+  return { track: copyTrack(track), length, appendMs };
+}
+
+/** Runs the ring again from its base; completions count from `from` on. The middle moves with what came before it. */
 function rerun(row: SimpleRow, from: number, completed: SimpleCompleted[]): void {
+  const before = row.middle?.length ?? 0;
+  replayRing(row, from < before ? before + 1 : before, (entry, index) =>
+    index < from ? undefined : collector(entry, 'event', completed),
+  );
+}
+
+/** State by event time and middle, from base and ring: also what a snapshot leaves out. */
+export function replayRing(
+  row: SimpleRow,
+  middleLength: number,
+  completeAt?: (entry: SimpleEntry, index: number) => Visit['complete'],
+): void {
   const track = row.base === null ? newTrack() : copyTrack(row.base);
-  row.middle = null;
+  row.middle = middleLength === 0 ? middleAt(track, row.ring, 0) : null;
   row.ring.forEach((entry, index) => {
-    const complete = index < from ? undefined : collector(entry, 'event', completed);
-    applyEntry({ track, entry, basis: 'event', complete });
-    if (index === RING - 1) row.middle = copyTrack(track);
+    applyEntry({ track, entry, basis: 'event', complete: completeAt?.(entry, index) });
+    if (index === middleLength - 1) row.middle = middleAt(track, row.ring, middleLength);
   });
   row.byEvent = track;
-  roll(row);
 }
 
 /** Whether a prefix of more than one step is held, or a firing remembered. */
 export function isAdvanced(row: SimpleRow): boolean {
   return row.byEvent.advanced !== null || row.fired.length > 0;
-}
-
-/** The state by event time and its middle, from base and ring: what a snapshot leaves out. */
-export function replayRing(row: SimpleRow): void {
-  const track = row.base === null ? newTrack() : copyTrack(row.base);
-  row.ring.forEach((entry, index) => {
-    applyEntry({ track, entry, basis: 'event' });
-    if (index === RING - 1) row.middle = copyTrack(track);
-  });
-  row.byEvent = track;
 }

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
 import { CONTROL_MODES } from '../../schemas/control/v1.ts';
+import { TriplineError } from '../../schemas/errors.ts';
 import { parseCount, type CommandContext } from './command.ts';
 import { EXIT, Output, type CommandIo } from './output.ts';
 
@@ -138,7 +139,7 @@ const replayAction: Action = async (context, [file = ''], options) => {
     format: options['format'] === 'trace-v1' ? 'trace-v1' : 'event',
     ratePerSecond: rate === undefined ? undefined : parseCount(rate, '--rate', [1, 10_000_000]),
   });
-  return totals.rejected > 0 ? EXIT.failed : EXIT.done;
+  return totals.rejected > 0 || context.io.signal.aborted ? EXIT.failed : EXIT.done;
 };
 
 function addReading(program: Command, run: Run): void {
@@ -280,6 +281,8 @@ function addRules(program: Command, run: Run): void {
   };
   define(rules, 'new <id>', ['Prints a rule to start from, with tests.', newAction], run);
   const importAction: Action = async (context, _operands, options) => {
+    if (options['eql'] !== undefined || options['eqlFile'] !== undefined)
+      return await importEqlAction(context, [], options);
     const { importRules } = await import('./commands/rules-import.ts');
     return importRules(context, texts(options, 'sigma'));
   };
@@ -288,15 +291,61 @@ function addRules(program: Command, run: Run): void {
     'import',
     ['Prints rules of another language as rules of ours; says what it cannot import, and why.', importAction],
     run,
-  ).option('--sigma <file...>', 'Sigma rules: single events and correlations (specification 2.1)');
+  )
+    .option('--sigma <file...>', 'Sigma rules: single events and correlations (specification 2.1)')
+    .addOption(new Option('--eql <query>', 'EQL sequence').conflicts(['sigma', 'eqlFile']))
+    .addOption(new Option('--eql-file <file>', 'file that holds an EQL sequence').conflicts('sigma'))
+    .option('--id <id>', 'id of the rule made from --eql or --eql-file', 'imported.eql');
   const matchAction: Action = async (context, _operands, options) => {
+    if (text(options, 'eql') !== undefined) return await matchEqlAction(context, [], options);
+    if (text(options, 'rule') === undefined)
+      throw new TriplineError('usage', 'rules match takes --rule FILE or --eql QUERY', { path: '--rule' });
     const { matchRule } = await import('./commands/rules.ts');
     await matchRule(context, text(options, 'rule') ?? '', text(options, 'events') ?? '');
   };
-  define(rules, 'match', ['Tries one rule on a file of events.', matchAction], run)
-    .requiredOption('--rule <file>', 'rule file')
-    .requiredOption('--events <file>', 'NDJSON of events');
+  const match = define(rules, 'match', ['Tries one rule on a file of events.', matchAction], run)
+    .addOption(new Option('--rule <file>', 'rule file').conflicts('eql'))
+    .requiredOption('--events <file>', 'NDJSON of events; with --eql also a JSON array of any objects');
+  withEqlOptions(match);
 }
+
+/** What --eql takes besides: where EQL's own fields stand in the events. */
+function withEqlOptions(command: Command): void {
+  command
+    .option('--eql <query>', 'EQL query, run as EQL would')
+    .option('--id-field <field>', 'id of an event, for --eql', '_id')
+    .option('--category-field <field>', 'category of an event, for --eql', 'event.category')
+    .option('--timestamp-field <field>', 'time of an event, for --eql', '@timestamp')
+    .option('--tiebreaker <field>', 'order of events of one time, for --eql')
+    .addOption(
+      new Option('--dialect <dialect>', 'of the --eql query; auto looks for what only the older one has')
+        .choices(['auto', 'elasticsearch', 'endgame'])
+        .default('auto'),
+    );
+}
+
+const matchEqlAction: Action = async (context, _operands, options) => {
+  const { matchEqlQuery } = await import('./commands/rules-eql.ts');
+  const dialect = text(options, 'dialect');
+  await matchEqlQuery(context, {
+    query: text(options, 'eql') ?? '',
+    eventsFile: text(options, 'events') ?? '',
+    idField: text(options, 'idField') ?? '_id',
+    categoryField: text(options, 'categoryField') ?? 'event.category',
+    timestampField: text(options, 'timestampField') ?? '@timestamp',
+    tiebreaker: text(options, 'tiebreaker'),
+    dialect: dialect === 'elasticsearch' || dialect === 'endgame' ? dialect : 'auto',
+  });
+};
+
+const importEqlAction: Action = async (context, _operands, options) => {
+  const { importEqlQuery } = await import('./commands/rules-eql.ts');
+  return await importEqlQuery(context, {
+    query: text(options, 'eql'),
+    file: text(options, 'eqlFile'),
+    id: text(options, 'id') ?? 'imported.eql',
+  });
+};
 
 function addBacktest(program: Command, run: Run): void {
   const action: Action = async (context, [rule = ''], options) => {
