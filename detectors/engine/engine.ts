@@ -4,6 +4,7 @@
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
+import { isPartial } from '../flow/fingerprints.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
 import { keyName, keyTextOf } from './key.ts';
@@ -48,7 +49,8 @@ export interface Match {
   readonly exception?: string;
 }
 
-export type DegradedReason = 'states_evicted' | 'prefixes_evicted' | 'events_evicted' | 'late_unrepaired';
+export type DegradedReason =
+  'states_evicted' | 'prefixes_evicted' | 'events_evicted' | 'late_unrepaired' | 'values_left_out';
 /** The engine had to give something up: a chain of this rule and tenant may be missed. */
 export interface Degraded {
   readonly kind: 'degraded';
@@ -276,6 +278,7 @@ export class Engine {
     const completes = (fit.stepMask & plan.completingMask) !== 0;
     if (plan.comparing || fit.guardMask !== 0 || completes) {
       const entry = entryOf(plan, fit);
+      this.checkFingerprints(plan, entry);
       if (!completes || exceptions.length === 0) return entry;
       const names = exceptions.flatMap(({ name, selection }) =>
         fit.selections.includes(selection) ? [name] : [],
@@ -286,6 +289,12 @@ export class Engine {
     if (this.sharedStamp === this.stamp && shared?.stepMask === fit.stepMask) return shared;
     this.sharedStamp = this.stamp;
     return (this.sharedEntry = entryOf(plan, fit));
+  }
+
+  private checkFingerprints(plan: RulePlan, entry: Entry): void {
+    if (plan.fingerprints.some((at) => isPartial(entry.fields[at] ?? ''))) {
+      this.degrade('values_left_out', plan.rule.id, this.currentTenant);
+    }
   }
 
   /** Key text of the call, worked out once an event for all rules that share the key's fields. */

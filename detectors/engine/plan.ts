@@ -1,5 +1,6 @@
 /** A rule with what the hot loop needs worked out once. */
 import { sharesValue } from '../flow/fingerprints.ts';
+import { isFlowField } from '../compile/flow-field.ts';
 import { START, type CompiledRule, type Join } from '../compile/rule.ts';
 
 /** A comparison with the places of both values among the fields of an entry. */
@@ -33,6 +34,8 @@ export interface RulePlan {
   /** By state. */
   readonly signatures: readonly (readonly FieldPlace[])[];
   readonly buckets: readonly (FieldPlace | undefined)[];
+  /** Where fingerprints of values stand among the fields of an entry. */
+  readonly fingerprints: readonly number[];
   /** By index in the rule's measures, where their values stand; -1 where events are counted. */
   readonly measured: readonly number[];
 }
@@ -94,6 +97,7 @@ export function planRule(rule: CompiledRule, index: number, onEvicted: () => voi
     buckets: automaton.buckets.map((place) =>
       place === undefined ? undefined : ([place[0], indexOf(place[1])] as const),
     ),
+    fingerprints: rule.valueFields.flatMap((field, at) => (isFlowField(field) ? [at] : [])),
     measured: rule.statistics.map(({ field }) => (field === undefined ? -1 : indexOf(field))),
   };
 }

@@ -271,8 +271,8 @@ function middleAt(track: Track, ring: readonly SimpleEntry[], length: number): S
 
 /** Runs the ring again from its base; completions count from `from` on. The middle moves with what came before it. */
 function rerun(row: SimpleRow, from: number, completed: SimpleCompleted[]): void {
-  const before = row.middle?.length ?? 0;
-  replayRing(row, from < before ? before + 1 : before, (entry, index) =>
+  const covered = row.middle?.length ?? 0;
+  replayRing(row, from < covered ? covered + 1 : covered, (entry, index) =>
     index < from ? undefined : collector(entry, 'event', completed),
   );
 }

@@ -258,15 +258,17 @@ function recordsOf({ tools }: Workload): SourceRecord[] {
     const lines = Array.from({ length: 64 }, (__, line) => {
       const at = offset * 64 + line;
       return JSON.stringify({
-        ...{ v: 1, kind: 'call.intent', stream, seq: line, nonce: '0'.repeat(32) },
+        v: 1,
+        kind: 'call.intent',
+        stream,
+        seq: line,
+        nonce: '0'.repeat(32),
         time: new Date(timeAt(at)).toISOString(),
-        ...{
-          session: `session-${offset % 20_000}`,
-          agent: 'agent',
-          callId: `c${at}`,
-          server: 's',
-          tool: `t${tools[at]}`,
-        },
+        session: `session-${offset % 20_000}`,
+        agent: 'agent',
+        callId: `c${at}`,
+        server: 's',
+        tool: `t${tools[at]}`,
         args: { q: 'style guide' },
       });
     });
