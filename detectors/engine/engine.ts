@@ -546,10 +546,16 @@ function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
     callKey: call.callKey,
     stepMask,
     guardMask,
-    fields: plan.comparing ? plan.rule.valueFields.map((field) => call.value(field)) : NO_FIELDS,
+    fields: plan.comparing ? fieldsOf(plan, call, stepMask) : NO_FIELDS,
     reference: call.reference(),
     alerted: null,
   };
+}
+
+function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (string | null)[] {
+  return plan.rule.valueFields.map((field, at) =>
+    ((plan.askedOf[at] as number) & stepMask) === 0 ? null : call.value(field),
+  );
 }
 
 interface KeyGroup {

@@ -48,6 +48,7 @@ export class ParsedCall implements Call, FieldSource {
   readonly toolClass: string;
   private readonly facts: CallFacts;
   private host: string | undefined;
+  private flows: Map<string, string | null> | undefined;
   private kept: KeptParsedCall | undefined;
   private made: CallSummary | undefined;
 
@@ -102,10 +103,19 @@ export class ParsedCall implements Call, FieldSource {
   }
 
   value(field: string): string | null {
-    if (isFlowField(field)) return readFlowField(field, this, this.facts.sha256Hex);
+    if (isFlowField(field)) return this.fingerprints(field);
     const text = scalarText(fieldReader(field)?.read(this));
     if (text === null || text.length <= MAX_VALUE_CHARACTERS) return text;
     return `sha256:${this.facts.sha256Hex(text)}`;
+  }
+
+  /** Rules ask for the same fingerprints, which cost more than anything else. */
+  private fingerprints(field: string): string | null {
+    const known = this.flows?.get(field);
+    if (known !== undefined) return known;
+    const text = readFlowField(field, this);
+    (this.flows ??= new Map<string, string | null>()).set(field, text);
+    return text;
   }
 
   reference(): CallSummary {
