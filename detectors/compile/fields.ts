@@ -1,5 +1,6 @@
 /** The one table of fields that rules may name. Open families (`args.*`) take any path below them. */
 import type { Event } from '../../schemas/event/v1.ts';
+import { wholeText } from './whole-text.ts';
 
 type Registry = NonNullable<Event['registry']>;
 
@@ -46,8 +47,14 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   transport: field('Transport', (s) => s.event.transport),
   args_hash: field('SHA-256 of the arguments', (s) => s.event.argsHash),
   args_bytes: field('Size of the arguments in bytes', (s) => s.event.argsBytes),
+  args_text: field('All texts and numbers of the arguments, one a line', (s) => wholeText(s.event.args)),
   result_hash: field('SHA-256 of the result', (s) => s.event.resultHash, true),
   result_bytes: field('Size of the result in bytes', (s) => s.event.resultBytes, true),
+  result_text: field(
+    'All texts and numbers of the result, one a line',
+    (s) => wholeText(s.event.result),
+    true,
+  ),
   outcome: field('How the call ended', (s) => s.event.outcome, true),
   duration_ms: field('Duration in ms', (s) => s.event.durationMs, true),
   schema_valid: field('Result fits the declared schema', (s) => s.event.schemaValid, true),
@@ -56,6 +63,10 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   verdict: field("What the host's policy decided", (s) => s.event.verdict),
   control_id: field('Control that decided', (s) => s.event.controlId),
   approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
+  'gap.dropped': field('Events that a stream had to give up', (s) => s.event.streamState?.dropped),
+  'gap.reason': field('Why a stream gave events up', (s) => s.event.streamState?.reason),
+  'control.state': field('What a host says of a control or its channel', (s) => s.event.ack?.state),
+  'control.code': field('Why a host rejected a control', (s) => s.event.ack?.code),
   'registry.snapshot_hash': field(
     'Hash over the names and definitions of a snapshot',
     (s) => s.event.registry?.snapshotHash,

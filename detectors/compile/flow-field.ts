@@ -4,7 +4,6 @@
  */
 import { sinkFingerprints, sourceFingerprints } from '../flow/fingerprints.ts';
 import { parseVia, type Via } from '../flow/via.ts';
-import type { HashText } from './compilation.ts';
 import { fieldReader, type FieldSource } from './fields.ts';
 
 export interface FlowSpec {
@@ -47,12 +46,12 @@ export function isFlowField(name: string): boolean {
 }
 
 /** The fingerprints as text, null where the field holds nothing that could be told apart. */
-export function readFlowField(name: string, source: FieldSource, sha256Hex: HashText): string | null {
+export function readFlowField(name: string, source: FieldSource): string | null {
   const reader = readers.get(name);
   if (reader === undefined) return null;
   const value = fieldReader(reader.spec.field)?.read(source);
   if (value === undefined || value === null) return null;
   const read = reader.spec.side === 'source' ? sourceFingerprints : sinkFingerprints;
-  const text = read(value, reader.via, reader.spec.minEntropy, sha256Hex);
+  const text = read(value, reader.via, reader.spec.minEntropy);
   return text === '' ? null : text;
 }

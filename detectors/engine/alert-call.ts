@@ -1,10 +1,9 @@
 /** An alert as an event of its own, for rules on alerts of other rules: the call that completed it, and what it says. */
-import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { Event } from '../../schemas/event/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
-import type { Call } from './call.ts';
+import type { Call, CallSummary, KeptCall } from './call.ts';
 import type { Match } from './engine.ts';
 import { ParsedCall, type CallFacts } from './parsed-call.ts';
 
@@ -24,7 +23,7 @@ export class AlertCall implements Call {
   readonly line: number;
   /** Several alerts may be completed by one call: each is a call of its own to rules on alerts. */
   readonly callKey: string;
-  private readonly completing: Omit<CallReference, 'step'>;
+  private readonly completing: CallSummary;
   private readonly inner: ParsedCall;
 
   /** `watermarkMs`: of the record at which it was found. */
@@ -65,7 +64,12 @@ export class AlertCall implements Call {
   }
 
   /** The call that completed the alert is what an analyst needs to see. */
-  reference(): Omit<CallReference, 'step'> {
+  reference(): CallSummary {
     return this.completing;
+  }
+
+  keep(): KeptCall {
+    const { partition, offset, line } = this;
+    return { partition, offset, line, reference: () => this.completing };
   }
 }

@@ -116,6 +116,7 @@ const REASONS: Readonly<Record<Degraded['reason'], string>> = {
   prefixes_evicted: 'one key holds more runs than the limit',
   events_evicted: 'one key holds more events than the limit',
   late_unrepaired: 'an event came too late to be put in its place',
+  values_left_out: 'a body holds more values than are compared',
 };
 
 function degradedBody(degraded: Degraded, sha256: Sha256): AlertBody {

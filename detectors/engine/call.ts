@@ -6,6 +6,17 @@ import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
 
+/** What an alert cites of a call. */
+export type CallSummary = Omit<CallReference, 'step'>;
+
+/** Enough of a call to cite it, and no more: a body is not kept for it. */
+export interface KeptCall {
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
+  reference(): CallSummary;
+}
+
 export interface Call {
   readonly tenant: string;
   readonly kind: string;
@@ -28,5 +39,7 @@ export interface Call {
   /** Value of a field as text, null when missing or no scalar. */
   value(field: string): string | null;
   /** For an alert; built only for calls that some rule keeps. */
-  reference(): Omit<CallReference, 'step'>;
+  reference(): CallSummary;
+  /** The same put off: what is kept of calls that most likely no alert will cite. */
+  keep(): KeptCall;
 }

@@ -4,6 +4,7 @@
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
+import { isPartial } from '../flow/fingerprints.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
 import { keyName, keyTextOf } from './key.ts';
@@ -48,7 +49,8 @@ export interface Match {
   readonly exception?: string;
 }
 
-export type DegradedReason = 'states_evicted' | 'prefixes_evicted' | 'events_evicted' | 'late_unrepaired';
+export type DegradedReason =
+  'states_evicted' | 'prefixes_evicted' | 'events_evicted' | 'late_unrepaired' | 'values_left_out';
 /** The engine had to give something up: a chain of this rule and tenant may be missed. */
 export interface Degraded {
   readonly kind: 'degraded';
@@ -276,6 +278,7 @@ export class Engine {
     const completes = (fit.stepMask & plan.completingMask) !== 0;
     if (plan.comparing || fit.guardMask !== 0 || completes) {
       const entry = entryOf(plan, fit);
+      this.checkFingerprints(plan, entry);
       if (!completes || exceptions.length === 0) return entry;
       const names = exceptions.flatMap(({ name, selection }) =>
         fit.selections.includes(selection) ? [name] : [],
@@ -286,6 +289,12 @@ export class Engine {
     if (this.sharedStamp === this.stamp && shared?.stepMask === fit.stepMask) return shared;
     this.sharedStamp = this.stamp;
     return (this.sharedEntry = entryOf(plan, fit));
+  }
+
+  private checkFingerprints(plan: RulePlan, entry: Entry): void {
+    if (plan.fingerprints.some((at) => isPartial(entry.fields[at] ?? ''))) {
+      this.degrade('values_left_out', plan.rule.id, this.currentTenant);
+    }
   }
 
   /** Key text of the call, worked out once an event for all rules that share the key's fields. */
@@ -365,7 +374,7 @@ export class Engine {
 
   private drop(held: KeyState | SimpleRow): void {
     if ('group' in held) {
-      held.group.rows.delete(held.mapKey);
+      held.group.drop(held);
       return;
     }
     const row = this.rows.get(held.mapKey);
@@ -396,7 +405,7 @@ export class Engine {
   }
 
   private isLive(held: KeyState | SimpleRow): boolean {
-    if ('group' in held) return held.group.rows.get(held.mapKey) === held;
+    if ('group' in held) return held.group.row(held.tenant, held.name) === held;
     return this.rows.get(held.mapKey)?.states[held.plan.index] === held;
   }
 
@@ -478,7 +487,7 @@ export class Engine {
 
   /** Takes a row back in from a snapshot. */
   adoptRow(row: SimpleRow): void {
-    row.group.rows.set(row.mapKey, row);
+    row.group.hold(row);
     this.admit(row);
   }
 
@@ -537,10 +546,16 @@ function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
     callKey: call.callKey,
     stepMask,
     guardMask,
-    fields: plan.comparing ? plan.rule.valueFields.map((field) => call.value(field)) : NO_FIELDS,
+    fields: plan.comparing ? fieldsOf(plan, call, stepMask) : NO_FIELDS,
     reference: call.reference(),
     alerted: null,
   };
+}
+
+function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (string | null)[] {
+  return plan.rule.valueFields.map((field, at) =>
+    ((plan.askedOf[at] as number) & stepMask) === 0 ? null : call.value(field),
+  );
 }
 
 interface KeyGroup {

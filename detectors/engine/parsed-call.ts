@@ -1,11 +1,10 @@
 /** A parsed event as the matcher sees it. */
-import type { CallReference } from '../../schemas/alert/v1.ts';
 import { eventId, type Event } from '../../schemas/event/v1.ts';
 import type { HashText } from '../compile/compile.ts';
 import { fieldReader, scalarText, type FieldReader, type FieldSource } from '../compile/fields.ts';
 import { isFlowField, readFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
-import type { Call } from './call.ts';
+import type { Call, CallSummary, KeptCall } from './call.ts';
 
 /** Longer values are compared and carried by hash: keys and joins hold attackers' text. */
 const MAX_VALUE_CHARACTERS = 256;
@@ -49,7 +48,9 @@ export class ParsedCall implements Call, FieldSource {
   readonly toolClass: string;
   private readonly facts: CallFacts;
   private host: string | undefined;
-  private made: Omit<CallReference, 'step'> | undefined;
+  private flows: Map<string, string | null> | undefined;
+  private kept: KeptParsedCall | undefined;
+  private made: CallSummary | undefined;
 
   constructor(event: Event, place: CallPlace, facts: CallFacts) {
     this.event = event;
@@ -102,40 +103,87 @@ export class ParsedCall implements Call, FieldSource {
   }
 
   value(field: string): string | null {
-    if (isFlowField(field)) return readFlowField(field, this, this.facts.sha256Hex);
+    if (isFlowField(field)) return this.fingerprints(field);
     const text = scalarText(fieldReader(field)?.read(this));
     if (text === null || text.length <= MAX_VALUE_CHARACTERS) return text;
     return `sha256:${this.facts.sha256Hex(text)}`;
   }
 
-  reference(): Omit<CallReference, 'step'> {
-    return (this.made ??= makeReference(this));
+  /** Rules ask for the same fingerprints, which cost more than anything else. */
+  private fingerprints(field: string): string | null {
+    const known = this.flows?.get(field);
+    if (known !== undefined) return known;
+    const text = readFlowField(field, this);
+    (this.flows ??= new Map<string, string | null>()).set(field, text);
+    return text;
+  }
+
+  reference(): CallSummary {
+    return (this.made ??= this.keep().reference());
+  }
+
+  keep(): KeptCall {
+    return (this.kept ??= new KeptParsedCall(this));
   }
 }
 
-type Reference = Omit<CallReference, 'step'>;
+/** What a reference is made of, held without the event: its texts are shared with it, its body is not. */
+class KeptParsedCall implements KeptCall {
+  private readonly stream: string;
+  private readonly seq: number;
+  private readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
+  private readonly timeMs: number;
+  private readonly session: string;
+  private readonly agent: string;
+  private readonly callId: string | undefined;
+  private readonly server: string | undefined;
+  private readonly tool: string | undefined;
+  private readonly toolClass: string;
+  private readonly host: string;
+  private readonly traceId: string | undefined;
 
-/** Made for every call that a rule keeps: fields are set one by one, since spreading costs several times as much. */
-function makeReference(call: ParsedCall): Reference {
-  const { event, place } = call;
-  const reference: { -readonly [Name in keyof Reference]: Reference[Name] } = {
-    eventId: eventId(event.stream, event.seq),
-    topic: place.topic,
-    partition: place.partition,
-    offset: place.offset,
-    line: place.line,
-    time: isoTime(place.timeMs),
-    session: event.session,
-    agent: event.agent,
-  };
-  if (event.callId !== undefined) reference.callId = event.callId;
-  if (event.server !== undefined) reference.server = event.server;
-  if (event.tool !== undefined) {
-    reference.tool = event.tool;
-    reference.class = call.toolClass;
+  constructor(call: ParsedCall) {
+    const { event, place } = call;
+    this.stream = event.stream;
+    this.seq = event.seq;
+    this.topic = place.topic;
+    this.partition = place.partition;
+    this.offset = place.offset;
+    this.line = place.line;
+    this.timeMs = place.timeMs;
+    this.session = event.session;
+    this.agent = event.agent;
+    this.callId = event.callId;
+    this.server = event.server;
+    this.tool = event.tool;
+    this.toolClass = call.toolClass;
+    this.host = call.destHost();
+    this.traceId = event.traceId;
   }
-  const host = call.destHost();
-  if (host !== '') reference.destHost = host;
-  if (event.traceId !== undefined) reference.traceId = event.traceId;
-  return reference;
+
+  reference(): CallSummary {
+    const { topic, partition, offset, line, session, agent } = this;
+    const reference: { -readonly [Name in keyof CallSummary]: CallSummary[Name] } = {
+      eventId: eventId(this.stream, this.seq),
+      topic,
+      partition,
+      offset,
+      line,
+      time: isoTime(this.timeMs),
+      session,
+      agent,
+    };
+    if (this.callId !== undefined) reference.callId = this.callId;
+    if (this.server !== undefined) reference.server = this.server;
+    if (this.tool !== undefined) {
+      reference.tool = this.tool;
+      reference.class = this.toolClass;
+    }
+    if (this.host !== '') reference.destHost = this.host;
+    if (this.traceId !== undefined) reference.traceId = this.traceId;
+    return reference;
+  }
 }

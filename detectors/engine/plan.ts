@@ -1,5 +1,7 @@
 /** A rule with what the hot loop needs worked out once. */
 import { sharesValue } from '../flow/fingerprints.ts';
+import { isFlowField } from '../compile/flow-field.ts';
+import { fieldsOfStep } from '../compile/needs.ts';
 import { START, type CompiledRule, type Join } from '../compile/rule.ts';
 
 /** A comparison with the places of both values among the fields of an entry. */
@@ -33,6 +35,10 @@ export interface RulePlan {
   /** By state. */
   readonly signatures: readonly (readonly FieldPlace[])[];
   readonly buckets: readonly (FieldPlace | undefined)[];
+  /** By index of a field: bits of the elements that are asked for it. */
+  readonly askedOf: readonly number[];
+  /** Where fingerprints of values stand among the fields of an entry. */
+  readonly fingerprints: readonly number[];
   /** By index in the rule's measures, where their values stand; -1 where events are counted. */
   readonly measured: readonly number[];
 }
@@ -94,6 +100,13 @@ export function planRule(rule: CompiledRule, index: number, onEvicted: () => voi
     buckets: automaton.buckets.map((place) =>
       place === undefined ? undefined : ([place[0], indexOf(place[1])] as const),
     ),
+    askedOf: rule.valueFields.map((field) =>
+      rule.steps.reduce(
+        (bits, step) => (fieldsOfStep(rule, step).has(field) ? bits | (1 << step.index) : bits),
+        0,
+      ),
+    ),
+    fingerprints: rule.valueFields.flatMap((field, at) => (isFlowField(field) ? [at] : [])),
     measured: rule.statistics.map(({ field }) => (field === undefined ? -1 : indexOf(field))),
   };
 }

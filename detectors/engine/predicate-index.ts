@@ -11,7 +11,13 @@ import type { Call } from './call.ts';
 /** Selections by the lower-cased value that they hold one field to. */
 interface FieldIndex {
   readonly reader: FieldReader;
-  readonly byValue: ReadonlyMap<string, readonly number[]>;
+  readonly byValue: ReadonlyMap<string, Entries>;
+}
+
+/** Selections of one value, ascending: those that the value settles, and those that have more tests. */
+interface Entries {
+  readonly settled: number[];
+  readonly tested: number[];
 }
 
 /** Selections that events of one kind and class can fit. */
@@ -75,11 +81,25 @@ export class PredicateIndex {
   match(call: Call): readonly number[] {
     if (call.fits !== undefined) return this.known(call.fits);
     const { always, byField, tested } = this.bucket(call.kind, call.toolClass);
-    if (byField.length === 0 && tested.length === 0) return always;
+    if (tested.length === 0) {
+      if (byField.length === 0) return always;
+      // The usual case: rules that name tools, and a tool that some of them name.
+      const settled = always.length === 0 && byField.length === 1 ? this.settled(byField, call) : undefined;
+      if (settled !== undefined) return settled;
+    }
     const found = always.slice();
     for (const index of byField) this.lookUp(index, call, found);
     for (const number of tested) this.test(number, call, found);
     return found.length === always.length ? always : found.toSorted((a, b) => a - b);
+  }
+
+  /** All that fits by one field, where its value is one text and settles all; undefined where more is to be done. */
+  private settled([index]: readonly FieldIndex[], call: Call): readonly number[] | undefined {
+    const value = index === undefined ? undefined : call.read(index.reader);
+    if (index === undefined || Array.isArray(value)) return undefined;
+    const entries = entriesOf(index, scalarText(value));
+    if (entries === undefined) return NONE;
+    return entries.tested.length === 0 ? entries.settled : undefined;
   }
 
   private known(hashes: ReadonlySet<string>): readonly number[] {
@@ -116,10 +136,12 @@ export class PredicateIndex {
     text: string | null,
     at: { readonly call: Call; readonly found: number[] },
   ): void {
-    if (text === null) return;
-    const numbers = index.byValue.get(text) ?? index.byValue.get(text.toLowerCase());
-    if (numbers === undefined) return;
-    for (const number of numbers) if (!at.found.includes(number)) this.test(number, at.call, at.found);
+    const entries = entriesOf(index, text);
+    if (entries === undefined) return;
+    for (const number of entries.settled) if (!at.found.includes(number)) at.found.push(number);
+    for (const number of entries.tested) {
+      if (!at.found.includes(number)) this.test(number, at.call, at.found);
+    }
   }
 
   private bucket(kind: string, toolClass: string): Bucket {
@@ -136,13 +158,14 @@ export class PredicateIndex {
   private makeBucket(kind: string, toolClass: string): Bucket {
     const always: number[] = [];
     const tested: number[] = [];
-    const fields = new Map<string, Map<string, number[]>>();
+    const fields = new Map<string, Map<string, Entries>>();
     this.selections.forEach((selection, number) => {
       if (!isFor(selection, kind, toolClass)) return;
       const condition = indexable(selection);
       if (selection.tests.length === 0) always.push(number);
       else if (condition === undefined) tested.push(number);
-      else addByValue(fields, condition, number);
+      else
+        addByValue(fields, condition, { number, settles: selection.tests.length === 1 && !condition.cased });
     });
     const byField = [...fields].map(([name, byValue]) => ({
       reader: fieldReader(name) as FieldReader,
@@ -152,14 +175,23 @@ export class PredicateIndex {
   }
 }
 
+const NONE: readonly number[] = [];
+
+function entriesOf(index: FieldIndex, text: string | null): Entries | undefined {
+  if (text === null) return undefined;
+  return index.byValue.get(text) ?? index.byValue.get(text.toLowerCase());
+}
+
 function addByValue(
-  fields: Map<string, Map<string, number[]>>,
+  fields: Map<string, Map<string, Entries>>,
   { field, values }: Condition,
-  number: number,
+  { number, settles }: { readonly number: number; readonly settles: boolean },
 ): void {
-  const byValue = fields.get(field) ?? new Map<string, number[]>();
+  const byValue = fields.get(field) ?? new Map<string, Entries>();
   fields.set(field, byValue);
   for (const text of new Set(values.map((value) => String(value).toLowerCase()))) {
-    byValue.set(text, [...(byValue.get(text) ?? []), number]);
+    const entries = byValue.get(text) ?? { settled: [], tested: [] };
+    byValue.set(text, entries);
+    (settles ? entries.settled : entries.tested).push(number);
   }
 }

@@ -55,7 +55,8 @@ export class SimpleGroup {
   readonly plans: RulePlan[] = [];
   /** One of its rules: for their key all are the same. */
   readonly rule: CompiledRule;
-  readonly rows = new Map<string, SimpleRow>();
+  /** By tenant, then by name: the value of the key where it has one field, else the text of all. */
+  private readonly rows = new Map<string, Map<string, SimpleRow>>();
   /** Selections that are first steps, by their number here: their numbers in the engine. */
   readonly firstSelections: number[] = [];
   readonly states: { readonly plan: RulePlan; readonly rule: number; readonly state: number }[] = [];
@@ -76,13 +77,33 @@ export class SimpleGroup {
     this.onlyField = rule.key.length === 1 && entry?.optional === false ? entry.field : undefined;
   }
 
-  /** Name of the call's row; undefined where the key lacks a value. Tenants hold no NUL, so it stands for one row only. */
-  mapKeyOf(call: Call): string | undefined {
-    const text =
-      this.onlyField === undefined
-        ? keyTextOf(this.rule, call, this.rule.steps[0]?.keyName ?? '')
-        : call.value(this.onlyField);
-    return text === null ? undefined : `${call.tenant}\0${text}`;
+  /** Name of the call's row; null where the key lacks a value. */
+  nameOf(call: Call): string | null {
+    return this.onlyField === undefined ? this.keyTextOf(call) : call.value(this.onlyField);
+  }
+
+  keyTextOf(call: Call): string | null {
+    return keyTextOf(this.rule, call, this.rule.steps[0]?.keyName ?? '');
+  }
+
+  row(tenant: string, name: string): SimpleRow | undefined {
+    return this.rows.get(tenant)?.get(name);
+  }
+
+  hold(row: SimpleRow): void {
+    const own = this.rows.get(row.tenant);
+    if (own === undefined) this.rows.set(row.tenant, new Map([[row.name, row]]));
+    else own.set(row.name, row);
+  }
+
+  drop(row: SimpleRow): void {
+    const own = this.rows.get(row.tenant);
+    if (own?.delete(row.name) === true && own.size === 0) this.rows.delete(row.tenant);
+  }
+
+  /** How long the newest event of a first step matters, ms. */
+  horizonOf(first: number): number {
+    return this.horizons[first] ?? 0;
   }
 
   /** Ids of the rules that an event stands for a step of. */

@@ -10,14 +10,7 @@ import type { SimpleGroup, Touches } from './simple-group.ts';
 import { newRow, newTrack, replayRing, SimpleEntry, type SimpleRow, type Track } from './simple-row.ts';
 
 interface PackedEntry {
-  readonly at: readonly [
-    timeMs: number,
-    appendMs: number,
-    partition: number,
-    offset: number,
-    line: number,
-    callKey: string,
-  ];
+  readonly at: readonly [timeMs: number, appendMs: number, partition: number, offset: number, line: number];
   readonly reference: Omit<CallReference, 'step'>;
   /** Hashes of the selections that it fits. */
   readonly fits: readonly string[];
@@ -35,13 +28,16 @@ export interface PackedRow {
   readonly group: string;
   readonly tenant: string;
   readonly key: string;
-  readonly mapKey: string;
+  /** Its name among the rows of its tenant. */
+  readonly name: string;
   readonly usedMs: number;
   readonly horizonMs: number;
   readonly fired: readonly (readonly [rule: string, firings: readonly (readonly [string, number])[]])[];
   readonly entries: readonly PackedEntry[];
   /** How many of `entries`, from the first, are the ring. */
   readonly listed: number;
+  /** How many of these, from the first, the next base holds. */
+  readonly middle: number;
   readonly nodes: readonly PackedNode[];
   readonly base: PackedTrack | null;
   readonly byAppend: PackedTrack;
@@ -51,9 +47,9 @@ export interface PackedRow {
 const hashOf = (group: SimpleGroup, rule: number): string => group.plans[rule]?.rule.hash ?? '';
 
 function packEntry(group: SimpleGroup, index: PredicateIndex, entry: SimpleEntry): PackedEntry {
-  const { timeMs, appendMs, partition, offset, line, callKey, reference } = entry;
+  const { timeMs, appendMs, partition, offset, line, reference } = entry;
   return {
-    at: [timeMs, appendMs, partition, offset, line, callKey],
+    at: [timeMs, appendMs, partition, offset, line],
     reference,
     fits: entry.touches.selections.map((number) => index.selections[number]?.hash ?? ''),
     told: (entry.told ?? []).map((code) => [hashOf(group, code >> 1), code & 1] as const),
@@ -83,7 +79,7 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
     group: group.name,
     tenant: row.tenant,
     key: row.keyText,
-    mapKey: row.mapKey,
+    name: row.name,
     usedMs: row.usedMs,
     horizonMs: row.horizonMs,
     advanced: row.advanced,
@@ -92,6 +88,7 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
     byAppend,
     entries: packer.entries.map((entry) => packEntry(group, index, entry)),
     listed: row.ring.length,
+    middle: row.middle?.length ?? 0,
     nodes: packer.nodes,
   };
 }
@@ -120,11 +117,11 @@ class Unpacker {
   }
 
   entry(packed: PackedEntry): SimpleEntry {
-    const [timeMs, appendMs, partition, offset, line, callKey] = packed.at;
+    const [timeMs, appendMs, partition, offset, line] = packed.at;
     const numbers = packed.fits.flatMap((hash) => this.index.numberOf(hash) ?? []).toSorted((a, b) => a - b);
     const touches = this.group.touches(numbers) ?? NOTHING;
-    const at = { timeMs, appendMs, partition, offset, line, callKey };
-    const entry = new SimpleEntry(at, packed.reference, touches);
+    const kept = { partition, offset, line, reference: () => packed.reference };
+    const entry = new SimpleEntry({ timeMs, appendMs }, kept, touches);
     const told = packed.told.flatMap(([hash, append]) => {
       const rule = this.rule(hash);
       return rule === undefined ? [] : [rule * 2 + append];
@@ -158,7 +155,7 @@ export function unpackRow(packed: PackedRow, home: RowHome): SimpleRow | undefin
   const unpacker = new Unpacker(group, home.predicates);
   const entries = packed.entries.map((entry) => unpacker.entry(entry));
   const held = { entries, nodes: unpackNodes(packed.nodes, entries) };
-  const row = newRow(group, packed.tenant, packed.key, packed.mapKey);
+  const row = newRow(group, packed.tenant, packed.key, packed.name);
   row.usedMs = packed.usedMs;
   row.horizonMs = packed.horizonMs;
   row.advanced = packed.advanced;
@@ -169,6 +166,6 @@ export function unpackRow(packed: PackedRow, home: RowHome): SimpleRow | undefin
   row.ring = entries.slice(0, packed.listed);
   row.base = packed.base === null ? null : unpacker.track(packed.base, held);
   Object.assign(row.byAppend, unpacker.track(packed.byAppend, held));
-  replayRing(row);
+  replayRing(row, packed.middle);
   return row;
 }

@@ -2,44 +2,63 @@
  * State of all simple rules of one key. Two tracks, by event time and by append time; a ring of the newest events so
  * that a late one can be put in its place and the rest run again from a copy of the state before them.
  */
-import type { CallReference } from '../../schemas/alert/v1.ts';
+import type { CallSummary, KeptCall } from './call.ts';
 import { compareEntries, type Entry, type Node } from './prefixes.ts';
 import type { SimpleGroup, Touch, Touches } from './simple-group.ts';
-import type { Completed, TimeBasis } from './state.ts';
+import { LATE_SPAN_MS, type Completed, type TimeBasis } from './state.ts';
 
-/** The ring holds between so many and twice as many of the newest events; older ones are in its base. */
-export const RING = 64;
+/** Most events that the ring holds; and how many it may hold however old they are. Older ones are in its base. */
+const MAX_RING = 128;
+const MIN_RING = 4;
 
 const NO_FIELDS: readonly (string | null)[] = [];
 
-type EntryPlace = Pick<Entry, 'timeMs' | 'appendMs' | 'partition' | 'offset' | 'line' | 'callKey'>;
-
-/** An event that simple rules touch; shared by all of them, so what it completed is kept by rule. */
+/**
+ * An event that simple rules touch; shared by all of them, so what it completed is kept by rule. Most are never told:
+ * what an alert cites of it is put together when one does.
+ */
 export class SimpleEntry implements Entry {
   readonly timeMs: number;
   readonly appendMs: number;
-  readonly partition: number;
-  readonly offset: number;
-  readonly line: number;
-  readonly callKey: string;
   readonly touches: Touches;
-  readonly stepMask = 0;
-  readonly guardMask = 0;
-  readonly fields = NO_FIELDS;
-  readonly reference: Omit<CallReference, 'step'>;
+  private readonly kept: KeptCall;
   /** Rules that it completed an alert of: the rule's number twice, plus one where by append time only. */
   told: number[] | null = null;
-  alerted: 'event' | 'append' | null = null;
 
-  constructor(at: EntryPlace, reference: Omit<CallReference, 'step'>, touches: Touches) {
+  constructor(at: Pick<Entry, 'timeMs' | 'appendMs'>, kept: KeptCall, touches: Touches) {
     this.timeMs = at.timeMs;
     this.appendMs = at.appendMs;
-    this.partition = at.partition;
-    this.offset = at.offset;
-    this.line = at.line;
-    this.callKey = at.callKey;
-    this.reference = reference;
+    this.kept = kept;
     this.touches = touches;
+  }
+
+  get partition(): number {
+    return this.kept.partition;
+  }
+  get offset(): number {
+    return this.kept.offset;
+  }
+  get line(): number {
+    return this.kept.line;
+  }
+  get reference(): CallSummary {
+    return this.kept.reference();
+  }
+  // What the generic path keeps of an entry; simple rules ask for none of it.
+  get callKey(): string {
+    return '';
+  }
+  get stepMask(): number {
+    return 0;
+  }
+  get guardMask(): number {
+    return 0;
+  }
+  get fields(): readonly (string | null)[] {
+    return NO_FIELDS;
+  }
+  get alerted(): null {
+    return null;
   }
 }
 
@@ -69,13 +88,14 @@ export interface SimpleRow {
   readonly group: SimpleGroup;
   readonly tenant: string;
   readonly keyText: string;
-  readonly mapKey: string;
+  /** Its name among the rows of its tenant. */
+  readonly name: string;
   byEvent: Track;
   readonly byAppend: Track;
   /** State by event time before the ring; null while nothing has left it. */
   base: Track | null;
-  /** State after the first RING events of the ring. */
-  middle: Track | null;
+  /** State after the first events of the ring, of which the last came at `appendMs`: the next base. */
+  middle: { readonly track: Track; readonly length: number; readonly appendMs: number } | null;
   /** In order of effective time. */
   ring: SimpleEntry[];
   readonly fired: (Fired | undefined)[];
@@ -84,12 +104,12 @@ export interface SimpleRow {
   advanced: boolean;
 }
 
-export function newRow(group: SimpleGroup, tenant: string, keyText: string, mapKey: string): SimpleRow {
+export function newRow(group: SimpleGroup, tenant: string, keyText: string, name: string): SimpleRow {
   return {
     group,
     tenant,
     keyText,
-    mapKey,
+    name,
     byEvent: newTrack(),
     byAppend: newTrack(),
     base: null,
@@ -139,30 +159,33 @@ interface Visit {
   readonly track: Track;
   readonly entry: SimpleEntry;
   readonly basis: TimeBasis;
-  /** Takes a completed assignment; absent where what completes has been told before. */
-  readonly complete?: ((touch: Touch, last: Node) => void) | undefined;
+  /** Takes completed assignments that were not told before; absent where all of them were. */
+  readonly into?: SimpleCompleted[] | undefined;
 }
 
 function applyTouch(visit: Visit, touch: Touch, timeMs: number): void {
   const { track, entry, basis } = visit;
   const prev = before(track, touch, { timeMs, basis });
   if (prev === null) return;
+  if (touch.to < 0 && !isNew(visit, touch.rule)) return;
   const startMs = prev === undefined ? timeMs : prev.startMs;
-  const node: Node = {
-    startMs,
-    lastMs: timeMs,
-    step: touch.step,
-    entry,
-    prev: prev ?? null,
-    signature: '',
-  };
+  const { step } = touch;
+  const last: Node = { startMs, lastMs: timeMs, step, entry, prev: prev ?? null, signature: '' };
   if (touch.to < 0) {
-    visit.complete?.(touch, node);
+    (entry.told ??= []).push(touch.rule * 2 + (basis === 'event' ? 0 : 1));
+    visit.into?.push({ touch, completed: { last, timeBasis: basis } });
     return;
   }
   const advanced = (track.advanced ??= new Map<number, Node>());
   const held = advanced.get(touch.to);
-  if (held === undefined || held.startMs <= startMs) advanced.set(touch.to, node);
+  if (held === undefined || held.startMs <= startMs) advanced.set(touch.to, last);
+}
+
+/** Whether the entry may still complete an alert of the rule: each once, but event time speaks again after append time. */
+function isNew({ entry, basis, into }: Visit, rule: number): boolean {
+  if (into === undefined) return false;
+  const told = toldBy(entry, rule);
+  return told === null || (told === 'append' && basis === 'event');
 }
 
 /** Lets an entry act on a track: its later steps first, then it is the newest of its first steps. */
@@ -186,20 +209,6 @@ function toldBy(entry: SimpleEntry, rule: number): TimeBasis | null {
   return entry.told.includes(rule * 2 + 1) ? 'append' : null;
 }
 
-/** Completions of one entry by one basis, each rule once; event time speaks again after append time. */
-function collector(
-  entry: SimpleEntry,
-  basis: TimeBasis,
-  into: SimpleCompleted[],
-): (touch: Touch, last: Node) => void {
-  return (touch, last) => {
-    const told = toldBy(entry, touch.rule);
-    if (told === 'event' || (told === 'append' && basis === 'append')) return;
-    (entry.told ??= []).push(touch.rule * 2 + (basis === 'event' ? 0 : 1));
-    into.push({ touch, completed: { last, timeBasis: basis } });
-  };
-}
-
 export interface RowOutcome {
   readonly completed: readonly SimpleCompleted[];
   /** It came too late for the ring, so only append time has seen it. */
@@ -208,7 +217,7 @@ export interface RowOutcome {
 
 /** One event of the row, in the order of arrival. */
 export function applyToRow(row: SimpleRow, entry: SimpleEntry): RowOutcome {
-  const completed: SimpleCompleted[] = [];
+  const into: SimpleCompleted[] = [];
   const { ring } = row;
   let at = ring.length;
   while (at > 0 && compareEntries(ring[at - 1] as SimpleEntry, entry) > 0) at--;
@@ -216,57 +225,81 @@ export function applyToRow(row: SimpleRow, entry: SimpleEntry): RowOutcome {
   if (!unrepaired) {
     if (at === ring.length) {
       ring.push(entry);
-      applyEntry({
-        track: row.byEvent,
-        entry,
-        basis: 'event',
-        complete: collector(entry, 'event', completed),
-      });
-      roll(row);
+      applyEntry({ track: row.byEvent, entry, basis: 'event', into });
     } else {
       ring.splice(at, 0, entry);
-      rerun(row, at, completed);
+      rerun(row, at, into);
     }
+    roll(row, entry.appendMs);
   }
-  const complete = collector(entry, 'append', completed);
-  applyEntry({ track: row.byAppend, entry, basis: 'append', complete });
-  return { completed, unrepaired };
+  applyEntry({ track: row.byAppend, entry, basis: 'append', into });
+  return { completed: into, unrepaired };
 }
 
-/** Keeps the ring short: a copy of the state every RING events, so that no event is applied twice in order. */
-function roll(row: SimpleRow): void {
-  const { length } = row.ring;
-  if (length === RING) row.middle = copyTrack(row.byEvent);
-  if (length < 2 * RING) return;
-  row.base = row.middle;
-  row.ring = row.ring.slice(RING);
-  row.middle = copyTrack(row.byEvent);
+/**
+ * Keeps the ring short. A copy of the state is made now and then; once all before it came longer ago than a late event
+ * may, or the ring is full, it is the base. So no event is applied twice in order, and an idle key keeps little.
+ */
+function roll(row: SimpleRow, nowMs: number): void {
+  const { middle, ring } = row;
+  if (ring.length < MIN_RING) return;
+  if (middle !== null) {
+    if (ring.length < MAX_RING && middle.appendMs >= nowMs - LATE_SPAN_MS) return;
+    const passedMs = ring[middle.length - 1]?.timeMs ?? Number.NEGATIVE_INFINITY;
+    row.base = middle.track;
+    row.ring = ring.slice(middle.length);
+    // No event will be put before those of the base any more, nor appended before now.
+    prune(row.group, row.byEvent, (entry) => passedMs - entry.timeMs);
+    prune(row.group, row.byAppend, (entry) => nowMs - entry.appendMs);
+  }
+  row.middle = middleAt(row.byEvent, row.ring, row.ring.length);
 }
 
-/** Runs the ring again from its base; completions count from `from` on. */
-function rerun(row: SimpleRow, from: number, completed: SimpleCompleted[]): void {
+/** Lets go of first steps that no later event can follow inside a window. */
+function prune(group: SimpleGroup, track: Track, ageMs: (entry: SimpleEntry) => number): void {
+  const { firstNumbers, firsts } = track;
+  let kept = 0;
+  for (let at = 0; at < firsts.length; at++) {
+    const entry = firsts[at] as SimpleEntry;
+    const number = firstNumbers[at] as number;
+    if (ageMs(entry) > group.horizonOf(number)) continue;
+    firsts[kept] = entry;
+    firstNumbers[kept++] = number;
+  }
+  firsts.length = kept;
+  firstNumbers.length = kept;
+}
+
+function middleAt(track: Track, ring: readonly SimpleEntry[], length: number): SimpleRow['middle'] {
+  let appendMs = Number.NEGATIVE_INFINITY;
+  for (let at = 0; at < length; at++) appendMs = Math.max(appendMs, (ring[at] as SimpleEntry).appendMs);
+  return { track: copyTrack(track), length, appendMs };
+}
+
+/** Runs the ring again from its base; completions count from `from` on. The middle moves with what came before it. */
+function rerun(row: SimpleRow, from: number, into: SimpleCompleted[]): void {
+  const covered = row.middle?.length ?? 0;
+  replayRing(row, from < covered ? covered + 1 : covered, { from, into });
+}
+
+/** State by event time and middle, from base and ring: also what a snapshot leaves out. */
+export function replayRing(
+  row: SimpleRow,
+  middleLength: number,
+  told?: { readonly from: number; readonly into: SimpleCompleted[] },
+): void {
   const track = row.base === null ? newTrack() : copyTrack(row.base);
-  row.middle = null;
+  const hadMiddle = row.middle !== null || middleLength > 0;
+  row.middle = hadMiddle && middleLength === 0 ? middleAt(track, row.ring, 0) : null;
   row.ring.forEach((entry, index) => {
-    const complete = index < from ? undefined : collector(entry, 'event', completed);
-    applyEntry({ track, entry, basis: 'event', complete });
-    if (index === RING - 1) row.middle = copyTrack(track);
+    const into = told !== undefined && index >= told.from ? told.into : undefined;
+    applyEntry({ track, entry, basis: 'event', into });
+    if (index === middleLength - 1) row.middle = middleAt(track, row.ring, middleLength);
   });
   row.byEvent = track;
-  roll(row);
 }
 
 /** Whether a prefix of more than one step is held, or a firing remembered. */
 export function isAdvanced(row: SimpleRow): boolean {
   return row.byEvent.advanced !== null || row.fired.length > 0;
-}
-
-/** The state by event time and its middle, from base and ring: what a snapshot leaves out. */
-export function replayRing(row: SimpleRow): void {
-  const track = row.base === null ? newTrack() : copyTrack(row.base);
-  row.ring.forEach((entry, index) => {
-    applyEntry({ track, entry, basis: 'event' });
-    if (index === RING - 1) row.middle = copyTrack(track);
-  });
-  row.byEvent = track;
 }

@@ -1,7 +1,7 @@
 /** All simple rules of an engine, in groups that share a key: an event finds its rows here. */
 import type { Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
-import { keyName, keyTextOf } from './key.ts';
+import { keyName } from './key.ts';
 import type { RulePlan } from './plan.ts';
 import { SimpleGroup } from './simple-group.ts';
 import { applyToRow, newRow, SimpleEntry, type RowOutcome, type SimpleRow } from './simple-row.ts';
@@ -50,21 +50,20 @@ export class SimpleRules {
       if (row === undefined) continue;
       row.usedMs = Math.max(watermarkMs, call.appendMs);
       row.horizonMs = Math.max(row.horizonMs, touches.horizonMs);
-      const entry = new SimpleEntry(call, call.reference(), touches);
+      const entry = new SimpleEntry(call, call.keep(), touches);
       (visits ??= []).push({ row, entry, ...applyToRow(row, entry) });
     }
     return visits ?? NONE;
   }
 
   private rowOf(group: SimpleGroup, call: Call): SimpleRow | undefined {
-    const key = group.mapKeyOf(call);
-    if (key === undefined) return undefined;
-    const known = group.rows.get(key);
+    const name = group.nameOf(call);
+    if (name === null) return undefined;
+    const known = group.row(call.tenant, name);
     if (known !== undefined) return known;
-    const [step] = group.rule.steps;
-    const row = newRow(group, call.tenant, keyTextOf(group.rule, call, step?.keyName ?? '') ?? '', key);
+    const row = newRow(group, call.tenant, group.keyTextOf(call) ?? '', name);
     row.usedMs = call.appendMs;
-    group.rows.set(key, row);
+    group.hold(row);
     this.admit(row);
     return row;
   }

@@ -122,8 +122,8 @@ export class Observer {
   }
 
   #message(direction: Direction, message: WireMessage, state: LineState): void {
-    if (message.method === 'tools/call' && message.id !== undefined)
-      return this.#callLeaves(direction, message, state);
+    // Whatever its id: a server may well run a call that has none, or one that JSON-RPC forbids.
+    if (message.method === 'tools/call') return this.#callLeaves(direction, message, state);
     if (message.method === 'tools/list' && message.id !== undefined)
       return this.#listLeaves(direction, message);
     if (message.method === 'notifications/cancelled') return this.#cancelled(direction, message, state);

@@ -18,6 +18,8 @@ function fromProc(pid: number): ProcessInfo | undefined {
   if (stat === undefined || commandLine === undefined) return undefined;
   // proc(5): the name in parentheses may hold blanks and parentheses; fields are counted after the last one.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // Ended, and its parent has not taken note yet.
+  if (fields[0] === 'Z') return undefined;
   const parentPid = Number(fields[1]);
   const start = fields[19];
   if (!Number.isInteger(parentPid) || start === undefined) return undefined;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ERRORS, TriplineError, type ErrorCode } from '../../schemas/errors.ts';
 import { expandHome } from '../platform/config/load.ts';
+import { isRunning } from '../platform/process-alive.ts';
 
 export interface Endpoint {
   readonly url: string;
@@ -28,10 +29,9 @@ export function runningUrl(env: Environment): string | undefined {
   try {
     const run: unknown = JSON.parse(readFileSync(join(dataDirOf(env), 'run.json'), 'utf8'));
     if (typeof run !== 'object' || run === null || !('url' in run) || !('pid' in run)) return undefined;
-    process.kill(Number(run.pid), 0);
-    return String(run.url);
+    return isRunning(Number(run.pid)) ? String(run.url) : undefined;
   } catch {
-    return undefined; // No file, or its process is gone: nothing runs there.
+    return undefined; // No file: nothing runs there.
   }
 }
 

@@ -18,6 +18,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'config_invalid',
   'rule_invalid',
   'request_invalid',
+  'control_invalid',
+  'export_invalid',
 ]);
 const DENIED_CODES: ReadonlySet<ErrorCode> = new Set(['auth_missing', 'auth_invalid', 'auth_forbidden']);
 

@@ -139,7 +139,7 @@ const replayAction: Action = async (context, [file = ''], options) => {
     format: options['format'] === 'trace-v1' ? 'trace-v1' : 'event',
     ratePerSecond: rate === undefined ? undefined : parseCount(rate, '--rate', [1, 10_000_000]),
   });
-  return totals.rejected > 0 ? EXIT.failed : EXIT.done;
+  return totals.rejected > 0 || context.io.signal.aborted ? EXIT.failed : EXIT.done;
 };
 
 function addReading(program: Command, run: Run): void {

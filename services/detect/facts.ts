@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { zCallReference } from '../../schemas/alert/v1.ts';
-import type { Call } from '../../detectors/engine/call.ts';
+import type { Call, KeptCall } from '../../detectors/engine/call.ts';
 import type { FieldReader } from '../../detectors/compile/fields.ts';
 import type { Selection } from '../../detectors/compile/rule.ts';
 
@@ -83,6 +83,12 @@ export class FactCall implements Call {
 
   reference(): Fact['reference'] {
     return this.fact.reference;
+  }
+
+  keep(): KeptCall {
+    const { reference } = this.fact;
+    const { partition, offset, line } = reference;
+    return { partition, offset, line, reference: () => reference };
   }
 }
 

@@ -8,6 +8,7 @@ import type { Event } from '../../schemas/event/v1.ts';
 import { classify, type ClassMappingLine } from '../../detectors/classify/classify.ts';
 import { destHost } from '../../detectors/classify/dest-host.ts';
 import type { HashText } from '../../detectors/compile/compile.ts';
+import { fieldsOfGuard, fieldsOfStep } from '../../detectors/compile/needs.ts';
 import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
 import type { Sha256 } from '../../detectors/engine/alert.ts';
 import { AlertCall } from '../../detectors/engine/alert-call.ts';
@@ -54,7 +55,8 @@ interface TenantSelections {
   readonly selections: readonly Selection[];
   /** Asked only of events that one of `selections` fits: an exception alone is no reason to forward. */
   readonly exceptions: readonly Selection[];
-  readonly fields: readonly string[];
+  /** By hash of a selection the fields that its events are asked for. */
+  readonly fields: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Selections of tenant rules, each once, and the fields whose values they need. */
@@ -66,8 +68,22 @@ function tenantSelections(rules: readonly CompiledRule[]): TenantSelections {
   return {
     selections: distinct(parts.map(({ selection }) => selection)),
     exceptions: distinct(rules.flatMap((rule) => rule.exceptions.map(({ selection }) => selection))),
-    fields: [...new Set(rules.flatMap((rule) => rule.valueFields))],
+    fields: fieldsBySelection(rules),
   };
+}
+
+function fieldsBySelection(rules: readonly CompiledRule[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const fields = new Map<string, Set<string>>();
+  const add = (selection: Selection, asked: ReadonlySet<string>): void => {
+    const own = fields.get(selection.hash) ?? new Set<string>();
+    fields.set(selection.hash, own);
+    for (const field of asked) own.add(field);
+  };
+  for (const rule of rules) {
+    for (const step of rule.steps) add(step.selection, fieldsOfStep(rule, step));
+    for (const guard of rule.guards) add(guard.selection, fieldsOfGuard(rule, guard));
+  }
+  return fields;
 }
 
 /** Above every line of a record: alerts that it made the engine find come after its own events. */
@@ -202,7 +218,8 @@ export class StageOne {
     if (asked.length === 0) return;
     const matches = [...asked, ...this.tenant.exceptions.filter(fits)].map((selection) => selection.hash);
     const values: Record<string, string> = {};
-    for (const field of this.tenant.fields) {
+    const fields = new Set(asked.flatMap(({ hash }) => [...(this.tenant.fields.get(hash) ?? [])]));
+    for (const field of fields) {
       const value = call.value(field);
       if (value !== null) values[field] = value;
     }

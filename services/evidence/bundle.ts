@@ -114,12 +114,15 @@ export type BundleLine = z.infer<typeof zBundleLine>;
 /** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */
 const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;
 
-/** Lines of a bundle. Throws export_invalid for what is no bundle. */
+/**
+ * Lines of a bundle. Throws export_invalid for what is no bundle. A last line that is cut off is left out: the bundle
+ * then has no end line, and that is what the verifier reports.
+ */
 export async function* readBundle(source: AsyncIterable<Uint8Array>): AsyncGenerator<BundleLine> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest = '';
   for await (const chunk of source) {
-    rest += decoder.decode(chunk, { stream: true });
+    rest += textOf(decoder, chunk);
     if (rest.length > MAX_LINE_CHARACTERS) throw new TriplineError('export_invalid', 'a line is too long');
     let start = 0;
     for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n', start)) {
@@ -128,7 +131,25 @@ export async function* readBundle(source: AsyncIterable<Uint8Array>): AsyncGener
     }
     rest = rest.slice(start);
   }
-  if (rest.length > 0) yield parseLine(rest);
+  if (isWhole(rest)) yield parseLine(rest);
+}
+
+function textOf(decoder: InstanceType<typeof TextDecoder>, chunk: Uint8Array): string {
+  try {
+    return decoder.decode(chunk, { stream: true });
+  } catch (cause) {
+    throw new TriplineError('export_invalid', 'the bundle is not UTF-8', { cause });
+  }
+}
+
+/** Of what follows the last line break: whether it is a line that only lost its own. */
+function isWhole(rest: string): boolean {
+  try {
+    JSON.parse(rest);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parseLine(text: string): BundleLine {

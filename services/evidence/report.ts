@@ -13,6 +13,7 @@ export const VERDICT_EXIT_CODES: Readonly<Record<Verdict, number>> = Object.free
 
 export const FAULT_CODES = [
   'bundle_truncated',
+  'bundle_malformed',
   'head_signature_invalid',
   'head_key_unknown',
   'log_name_differs',

@@ -42,9 +42,9 @@ interface Herald {
 export class LogVerifier {
   readonly counts: LogCounts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
   entries = 0;
+  readonly origin: string;
   readonly #log: BundleLog;
   readonly #settings: LogSettings;
-  readonly #origin: string;
   readonly #head: BundleHead;
   readonly #range: CompactRange;
   readonly #streams = new StreamOrders();
@@ -58,13 +58,13 @@ export class LogVerifier {
     this.#log = log;
     this.#settings = settings;
     const { tenant, topic, partition } = log;
-    this.#origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
+    this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
     this.#range = new CompactRange(0, sha256);
-    this.#lastLeaf = originLeafHash(this.#origin, sha256);
+    this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
     if (head === undefined) throw this.#fault('log_name_differs', 0, 'no signed head names this log');
     this.#head = head;
-    const named = head.origin === this.#origin && toHex(logId(this.#origin, sha256)) === log.logId;
+    const named = head.origin === this.origin && toHex(logId(this.origin, sha256)) === log.logId;
     if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
   }
 
@@ -177,11 +177,11 @@ export class LogVerifier {
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;
-    return { origin: this.#origin, tenant, entries: this.entries, root: this.#head.root };
+    return { origin: this.origin, tenant, entries: this.entries, root: this.#head.root };
   }
 
   *gaps(): Generator<OpenGap> {
-    for (const hole of this.#streams.holes()) yield { log: this.#origin, ...hole };
+    for (const hole of this.#streams.holes()) yield { log: this.origin, ...hole };
   }
 
   #faultAt(code: FaultCode, herald: Herald, detail: string | null = null): FaultFound {
@@ -200,7 +200,7 @@ export class LogVerifier {
     at: { readonly offset: number | null; readonly session: string | null; readonly detail: string | null },
   ): FaultFound {
     const { topic, partition } = this.#log;
-    return new FaultFound({ code, log: this.#origin, index, topic, partition, ...at });
+    return new FaultFound({ code, log: this.origin, index, topic, partition, ...at });
   }
 }
 

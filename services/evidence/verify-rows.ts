@@ -134,7 +134,7 @@ function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): void {
   if (read.kind === 'rejected') return fail('entry_type_wrong');
   const { event } = read;
   if (event.stream !== row.stream_id || event.seq !== row.seq) return fail('entry_type_wrong');
-  if (event.session !== row.session_id) return fail('entry_altered', 'session_id');
+  if (comparable(event.session) !== row.session_id) return fail('entry_altered', 'session_id');
   if (!typeFits(row.type, read)) return fail('entry_type_wrong');
   const derived = read.kind === 'event' ? lineFlags(read.event, row.append_ms) : 0;
   if ((row.flags & (ENTRY_FLAGS.backfill | ENTRY_FLAGS.oversizeBody)) !== derived) {

@@ -26,7 +26,7 @@ import {
   type VerifyReport,
 } from './report.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
-import { TriplineError } from '../../schemas/errors.ts';
+import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 
 export type { KnownHead } from './verify-log.ts';
 export type { VerifyReport } from './report.ts';
@@ -43,7 +43,7 @@ export interface VerifyOptions {
 const MAX_LISTED_GAPS = 100;
 const PROGRESS_EVERY = 4096;
 
-/** Verifies a bundle. Throws export_invalid when the stream is no bundle; every other finding is in the report. */
+/** Verifies a bundle. Throws export_invalid when the stream does not begin as one; every other finding is in the report. */
 export async function verifyBundle(
   source: AsyncIterable<Uint8Array>,
   crypto: EvidenceCrypto,
@@ -70,8 +70,9 @@ export async function verifyBundle(
     }
     run.finish();
   } catch (error) {
-    if (!(error instanceof FaultFound)) throw error;
-    return run.report(error.fault);
+    const found = error instanceof FaultFound ? error.fault : run.malformed(error);
+    if (found === undefined) throw error;
+    return run.report(found);
   }
   return run.report(null);
 }
@@ -165,8 +166,8 @@ class BundleRun {
   /** Every signed log must have been there, and the stream must have been whole. */
   finish(): void {
     const header = this.#need();
-    this.#closeLog();
-    if (!this.#ended) throw fault('bundle_truncated', {});
+    // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
+    if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
     if (!header.partial) this.#expectLogs(header);
     for (const known of this.#options.knownHeads ?? []) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
@@ -211,6 +212,13 @@ class BundleRun {
   #need(): BundleHeader {
     if (this.#header === undefined) throw new TriplineError('export_invalid', 'the bundle has no header');
     return this.#header;
+  }
+
+  /** What was a bundle and then stopped being one was changed by somebody: a finding, as an altered row is. */
+  malformed(error: unknown): Fault | undefined {
+    if (this.#header === undefined || !isTriplineError(error, 'export_invalid')) return undefined;
+    const detail = error.path === undefined ? error.message : `${error.message}: ${error.path}`;
+    return fault('bundle_malformed', { log: this.#log?.origin ?? null, detail }).fault;
   }
 
   report(firstFault: Fault | null): VerifyReport {

@@ -52,6 +52,9 @@ export const startIngest: StartStep = async (context) => {
           summary: 'Take events',
           description: 'One object, an array, or NDJSON; also gzip. 202 when durable on the bus.',
           tags: ['events'],
+          consumes: ['application/x-ndjson', 'application/json'],
+          // Judged line by line below: one wrong line must not cost the others.
+          body: z.unknown(),
           response: { 202: zAnswer, 400: z.union([zAnswer, zErrorAnswer]) },
         },
       },

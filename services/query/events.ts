@@ -107,9 +107,9 @@ function positionOf(row: EventRow): EventItem {
 const zKey = z.tuple([
   z.number().int(),
   z.string().max(256),
-  z.number().int(),
-  z.number().int(),
-  z.number().int(),
+  z.number().int().min(0).max(0xffff_ffff),
+  z.number().int().min(0),
+  z.number().int().min(0).max(0xffff),
 ]);
 const SORT_KEY = '(toUnixTimestamp64Milli(effective_time), topic, partition, offset, line)';
 const CURSOR_KEY =

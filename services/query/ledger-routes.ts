@@ -1,5 +1,6 @@
 /** GET /v1/ledger: heads, lag, coverage. GET /v1/ledger/export: an evidence bundle, streamed. */
 import { Readable } from 'node:stream';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
@@ -42,14 +43,15 @@ const EXPORT_ROLES = ['auditor', 'admin'] as const;
 
 /** Registers both routes. `signer` where this process can ask it; else the heads that `checkpoints` keeps. */
 export function registerLedgerRoutes(context: StepContext, signer?: HeadSource): void {
-  const { http } = context;
+  const http = context.http.withTypeProvider<ZodTypeProvider>();
   http.route({
     method: 'GET',
     url: '/v1/ledger',
     config: { roles: [...READ_ROLES] },
+    schema: { summary: 'Heads, lag and coverage of the ledger', querystring: zLedgerQuery },
     handler: async (request) => {
       const reader = readerOf(request);
-      const tenant = tenantOf(reader, queryOf(zLedgerQuery, request.query).tenant);
+      const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'read', target: '/v1/ledger' });
       return ledgerState(context, tenant, signer);
     },
@@ -58,11 +60,11 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
     method: 'GET',
     url: '/v1/ledger/export',
     config: { roles: [...EXPORT_ROLES] },
+    schema: { summary: 'An evidence bundle, streamed as NDJSON', querystring: zExportQuery },
     handler: async (request, reply) => {
       const reader = readerOf(request);
-      const query = queryOf(zExportQuery, request.query);
-      const { session, since, until } = query;
-      const tenant = tenantOf(reader, query.tenant);
+      const { session, since, until } = request.query;
+      const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'export', target: '/v1/ledger/export' });
       const bundle = exportLedger(context.store, {
         deployment: context.config.deployment,
@@ -76,14 +78,6 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
   });
-}
-
-/** Throws request_invalid, naming the first parameter at fault. */
-function queryOf<Query>(schema: z.ZodType<Query>, query: unknown): Query {
-  const parsed = schema.safeParse(query);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new TriplineError('request_invalid', issue?.message, { path: (issue?.path ?? []).join('.') });
 }
 
 async function audit(

@@ -54,31 +54,54 @@ const config = { roles: [...READERS] };
 function registerListings(context: StepContext): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
   const { store } = context;
-  http.get('/v1/events', { config, schema: { querystring: zEventQuery } }, async (request) => {
-    const tenant = await opened(context, request, { target: '/v1/events', asked: request.query.tenant });
-    return await listEvents(store, tenant, request.query);
-  });
-  http.get('/v1/sessions', { config, schema: { querystring: zSessionQuery } }, async (request) => {
-    const tenant = await opened(context, request, { target: '/v1/sessions', asked: request.query.tenant });
-    return await listSessions(store, tenant, request.query);
-  });
-  http.get('/v1/alerts', { config, schema: { querystring: zAlertQuery } }, async (request) => {
-    const tenant = await opened(context, request, { target: '/v1/alerts', asked: request.query.tenant });
-    return await listAlerts(store, tenant, request.query);
-  });
+  http.get(
+    '/v1/events',
+    { config, schema: { summary: 'Events, newest first', querystring: zEventQuery } },
+    async (request) => {
+      const tenant = await opened(context, request, { target: '/v1/events', asked: request.query.tenant });
+      return await listEvents(store, tenant, request.query);
+    },
+  );
+  http.get(
+    '/v1/sessions',
+    { config, schema: { summary: 'Sessions, the most recently active first', querystring: zSessionQuery } },
+    async (request) => {
+      const tenant = await opened(context, request, { target: '/v1/sessions', asked: request.query.tenant });
+      return await listSessions(store, tenant, request.query);
+    },
+  );
+  http.get(
+    '/v1/alerts',
+    { config, schema: { summary: 'Alerts, newest first', querystring: zAlertQuery } },
+    async (request) => {
+      const tenant = await opened(context, request, { target: '/v1/alerts', asked: request.query.tenant });
+      return await listAlerts(store, tenant, request.query);
+    },
+  );
 }
 
 function registerSingles(context: StepContext): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
   const { store } = context;
-  const schema = { params: zId, querystring: zTenantQuery };
-  http.get('/v1/events/:id', { config, schema }, async (request) => {
-    const tenant = await opened(context, request, { target: '/v1/events/:id', asked: request.query.tenant });
-    return await readEvent(store, tenant, request.params.id);
-  });
-  http.get('/v1/sessions/:id', { config, schema }, async (request) => {
-    const asked = request.query.tenant;
-    const tenant = await opened(context, request, { target: '/v1/sessions/:id', asked });
-    return await readSession(store, tenant, request.params.id);
-  });
+  const parameters = { params: zId, querystring: zTenantQuery };
+  http.get(
+    '/v1/events/:id',
+    { config, schema: { summary: 'One event with its exact bytes', ...parameters } },
+    async (request) => {
+      const tenant = await opened(context, request, {
+        target: '/v1/events/:id',
+        asked: request.query.tenant,
+      });
+      return await readEvent(store, tenant, request.params.id);
+    },
+  );
+  http.get(
+    '/v1/sessions/:id',
+    { config, schema: { summary: 'One session as a timeline', ...parameters } },
+    async (request) => {
+      const asked = request.query.tenant;
+      const tenant = await opened(context, request, { target: '/v1/sessions/:id', asked });
+      return await readSession(store, tenant, request.params.id);
+    },
+  );
 }

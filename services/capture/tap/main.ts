@@ -25,7 +25,7 @@ const FAILED_EXIT = 1;
 export async function runTap(argv: readonly string[], env: Environment, io: TapIo): Promise<number> {
   const parsed = parseTapArguments(argv);
   if (parsed.kind === 'help') {
-    io.stderr.write(TAP_USAGE);
+    io.stdout.write(TAP_USAGE);
     return 0;
   }
   if (parsed.kind === 'usage') {

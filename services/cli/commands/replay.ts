@@ -1,6 +1,8 @@
 /** replay: sends a file of events or recorded traces to the service, in bounded batches, with progress on stderr. */
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
 import { TriplineError } from '../../../schemas/errors.ts';
@@ -17,6 +19,7 @@ export interface ReplayOptions {
 const MAX_BATCH_LINES = 1024;
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 const PROGRESS_EVERY_MS = 1000;
+const RETRY_MS = 1000;
 
 const zAccepted = z.object({
   accepted: z.number(),
@@ -31,16 +34,23 @@ interface Totals {
   rejected: number;
 }
 
-/** Sends the file and answers the totals (also printed last). Throws when the file cannot be read or a line of trace-v1 has the wrong form. */
+/** Sends the file, until it ends or the command is interrupted, and answers the totals (also printed last). Throws when the file cannot be read or a line of trace-v1 has the wrong form. */
 export async function replay(context: CommandContext, file: string, options: ReplayOptions): Promise<Totals> {
   const client = connect(context);
   const totals: Totals = { sent: 0, accepted: 0, duplicates: 0, rejected: 0 };
+  const { signal } = context.io;
+  const run = randomUUID();
   const started = performance.now();
   let progressAt = started + PROGRESS_EVERY_MS;
   for await (const batch of batches(eventLines(file, options.format))) {
-    if (context.io.signal.aborted) break;
-    await pace(totals.sent, started, options.ratePerSecond);
-    await sendBatch(context, client, { batch, totals });
+    await pace(totals.sent, started, { ...options, signal });
+    if (signal.aborted) break;
+    try {
+      await sendBatch(context, client, { batch, totals, idempotencyKey: `${run}-${totals.sent}` });
+    } catch (error) {
+      if (signal.aborted) break;
+      throw error;
+    }
     if (performance.now() >= progressAt) {
       context.output.note(`sent ${totals.sent}, accepted ${totals.accepted}, rejected ${totals.rejected}`);
       progressAt = performance.now() + PROGRESS_EVERY_MS;
@@ -57,9 +67,10 @@ export async function replay(context: CommandContext, file: string, options: Rep
 async function sendBatch(
   context: CommandContext,
   client: ApiClient,
-  { batch, totals }: { batch: readonly string[]; totals: Totals },
+  { batch, totals, idempotencyKey }: { batch: readonly string[]; totals: Totals; idempotencyKey: string },
 ): Promise<void> {
-  const answer = zAccepted.parse(await withRetry(() => client.postLines(batch), context.io.signal));
+  const headers = { 'idempotency-key': idempotencyKey };
+  const answer = zAccepted.parse(await withRetry(() => client.postLines(batch, headers), context.io.signal));
   for (const fault of answer.rejected.slice(0, 3))
     context.output.note(`line ${totals.sent + fault.index + 1}: ${fault.code}: ${fault.message ?? ''}`);
   totals.sent += batch.length;
@@ -68,7 +79,7 @@ async function sendBatch(
   totals.rejected += answer.rejected.length;
 }
 
-/** Retryable refusals (back-pressure) are waited out for a minute; sending again is harmless, duplicates are recognised. */
+/** Retryable refusals (back-pressure) are waited out for a minute; under its key a request that is sent again adds nothing. */
 async function withRetry<T>(attempt: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (let tries = 0; ; tries += 1) {
     try {
@@ -76,15 +87,19 @@ async function withRetry<T>(attempt: () => Promise<T>, signal: AbortSignal): Pro
     } catch (error) {
       const again = error instanceof TriplineError && error.retryable && error.code !== 'unreachable';
       if (!again || tries >= 60 || signal.aborted) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 }
 
-async function pace(sent: number, started: number, ratePerSecond: number | undefined): Promise<void> {
+async function pace(
+  sent: number,
+  started: number,
+  { ratePerSecond, signal }: Pick<ReplayOptions, 'ratePerSecond'> & { readonly signal: AbortSignal },
+): Promise<void> {
   if (ratePerSecond === undefined) return;
   const waitMs = (sent / ratePerSecond) * 1000 - (performance.now() - started);
-  if (waitMs > 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  if (waitMs > 1) await sleep(waitMs, undefined, { signal }).catch(() => undefined);
 }
 
 async function* eventLines(file: string, format: ReplayOptions['format']): AsyncGenerator<string> {
@@ -116,18 +131,22 @@ function traceLines(line: string, at: string): readonly string[] {
 async function* fileLines(file: string): AsyncGenerator<string> {
   const raw = createReadStream(file);
   const input = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
-  const failed = new Promise<never>((_, reject) => {
-    for (const stream of new Set([raw, input])) stream.once('error', reject);
-  });
-  failed.catch(() => undefined); // Observed by the race below; a late fault after the last line is none.
-  const lines = createInterface({ input, crlfDelay: Infinity })[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await Promise.race([lines.next(), failed]).catch((cause: unknown) => {
-      throw new TriplineError('usage', `${file} cannot be read`, { path: 'FILE', cause });
+  const lines = createInterface({ input, crlfDelay: Infinity });
+  const faults: unknown[] = [];
+  for (const stream of new Set([raw, input]))
+    stream.once('error', (error: unknown) => {
+      faults.push(error);
+      lines.close(); // It would wait for more without end.
     });
-    if (next.done === true) return;
-    yield next.value;
+  try {
+    yield* lines;
+  } catch (cause) {
+    faults.push(cause);
+  } finally {
+    raw.destroy();
   }
+  if (faults.length > 0)
+    throw new TriplineError('usage', `${file} cannot be read`, { path: 'FILE', cause: faults[0] });
 }
 
 async function* batches(lines: AsyncIterable<string>): AsyncGenerator<readonly string[]> {

@@ -22,7 +22,7 @@ const MAX_LIMIT = 1000;
 /** Scopes whose target is a name: the listings' filters of the same names. */
 const NAMED_SCOPES = ['session', 'agent', 'server', 'tool', 'class'] as const;
 
-const zListQuery = z.object({
+const zListQuery = z.strictObject({
   tenant: zName.optional(),
   session: zName.optional(),
   agent: zName.optional(),
@@ -39,7 +39,7 @@ const zListQuery = z.object({
   /** Version of the last item of the page before. */
   cursor: z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
 });
-const zTenantQuery = z.object({ tenant: zName.optional() });
+const zTenantQuery = z.strictObject({ tenant: zName.optional() });
 const zLiftBody = z.strictObject({ reason: z.string().min(1).max(1024) });
 const zLiftParams = z.object({ id: zName });
 

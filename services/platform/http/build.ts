@@ -18,7 +18,7 @@ import {
   type RouteEntry,
 } from './access.ts';
 import { registerDocs } from './docs.ts';
-import { answerRaw, errorAnswer, sendError } from './errors.ts';
+import { answerBroken, answerRaw, errorAnswer, sendError } from './errors.ts';
 import { registerStatusRoutes } from './status.ts';
 import { loadTokens } from './tokens.ts';
 
@@ -35,6 +35,8 @@ export interface HttpDeps {
 const REQUEST_ID_BYTES = 12;
 const MAX_WS_MESSAGE_BYTES = 64 * 1024;
 const MINUTE_MS = 60_000;
+/** Of a decoded path parameter; ids and names have at most 256 characters and are held to that by the routes. */
+const MAX_PARAM_CHARS = 1024;
 const HEADERS_TIMEOUT_MS = 15_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 
@@ -77,6 +79,8 @@ function createServer(deps: HttpDeps): FastifyInstance {
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     frameworkErrors: (error, _request, reply) => answerRaw(error, reply.raw),
+    clientErrorHandler: answerBroken,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
     bodyLimit: config.http.maxBodyBytes,
     genReqId: () => Buffer.from(randomBytes(REQUEST_ID_BYTES)).toString('hex'),
     exposeHeadRoutes: false,

@@ -1,8 +1,9 @@
 /** Every fault that leaves the door: one shape, one table of codes. Foreign faults are converted here by their codes. */
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { isTriplineError, TriplineError, type ErrorCode } from '../../../schemas/errors.ts';
+import { ERRORS, isTriplineError, TriplineError, type ErrorCode } from '../../../schemas/errors.ts';
 
 const RETRY_AFTER_SECONDS = 1;
 
@@ -50,9 +51,13 @@ export const zErrorAnswer = z.object({
   }),
 });
 
+/** Faults whose message is the store's own words: names of tables, parts of queries. */
+const INSIDE: ReadonlySet<ErrorCode> = new Set(['store_query_failed', 'store_unavailable', 'store_timeout']);
+
 /** Body of the answer. What went wrong inside stays inside: the client gets the request id to quote. */
 export function errorAnswer(error: TriplineError): { readonly error: Readonly<Record<string, unknown>> } {
-  const { code, message, path, retryable } = error;
+  const { code, path, retryable } = error;
+  const message = INSIDE.has(code) ? ERRORS[code].meaning : error.message;
   return { error: { code, message, path: path ?? null, retryable } };
 }
 
@@ -70,4 +75,24 @@ export function answerRaw(error: unknown, response: ServerResponse): void {
   const known = toTriplineError(error);
   response.writeHead(known.status, { 'content-type': 'application/json; charset=utf-8' });
   response.end(JSON.stringify(errorAnswer(known)));
+}
+
+/** Node's codes of bytes that are no request, or none that came in time. */
+const BROKEN_STATUS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** For bytes that never became a request: there is a socket only. */
+export function answerBroken(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const body = JSON.stringify(errorAnswer(new TriplineError('request_invalid')));
+  const head = [
+    `HTTP/1.1 ${BROKEN_STATUS[error.code ?? ''] ?? '400 Bad Request'}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  socket.destroy(error);
 }

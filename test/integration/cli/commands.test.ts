@@ -113,13 +113,18 @@ suite('commands over a running service', () => {
     assert.equal(tail.exitCode, 4);
   });
   test('wrong values are 2, whoever finds them', async () => {
+    const noGzip = join(place.dir, 'none.ndjson.gz');
+    writeFileSync(noGzip, 'no gzip');
     const wrong = [
       ['alerts', '--since', 'yesterday'],
       ['sessions', '--limit', '0'],
       ['tail', '--class', 'no class'],
       ['kill', '--scope', 'moon', '--ttl', '1h', '--reason', 'x'],
       ['kill', '--scope', 'tenant', '--ttl', 'soon', '--reason', 'x'],
+      ['kill', '--scope', 'tool', '--ttl', '1h', '--reason', 'a tool without a name'],
       ['replay', join(place.dir, 'none.ndjson')],
+      ['replay', noGzip],
+      ['verify', '--export', events],
       ['verify', '--export', join(place.dir, 'none')],
       ['destinations', 'test', 'nobody'],
       ['nonsense'],

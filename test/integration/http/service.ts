@@ -30,6 +30,9 @@ export const TOKENS = {
   adminA: 'admin-of-a',
   analystB: 'analyst-of-b',
   producerB: 'producer-of-b',
+  responderB: 'responder-of-b',
+  auditorB: 'auditor-of-b',
+  adminB: 'admin-of-b',
   adminAll: 'admin-of-all',
   auditorAll: 'auditor-of-all',
 } as const;
@@ -42,6 +45,9 @@ const KEYS = [
   { id: 'adminA', tenant: 'a', role: 'admin' },
   { id: 'analystB', tenant: 'b', role: 'analyst' },
   { id: 'producerB', tenant: 'b', role: 'producer' },
+  { id: 'responderB', tenant: 'b', role: 'responder' },
+  { id: 'auditorB', tenant: 'b', role: 'auditor' },
+  { id: 'adminB', tenant: 'b', role: 'admin' },
   { id: 'adminAll', tenant: '*', role: 'admin' },
   { id: 'auditorAll', tenant: '*', role: 'auditor' },
 ] as const;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -132,6 +133,28 @@ test('a session is a timeline: the intent with its result, decisions with their 
   assert.deepEqual(session.decisions[0]?.['decision'], { rationale: 'because' });
 });
 
+const READS = [
+  '/v1/events',
+  `/v1/events/${STREAM}-2`,
+  '/v1/sessions',
+  `/v1/sessions/${SESSION}`,
+  '/v1/ledger',
+  '/v1/ledger/export',
+];
+for (const url of READS)
+  test(`GET ${url}: rows of tenant a are there for its admin, none of them for that of tenant b`, async () => {
+    const read = async (who: 'adminA' | 'adminB'): Promise<string> => {
+      const headers = { host: 'localhost', authorization: `Bearer ${TOKENS[who]}` };
+      const { statusCode, body } = await service.http.inject({ method: 'GET', url, headers });
+      assert.equal(statusCode, 200, body);
+      return body;
+    };
+    assert.match(await read('adminA'), /"tenant":"a"/);
+    const shown = await read('adminB');
+    assert.match(shown, /"tenant":"b"/);
+    assert.doesNotMatch(shown, /"tenant":"a"/);
+  });
+
 test('each read makes exactly one audit event, in the tenant that was read', async () => {
   const earlier = await reads();
   await events('analystA', '');
@@ -156,6 +179,68 @@ async function reads(): Promise<{ readonly audit: Item }[]> {
           for (const bytes of splitLines(record.value))
             found.push(JSON.parse(Buffer.from(bytes).toString('utf8')) as { audit: Item });
   return found;
+}
+
+test('a tail that is not read is told how much it missed, and costs no other one an event', async () => {
+  const address = service.http.server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const follow = async (onMessage: (message: TailMessage) => void): Promise<WebSocket> => {
+    const socket = new WebSocket(`ws://127.0.0.1:${address.port}/v1/tail?session=flood`, {
+      headers: { authorization: `Bearer ${TOKENS.analystA}` },
+    });
+    socket.on('message', (data: Buffer) => onMessage(JSON.parse(data.toString('utf8')) as TailMessage));
+    await once(socket, 'open');
+    return socket;
+  };
+  const count = (messages: readonly TailMessage[]): { events: number; dropped: number } => ({
+    events: messages.filter(({ type }) => type === 'event').length,
+    dropped: messages.reduce((sum, message) => sum + (message.count ?? 0), 0),
+  });
+  const [quick, slow]: [TailMessage[], TailMessage[]] = [[], []];
+  const sockets = [
+    await follow((message) => quick.push(message)),
+    await follow((message) => slow.push(message)),
+  ];
+  sockets[1]?.pause();
+  // Well over what the kernel and the service hold for one connection.
+  const EVENTS = 600;
+  for (let seq = 0; seq < EVENTS; seq += BURST) {
+    await flood(seq, BURST);
+    await until(() => Promise.resolve(quick.length === seq + BURST));
+  }
+  sockets[1]?.resume();
+  await until(() => Promise.resolve(count(slow).events + count(slow).dropped === EVENTS));
+  assert.deepEqual(count(quick), { events: EVENTS, dropped: 0 });
+  assert.ok(count(slow).dropped > 0);
+  for (const socket of sockets) socket.terminate();
+});
+
+/** Events of 32 kB in one request. */
+const BURST = 30;
+
+interface TailMessage {
+  readonly type: 'event' | 'dropped';
+  readonly count?: number;
+}
+
+async function flood(firstSeq: number, count: number): Promise<void> {
+  const fields = { kind: 'call.intent', callId: 'c', server: 's', tool: 't', session: 'flood' };
+  const args = 'x'.repeat(32 * 1024);
+  const lines = Array.from({ length: count }, (_, index) => {
+    const event = JSON.parse(line(0, { ...fields, args })) as Item;
+    return JSON.stringify({ ...event, stream: 'f1'.repeat(16), seq: firstSeq + index });
+  });
+  const response = await service.http.inject({
+    method: 'POST',
+    url: '/v1/events',
+    headers: {
+      host: 'localhost',
+      authorization: `Bearer ${TOKENS.producerA}`,
+      'content-type': 'application/x-ndjson',
+    },
+    payload: lines.join('\n'),
+  });
+  assert.equal(response.statusCode, 202);
 }
 
 test('the live tail shows what is appended, of the own tenant only, and takes a token as a browser sends it', async () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { verifyBundle } from '../../../services/evidence/verify.ts';
+import { nodeCrypto } from '../../../services/platform/ledger/crypto.ts';
 import { append, callLine, exported, openBench, recordOf, runWriter, verified } from '../record/harness.ts';
 import type { Bench } from '../record/harness.ts';
 
@@ -53,16 +55,63 @@ describe('a sound ledger', () => {
     }
   });
 
-  it('is incomplete when the bundle is cut', async () => {
-    const { verifyBundle } = await import('../../../services/evidence/verify.ts');
-    const { nodeCrypto } = await import('../../../services/platform/ledger/crypto.ts');
-    async function* cut() {
-      const chunks = [];
-      for await (const chunk of exported(bench)) chunks.push(chunk);
-      yield* chunks.slice(0, -1);
+  const bundle = async () => {
+    const chunks = [];
+    for await (const chunk of exported(bench)) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+  async function* bytesOf(text: string | Uint8Array) {
+    const bytes = Buffer.from(text as string);
+    for (let at = 0; at < bytes.length; at += 64) yield bytes.subarray(at, at + 64);
+  }
+
+  it('is incomplete when the bundle is cut, between lines or within one', async () => {
+    const whole = await bundle();
+    const lines = whole.trimEnd().split('\n');
+    for (const cut of [lines.slice(0, -1).join('\n'), whole.slice(0, -5), whole.slice(0, -500)]) {
+      const report = await verifyBundle(bytesOf(cut), nodeCrypto);
+      assert.deepEqual([report.firstFault?.code, report.exitCode], ['bundle_truncated', 20]);
     }
-    const report = await verifyBundle(cut(), nodeCrypto);
-    assert.deepEqual([report.firstFault?.code, report.exitCode], ['bundle_truncated', 20]);
+    const unbroken = await verifyBundle(bytesOf(whole.trimEnd()), nodeCrypto);
+    assert.equal(unbroken.exitCode, 10);
+  });
+
+  it('is invalid when a line of the bundle was changed into no line of a bundle', async () => {
+    const whole = await bundle();
+    const [, log, row] = whole.split('\n');
+    const changes = [
+      whole.replace(row!, row!.slice(1)),
+      whole.replace('"leaf_hash":"', '"leaf_hash":"z'),
+      whole.replace('"type":"end"', '"type":"done"'),
+    ];
+    const logOf = (report: { firstFault: { log: string | null } | null }) => report.firstFault?.log;
+    for (const text of changes) {
+      const report = await verifyBundle(bytesOf(text), nodeCrypto);
+      assert.deepEqual([report.firstFault?.code, report.exitCode], ['bundle_malformed', 40]);
+      assert.match(logOf(report) ?? '', new RegExp(`/${(JSON.parse(log!) as { topic: string }).topic}/0$`));
+    }
+    const bytes = Buffer.from(whole);
+    bytes[whole.indexOf(row!) + 20] = 0xff;
+    assert.equal((await verifyBundle(bytesOf(bytes), nodeCrypto)).exitCode, 40);
+    await assert.rejects(verifyBundle(bytesOf('no bundle\n'), nodeCrypto), { code: 'export_invalid' });
+  });
+});
+
+describe('a sound ledger of hostile events', () => {
+  it('verifies: half characters, NUL and times out of range are kept as the store can keep them', async () => {
+    const bench = await openBench();
+    const half = 'a\uD800b';
+    const names = 'session agent principal host callId server tool controlId'.split(' ');
+    const texts = { verdict: `\0${half}`, labels: [half, '\0\n'], trust: { level: `${half}\0` } };
+    const hostile = { ...Object.fromEntries(names.map((name) => [name, half])), ...texts, [half]: 1 };
+    const times = ['0000-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z', '2026-02-31T00:00:00.000Z'];
+    const lines = times.map((time, seq) => callLine('a', seq, { ...hostile, time }));
+    await append(bench, [recordOf('a', 0, lines)]);
+    await runWriter(bench, bench);
+    const report = await verified(bench);
+    await bench.close();
+    assert.equal(report.firstFault, null);
+    assert.deepEqual([report.exitCode, report.entries], [10, times.length]);
   });
 });
 

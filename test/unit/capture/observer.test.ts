@@ -55,6 +55,21 @@ const answer = (id: unknown, result: unknown) => ({ jsonrpc: '2.0', id, result }
 const outcomes = (drafts: readonly EventDraft[]) =>
   drafts.map((draft) => draft.fields['outcome'] ?? draft.kind);
 
+const CONTROL = {
+  v: 1,
+  id: 'c',
+  version: 1,
+  tenant: 't',
+  scope: 'tool',
+  target: 'bad',
+  mode: 'enforce',
+  state: 'set',
+  reason: 'why',
+  issuedBy: 'i',
+  issuedAt: '2026-01-01T00:00:00.000Z',
+  expiresAt: '2027-01-01T00:00:00.000Z',
+} as const;
+
 /** Every draft as the lines of a stream, each held against the event schema. */
 function validEvents(drafts: readonly EventDraft[]): readonly schema.Event[] {
   const identity = {
@@ -158,22 +173,8 @@ describe('observer', () => {
   });
 
   it('of a batch only the refused calls stay behind; they are answered as a batch', () => {
-    const control = {
-      v: 1,
-      id: 'c',
-      version: 1,
-      tenant: 't',
-      scope: 'tool',
-      target: 'bad',
-      mode: 'enforce',
-      state: 'set',
-      reason: 'why',
-      issuedBy: 'i',
-      issuedAt: '2026-01-01T00:00:00.000Z',
-      expiresAt: '2027-01-01T00:00:00.000Z',
-    } as const;
     const decide = ({ tool }: { tool: string }): CallDecision =>
-      tool === 'bad' ? { kind: 'refuse', control } : { kind: 'allow' };
+      tool === 'bad' ? { kind: 'refuse', control: CONTROL } : { kind: 'allow' };
     const { toServer } = observer({ decide });
     const good = JSON.stringify(call(1));
     const { forward, answers, drafts } = toServer(
@@ -186,6 +187,23 @@ describe('observer', () => {
     zRefusal.parse(error.error.data);
     assert.deepEqual(outcomes(drafts), ['call.intent', 'call.intent', 'refused']);
   });
+
+  for (const [name, id] of [
+    ['no id (a notification)', undefined],
+    ['id null', null],
+    ['an object as id', { a: 1 }],
+    ['an id of 100 kB', 'x'.repeat(100_000)],
+  ] as const) {
+    it(`a call with ${name} is on record, refused where calls are, and abandoned where nothing answers`, () => {
+      const open = observer();
+      assert.deepEqual(outcomes(open.toServer(call(id)).drafts), ['call.intent']);
+      assert.deepEqual(outcomes(open.subject.close()), ['abandoned']);
+      const { toServer } = observer({ decide: () => ({ kind: 'refuse', control: CONTROL }) });
+      const { forward, drafts } = toServer(call(id));
+      assert.equal(forward, undefined);
+      assert.deepEqual(outcomes(drafts), ['call.intent', 'refused']);
+    });
+  }
 
   it('joins the trace of the caller, and hands on our hop only where it may write', () => {
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00';

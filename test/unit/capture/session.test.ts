@@ -1,10 +1,12 @@
 /** Which process is the host, the tap's own arguments, and pinned keys. */
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync } from 'node:crypto';
+import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { parseControlKeys } from '../../../services/capture/controls/keys.ts';
 import { hostProcess, isLauncher, type ProcessInfo } from '../../../services/capture/session.ts';
-import { parseTapArguments } from '../../../services/capture/tap/options.ts';
+import { runTap } from '../../../services/capture/tap/main.ts';
+import { parseTapArguments, TAP_USAGE } from '../../../services/capture/tap/options.ts';
 
 describe('host process', () => {
   for (const [argv, expected] of [
@@ -60,6 +62,29 @@ describe('tap arguments', () => {
       assert.equal(parseTapArguments(argv).kind, 'usage');
     });
   }
+
+  it('help goes to stdout, where a pager reads it; a usage fault to stderr, since stdout is the protocol', async () => {
+    for (const [argv, code] of [
+      [['--help'], 0],
+      [[], 2],
+    ] as const) {
+      const [stdout, stderr] = [new PassThrough({ encoding: 'utf8' }), new PassThrough({ encoding: 'utf8' })];
+      const io = {
+        stdin: new PassThrough(),
+        stdout,
+        stderr,
+        ppid: 1,
+        on: () => io,
+        removeListener: () => io,
+      };
+      assert.equal(await runTap(argv, {}, io), code);
+      const [out, err] = [String(stdout.read() ?? ''), String(stderr.read() ?? '')];
+      assert.deepEqual(
+        [out === TAP_USAGE, err.endsWith(TAP_USAGE)],
+        code === 0 ? [true, false] : [false, true],
+      );
+    }
+  });
 });
 
 describe('control keys', () => {

@@ -50,7 +50,7 @@ const told = (findings: readonly Finding[]): string[] =>
   );
 const held = (engine: Engine): string[] =>
   Array.from(engine.states(), (state) =>
-    'plan' in state ? `${state.plan.rule.id} ${state.mapKey}` : `simple ${state.mapKey}`,
+    'plan' in state ? `${state.plan.rule.id} ${state.mapKey}` : `simple ${state.tenant} ${state.name}`,
   );
 
 test('a restored engine gives up the same states and tells the same as one that went on', () => {

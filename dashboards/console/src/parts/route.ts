@@ -1,5 +1,5 @@
 /** The view in the address: #/live, #/alerts, #/sessions, #/sessions/ID?call=…, #/ledger, #/controls. */
-import { useEffect, useState } from 'react';
+import { useSyncExternalStore } from 'react';
 
 export const VIEWS = ['live', 'alerts', 'sessions', 'ledger', 'controls'] as const;
 export type View = (typeof VIEWS)[number];
@@ -44,12 +44,12 @@ function decode(value: string): string {
   }
 }
 
+/** The address as a store: one that changes between the first render and the subscription is not missed. */
 export function useRoute(): Route {
-  const [hash, setHash] = useState(() => window.location.hash);
-  useEffect(() => {
-    const update = (): void => setHash(window.location.hash);
-    window.addEventListener('hashchange', update);
-    return () => window.removeEventListener('hashchange', update);
-  }, []);
-  return parseRoute(hash);
+  return parseRoute(useSyncExternalStore(followHash, () => window.location.hash));
+}
+
+function followHash(onChange: () => void): () => void {
+  window.addEventListener('hashchange', onChange);
+  return () => window.removeEventListener('hashchange', onChange);
 }

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import type { Database } from 'lmdb';
 import { TriplineError } from '../../../../schemas/errors.ts';
+import { isRunning, processStat } from '../../process-alive.ts';
 
 const OWNER_KEY = 'owner';
 
@@ -33,22 +34,15 @@ export function giveUpOwnership(meta: Database<unknown, string>): void {
 }
 
 function isAlive(owner: Owner): boolean {
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    // EPERM: it lives and belongs to somebody else.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
-  }
-  return startOf(owner.pid) === owner.started;
+  return isRunning(owner.pid) && startOf(owner.pid) === owner.started;
 }
 
-/** Linux: boot id and start time of the process in ticks since boot (proc(5), field 22 of stat). Elsewhere empty. */
+/** Linux: boot id and start time of the process in ticks since boot (field 22 of its stat). Elsewhere empty. */
 function startOf(pid: number): string {
+  const started = processStat(pid)?.[19];
+  if (started === undefined) return '';
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // Field 2 is the command in parentheses and may hold blanks: count from the last one.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${fields[19] ?? ''}`;
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${started}`;
   } catch {
     return '';
   }

@@ -78,6 +78,8 @@ export interface Fetched {
   readonly position: Position;
   readonly records: readonly BusRecord[];
   readonly highWatermark: number;
+  /** The answer held records, all of them below the wanted offset. */
+  readonly onlyEarlier: boolean;
 }
 
 export class KafkaReader {
@@ -175,18 +177,25 @@ export class KafkaReader {
 
 /** A fetch answers whole batches: what is below the wanted offset is left out. */
 function toFetched(position: Position, fetched: FetchedPartition): Fetched {
+  const records = fetched.messages
+    .filter((message) => message.isControlRecord !== true && Number(message.offset) >= position.offset)
+    .map((message) => fromKafka(position.at, message));
   return {
     position,
     highWatermark: Number(fetched.highWatermark),
-    records: fetched.messages
-      .filter((message) => message.isControlRecord !== true && Number(message.offset) >= position.offset)
-      .map((message) => fromKafka(position.at, message)),
+    records,
+    onlyEarlier: records.length === 0 && fetched.messages.length > 0,
   };
 }
 
-/** Where to go on after an answer. An answer without records from a compacted partition that has an end above us is a hole. */
-export function nextOffset({ position, records, highWatermark }: Fetched): number {
+/**
+ * Where to go on after an answer. Compaction leaves holes: an answer without records is the end, but one with earlier
+ * records only is a batch that lost its tail, the last of its segment (a fetch never crosses to the next); then one offset
+ * at a time, to the end of that batch, leads to what follows.
+ */
+export function nextOffset({ position, records, highWatermark, onlyEarlier }: Fetched): number {
   const last = records.at(-1);
   if (last !== undefined) return last.offset + 1;
-  return position.compacted ? Math.max(position.offset, highWatermark) : position.offset;
+  if (!position.compacted) return position.offset;
+  return onlyEarlier ? position.offset + 1 : Math.max(position.offset, highWatermark);
 }
