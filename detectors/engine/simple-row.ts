@@ -166,19 +166,23 @@ interface Visit {
 function applyTouch(visit: Visit, touch: Touch, timeMs: number): void {
   const { track, entry, basis } = visit;
   const prev = before(track, touch, { timeMs, basis });
-  if (prev === null) return;
-  if (touch.to < 0 && !isNew(visit, touch.rule)) return;
+  if (prev === null || (touch.to < 0 && !isNew(visit, touch.rule))) return;
   const startMs = prev === undefined ? timeMs : prev.startMs;
   const { step } = touch;
   const last: Node = { startMs, lastMs: timeMs, step, entry, prev: prev ?? null, signature: '' };
-  if (touch.to < 0) {
-    (entry.told ??= []).push(touch.rule * 2 + (basis === 'event' ? 0 : 1));
-    visit.into?.push({ touch, completed: { last, timeBasis: basis } });
-    return;
-  }
+  if (touch.to < 0) complete(visit, touch, last);
+  else keepLatest(track, touch.to, last);
+}
+
+function complete({ entry, basis, into }: Visit, touch: Touch, last: Node): void {
+  (entry.told ??= []).push(touch.rule * 2 + (basis === 'event' ? 0 : 1));
+  into?.push({ touch, completed: { last, timeBasis: basis } });
+}
+
+function keepLatest(track: Track, state: number, node: Node): void {
   const advanced = (track.advanced ??= new Map<number, Node>());
-  const held = advanced.get(touch.to);
-  if (held === undefined || held.startMs <= startMs) advanced.set(touch.to, last);
+  const held = advanced.get(state);
+  if (held === undefined || held.startMs <= node.startMs) advanced.set(state, node);
 }
 
 /** Whether the entry may still complete an alert of the rule: each once, but event time speaks again after append time. */
