@@ -13,6 +13,7 @@ import { openOutsideWorld, type OutsideWorld } from './outside.ts';
 import { startJsonProcess, type JsonProcess } from './processes.ts';
 import {
   alertLines,
+  otherAlertLines,
   chapter,
   checklist,
   fact,
@@ -116,17 +117,18 @@ async function play(stage: Stage): Promise<Done> {
   const report = await verify(stage);
   print(...verdictLines(report));
   follow.close();
-  const alerts = await items(stage.client, '/v1/alerts');
   const { alert, acknowledged } = attack;
+  const alerts = await toldAlerts(stage);
+  const paged = await until(async () => {
+    const told = await toldAlerts(stage);
+    return told.length > 0 && stage.outside.pages.length === told.length ? told.length : undefined;
+  });
   const outsidePosts = stage.outside.posts.filter((host) => host === 'collect.attacker.example').length;
   return [
     ['every call of both sessions is on record', follow.counts.intents === 6 && follow.counts.results === 6],
     ['the harmless session raised no alert', alerts.every((item) => item['session'] === alert?.['session'])],
     ['search → vault → external post was found in the other', alert !== undefined],
-    [
-      'the team was paged by a signed webhook, once for each alert',
-      stage.outside.pages.length === alerts.length && alerts.length > 0,
-    ],
+    ['the team was paged by a signed webhook, once for each alert', paged !== undefined],
     ['the kill switch reached the host', acknowledged],
     [
       'the second post was refused (-32090) and never reached its server',
@@ -134,6 +136,12 @@ async function play(stage: Stage): Promise<Done> {
     ],
     ['the ledger verifies', report['verdict'] === 'verified'],
   ];
+}
+
+/** Alerts that page somebody: rules in mode shadow only take notes. */
+async function toldAlerts(stage: Stage): Promise<readonly Item[]> {
+  const alerts = await items(stage.client, '/v1/alerts');
+  return alerts.filter((item) => bodyOf(item)['mode'] !== 'shadow');
 }
 
 function startAgent(stage: Stage, scenario: 'attack' | 'benign'): JsonProcess {
@@ -181,6 +189,7 @@ async function playAttack(stage: Stage, follow: Follow): Promise<Attack> {
         ? pc.red('not acknowledged')
         : 'set by the rule, acknowledged by all three taps',
     ),
+    ...otherAlertLines((await toldAlerts(stage)).map(bodyOf), RULE),
   );
   return { agent, alert, acknowledged: acknowledged === true };
 }

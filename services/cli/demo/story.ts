@@ -94,3 +94,9 @@ export function verdictLines(report: Item): readonly string[] {
 export function checklist(done: readonly (readonly [what: string, ok: boolean])[]): readonly string[] {
   return done.map(([what, ok]) => `    ${ok ? pc.green('✓') : pc.red('✗')} ${what}`);
 }
+
+/** Other rules that saw something in the same run, by name. */
+export function otherAlertLines(alerts: readonly Item[], shown: string): readonly string[] {
+  const others = alerts.filter((alert) => field(alert, 'ruleId') !== shown);
+  return others.map((alert) => fact('also told', `${field(alert, 'level')}  ${field(alert, 'title')}`));
+}
