@@ -62,7 +62,15 @@ suite('commands over a running service', () => {
     );
     const calls = session.items()[0]?.['calls'] as readonly Record<string, unknown>[];
     assert.ok(calls.some((call) => call['outcome'] === 'ok' && call['durationMs'] === 120));
-    assert.deepEqual([(await json('alerts')).exitCode, (await json('alerts')).items()], [0, []]);
+    // One of the tools hides its name behind a right-to-left mark; nothing else is wrong with this session.
+    const alerts = await eventually(
+      () => json('alerts'),
+      (ran) => ran.items().length > 0,
+    );
+    assert.deepEqual(
+      [alerts.exitCode, alerts.items().map((item) => item['ruleId'])],
+      [0, ['registry.concealed-name']],
+    );
   });
   test('text of events cannot steer the terminal', async () => {
     const shown = await run('session', 's-1');
