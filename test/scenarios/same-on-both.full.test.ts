@@ -36,7 +36,15 @@ const EXPECTED = [
   'chain.search-vault-post attack:0 attack:2 attack:3',
   'chain.secret-to-sink attack:2 attack:3',
   'chain.secret-to-sink sink:0 sink:1',
+  // Rules on alerts: two different high alerts of one agent within the hour.
+  'correlation.two-high-alerts attack:3 relay-b:1',
   'cross.agent-relay relay-a:0 relay-a:1 relay-b:0 relay-b:1',
+  // In mode shadow: each session's first call to an outside host; alerts of it make the rule below.
+  'exfil.first-contact attack:3',
+  'exfil.first-contact relay-b:1',
+  'exfil.first-contact sink:1',
+  'exfil.new-host-after-secret attack:2 attack:3',
+  'exfil.new-host-after-secret sink:0 sink:1',
 ];
 
 function story(): Sent[] {
