@@ -70,7 +70,7 @@ export class LogVerifier {
 
   /** Takes the rows of the next index. Throws FaultFound. */
   accept(rows: BundleRows): void {
-    if (rows.idx >= this.#head.size) return;
+    if (rows.idx >= this.#head.size) throw this.#fault('row_unsigned', rows.idx, null, rows);
     if (rows.idx < this.#next) throw this.#fault('entry_out_of_order', rows.idx, null, rows);
     if (rows.idx > this.#next && !this.#settings.partial)
       throw this.#fault('entry_missing', this.#next, null);
@@ -110,7 +110,6 @@ export class LogVerifier {
       proof: (rows.proof ?? []).map(hashFromHex),
     };
     if (!verifyInclusion(claim, this.#settings.crypto.sha256)) return fail('proof_invalid');
-    if (!follows) this.#herald = undefined;
     this.#content(rows, entry, check);
     this.#lastLeaf = entry.leafHash;
   }
@@ -119,7 +118,9 @@ export class LogVerifier {
     const { crypto, mappings, partial } = this.#settings;
     const stream = rows.ledger[0]?.stream_id ?? '';
     const effectiveMs = this.#streams.effectiveMs(stream);
-    const unknown = partial && effectiveMs === Number.NEGATIVE_INFINITY;
+    // The first entry of a stream has none before it, also where the bundle leaves entries out.
+    const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
+    const unknown = partial && !isFirst && effectiveMs === Number.NEGATIVE_INFINITY;
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 
@@ -139,9 +140,8 @@ export class LogVerifier {
     this.#herald = prevEventHash === undefined ? { index, row } : undefined;
     if (herald === undefined) return;
     const { row: first } = herald;
-    const together =
-      first.offset === row.offset && first.line === row.line && first.stream_id === row.stream_id;
-    if (!together) throw this.#faultAt('payload_missing', herald);
+    // Both are of one record and one session: also a filter takes both or none.
+    if (herald.index + 1 !== index || !isSameLine(first, row)) throw this.#faultAt('payload_missing', herald);
     if (first.session_id !== row.session_id) throw this.#faultAt('entry_altered', herald, 'session_id');
     if (first.type !== ENTRY_TYPES.equivocation) return;
     const claims = first.seq + 1 === row.seq && first.ev_hash === prevEventHash;
@@ -172,8 +172,8 @@ export class LogVerifier {
   finish(): LogReport {
     if (!this.#settings.partial) {
       if (this.#next < this.#head.size) throw this.#fault('entry_missing', this.#next, null);
-      if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
     }
+    if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;
@@ -202,6 +202,14 @@ export class LogVerifier {
     const { topic, partition } = this.#log;
     return new FaultFound({ code, log: this.origin, index, topic, partition, ...at });
   }
+}
+
+function isSameLine(a: LedgerColumns, b: LedgerColumns): boolean {
+  return a.offset === b.offset && a.line === b.line && a.stream_id === b.stream_id;
+}
+
+function isInOrder(type: number): boolean {
+  return type !== ENTRY_TYPES.late && type !== ENTRY_TYPES.equivocation;
 }
 
 function ordered(row: LedgerColumns) {
