@@ -151,6 +151,38 @@ test('two writers on one partition end with one ledger', async () => {
   }
 });
 
+test('no insert starts later than 10 s after its reserve, by the clock of the writer', async () => {
+  const bench = await openBench();
+  try {
+    await append(bench, [recordOf('a', 0, [callLine('a', 0)])]);
+    let asleepMs = 0;
+    const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + asleepMs };
+    const reserve: Signer['reserve'] = async (manifest) => {
+      const outcome = await bench.signer.reserve(manifest);
+      asleepMs = 10_001;
+      return outcome;
+    };
+    const signer: Signer = {
+      state: (topic, partition) => bench.signer.state(topic, partition),
+      reserve,
+      commit: (manifest) => bench.signer.commit(manifest),
+      heads: () => bench.signer.heads(),
+      publicKey: () => bench.signer.publicKey(),
+    };
+    const at = { topic: TOPIC, partition: 0 };
+    const writer = new PartitionWriter(at, { bus: bench.bus, clock, store: bench.store, signer }, SETTINGS);
+    await writer.start();
+    const records = await readAll(bench.bus);
+    await assert.rejects(writer.onBatch({ records }, OWNED), { code: 'ledger_reserved' });
+    const rows = await bench.store.query('SELECT 1 FROM payloads UNION ALL SELECT 1 FROM ledger');
+    assert.equal(rows.length, 0);
+    await runWriter(bench, bench);
+    assert.equal((await verified(bench)).exitCode, 10);
+  } finally {
+    await bench.close();
+  }
+});
+
 test('a store that holds less than was signed is not signed over', async () => {
   const bench = await openBench();
   try {
