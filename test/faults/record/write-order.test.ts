@@ -174,8 +174,8 @@ test('no insert starts later than 10 s after its reserve, by the clock of the wr
     await writer.start();
     const records = await readAll(bench.bus);
     await assert.rejects(writer.onBatch({ records }, OWNED), { code: 'ledger_reserved' });
-    const rows = await bench.store.query('SELECT 1 FROM payloads UNION ALL SELECT 1 FROM ledger');
-    assert.equal(rows.length, 0);
+    const written = await bench.store.query('SELECT 1 FROM payloads UNION ALL SELECT 1 FROM ledger');
+    assert.equal(written.length, 0);
     await runWriter(bench, bench);
     assert.equal((await verified(bench)).exitCode, 10);
   } finally {

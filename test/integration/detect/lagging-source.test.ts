@@ -13,10 +13,10 @@ test('a chain over sessions is told although one partition is silent and the oth
   const producer = await bus.producer();
   const detect = await runDetect(bus, configOf());
   let seq = 0;
-  let working = true;
+  const stopping = new AbortController();
   // Facts of one partition all the time, so that the facts topic is never silent; the other partitions say nothing.
   const load = (async () => {
-    while (working) {
+    while (!stopping.signal.aborted) {
       await sendCall(producer, { session: 'busy', seq: seq++, tool: 'fetch_url', agent: 'A' });
       await sleep(50);
     }
@@ -29,7 +29,7 @@ test('a chain over sessions is told although one partition is silent and the oth
   const endMs = Date.now() + 10_000;
   while ((await alertsOf(bus)).length === 0 && Date.now() < endMs) await sleep(100);
   const told = (await alertsOf(bus)).map(({ alert }) => alert.ruleId);
-  working = false;
+  stopping.abort();
   await load;
   await detect.stop();
   await bus.close();
