@@ -48,6 +48,8 @@ export class LogVerifier {
   readonly #head: BundleHead;
   readonly #range: CompactRange;
   readonly #streams = new StreamOrders();
+  /** Streams seen since the last hole of a partial bundle. */
+  readonly #inRun = new Set<string>();
   #next = 0;
   #lastLeaf: Uint8Array;
   #herald: Herald | undefined;
@@ -96,10 +98,11 @@ export class LogVerifier {
 
   /** A row of a partial bundle stands by its own inclusion proof; the link is the one that it names. */
   #acceptPart(rows: BundleRows, fail: Fail): void {
+    const follows = rows.idx === this.#next && this.#next > 0;
+    if (!follows) this.#inRun.clear();
     const check = this.#check(rows, fail);
     const named = fromHex(rows.ledger[0]?.prev_leaf_hash ?? '', HASH_BYTES);
     if (named === undefined) return fail('entry_missing');
-    const follows = rows.idx === this.#next && this.#next > 0;
     const entry = checkEntry(rows, follows || rows.idx === 0 ? this.#lastLeaf : named, check);
     this.#checkPlace(entry.row, fail);
     const claim = {
@@ -120,7 +123,8 @@ export class LogVerifier {
     const effectiveMs = this.#streams.effectiveMs(stream);
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
-    const unknown = partial && !isFirst && effectiveMs === Number.NEGATIVE_INFINITY;
+    // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
+    const unknown = partial && !isFirst && !this.#inRun.has(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 
@@ -128,7 +132,10 @@ export class LogVerifier {
     const checked = checkContent(rows, entry, check);
     const { row } = entry;
     this.#checkHerald(row, checked.prevEventHash, rows.idx);
-    if (checked.effectiveMs !== undefined) this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
+    if (checked.effectiveMs !== undefined) {
+      this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
+      this.#inRun.add(row.stream_id);
+    }
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
     if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
     if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;

@@ -207,6 +207,25 @@ test('rows beyond the signed head that nobody reserved are an alarm', async () =
   }
 });
 
+test('a writer that starts cold knows the effective time of a stream whose clock was once before 1970', async () => {
+  const bench = await openBench();
+  try {
+    await append(bench, [
+      recordOf('a', 0, [callLine('a', 0, { time: '1960-01-01T00:00:00.000Z' }), callLine('a', 1)]),
+    ]);
+    await runWriter(bench, bench);
+    // A life each: the engine compiles an aggregation only after it has run it some times.
+    for (let seq = 2; seq < 8; seq += 1) {
+      await append(bench, [recordOf('a', seq, [callLine('a', seq, { time: '2000-01-01T00:00:00.000Z' })])]);
+      await runWriter(bench, bench);
+    }
+    const { firstFault, exitCode } = await verified(bench);
+    assert.deepEqual([firstFault, exitCode], [null, 10]);
+  } finally {
+    await bench.close();
+  }
+});
+
 test('a writer that starts cold reads the state of its streams back from the ledger', async () => {
   const bench = await openBench();
   try {

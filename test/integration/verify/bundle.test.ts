@@ -118,6 +118,14 @@ describe('an altered bundle', () => {
     }
   });
 
+  it('of one session is sound where its stream went on in another session', async () => {
+    const ahead = { time: '2100-01-01T00:00:00.000Z', session: 'session other' };
+    await append(bench, [recordOf('m', 0, [callLine('m', 0), callLine('m', 1, ahead), callLine('m', 2)])], 2);
+    await runWriter(bench, bench, { topic: TOPIC, partition: 2 });
+    const { firstFault, entries } = await verifiedLines(await linesOf(bench, { session: 'session m' }));
+    assert.deepEqual([firstFault, entries], [null, 2]);
+  });
+
   it('does not go on after its end', async () => {
     const end = whole.at(-1) as Line;
     await assert.rejects(verifiedLines([...whole, end]), { code: 'export_invalid' });
