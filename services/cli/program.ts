@@ -231,7 +231,7 @@ const liftAction: Action = async (context, [id = ''], options) => {
 function addEvidence(program: Command, run: Run): void {
   const verifyAction: Action = async (context, _operands, options) => {
     const { verify } = await import('./commands/evidence.ts');
-    return await verify(context, text(options, 'export'));
+    return await verify(context, { file: text(options, 'export'), keyFile: text(options, 'key') });
   };
   define(
     program,
@@ -241,7 +241,12 @@ function addEvidence(program: Command, run: Run): void {
       verifyAction,
     ],
     run,
-  ).option('--export <file>', 'verify a bundle instead of the service or data directory');
+  )
+    .option('--export <file>', 'verify a bundle instead of the service or data directory')
+    .option(
+      '--key <file>',
+      'log.pub of the deployment, kept from elsewhere: heads of any other key are refused',
+    );
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
     await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });

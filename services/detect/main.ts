@@ -15,7 +15,7 @@ import { loadConfiguredRules, sha256, sha256Hex } from './rules.ts';
 import { SNAPSHOT_VERSION } from '../../detectors/engine/snapshot.ts';
 import { busSnapshots } from './snapshots.ts';
 import { StageOne, type DetectSettings, type StageOneSnapshot } from './step.ts';
-import { runStage, type RunningStage, type StageState } from './worker.ts';
+import { runStage, SILENCE_MS, type RunningStage, type StageState } from './worker.ts';
 
 export { Backtest } from './backtest.ts';
 export { readBuiltinRules, readRuleFiles, sha256Hex } from './rules.ts';
@@ -128,19 +128,22 @@ class StageOneState implements StageState {
     return this.stage.snapshot();
   }
 
-  wantsTicks(at: TopicPartition): readonly number[] {
-    return this.stage.engine.nextDueMs() === undefined ? [] : [at.partition];
+  wantsTicks(at: TopicPartition, silentMs: number): readonly number[] {
+    return silentMs < SILENCE_MS || this.stage.engine.nextDueMs() === undefined ? [] : [at.partition];
   }
 }
 
 class StageTwoState implements StageState {
   private readonly stage: StageTwo;
   private readonly runtime: Runtime;
+  /** When each source last said anything, by the monotonic clock. */
+  private readonly heardAtMs: number[];
   private evictions = 0;
 
   constructor(runtime: Runtime, snapshot: unknown) {
     const { settings, sourceCount } = runtime;
     this.runtime = runtime;
+    this.heardAtMs = Array.from({ length: sourceCount }, () => runtime.context.clock.monotonicMs());
     const held = snapshot as StageTwoSnapshot | undefined;
     this.stage = new StageTwo(settings, {
       sourceCount,
@@ -153,7 +156,9 @@ class StageTwoState implements StageState {
     const text = new TextDecoder().decode(record.value);
     const format = record.headers[HEADERS.format];
     if (format === FORMAT_WATERMARK) {
-      this.stage.watermark(zWatermark.parse(JSON.parse(text)));
+      const mark = zWatermark.parse(JSON.parse(text));
+      this.heardAtMs[mark.source] = this.runtime.context.clock.monotonicMs();
+      this.stage.watermark(mark);
     } else if (format === FORMAT_FACTS) {
       const tenant = record.headers[HEADERS.tenant] ?? '';
       for (const line of text.split('\n')) this.stage.fact(tenant, zFact.parse(JSON.parse(line)));
@@ -172,8 +177,10 @@ class StageTwoState implements StageState {
     return this.stage.snapshot();
   }
 
+  /** By the silence of each source: that the others go on is what a chain waits in vain for. */
   wantsTicks(): readonly number[] {
-    return this.stage.lagging();
+    const silentSinceMs = this.runtime.context.clock.monotonicMs() - SILENCE_MS;
+    return this.stage.lagging().filter((source) => (this.heardAtMs[source] ?? 0) <= silentSinceMs);
   }
 }
 

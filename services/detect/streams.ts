@@ -4,7 +4,7 @@ import { effectiveTimeMs } from '../../detectors/engine/time.ts';
 interface StreamState {
   lastSeq: number;
   effectiveMs: number;
-  /** Sequences that were jumped over and may still come: [first, last]. */
+  /** Sequences that were jumped over and may still come: [first, last], in order. */
   missing: (readonly [number, number])[];
 }
 
@@ -62,7 +62,7 @@ export class Streams {
 function claim(state: StreamState, seq: number): boolean {
   if (seq > state.lastSeq) {
     if (seq > state.lastSeq + 1) state.missing.push([state.lastSeq + 1, seq - 1]);
-    if (state.missing.length > MAX_GAPS) state.missing.shift();
+    bound(state.missing);
     state.lastSeq = seq;
     return true;
   }
@@ -73,5 +73,18 @@ function claim(state: StreamState, seq: number): boolean {
   if (gap[0] < seq) rest.push([gap[0], seq - 1]);
   if (gap[1] > seq) rest.push([seq + 1, gap[1]]);
   state.missing.splice(at, 1, ...rest);
+  bound(state.missing);
   return true;
+}
+
+/**
+ * The two oldest gaps become one. What lies between them may then be taken twice, as the same event with the same
+ * alerts; forgetting a gap would take its events for repeats, and whoever leaves many would hide a late call so.
+ */
+function bound(missing: (readonly [number, number])[]): void {
+  while (missing.length > MAX_GAPS) {
+    const [oldest, next] = missing;
+    if (oldest === undefined || next === undefined) return;
+    missing.splice(0, 2, [oldest[0], next[1]]);
+  }
 }

@@ -20,8 +20,8 @@ export interface StageState {
   /** Publishes what the records so far gave; resolves when durable. */
   publish(at: TopicPartition): Promise<void>;
   snapshot(): unknown;
-  /** Partitions of topic toolcalls that need a TICK, given that this one has been silent for a second. */
-  wantsTicks(at: TopicPartition): readonly number[];
+  /** Partitions of topic toolcalls that need a TICK; this one has brought nothing for `silentMs`. */
+  wantsTicks(at: TopicPartition, silentMs: number): readonly number[];
 }
 
 export interface StageOptions {
@@ -56,8 +56,8 @@ interface Owned {
   saving: Promise<void> | undefined;
 }
 
-/** A partition is silent when nothing came for this long. */
-const SILENCE_MS = 1_000;
+/** A partition is silent when nothing came for this long; then, and as often, it may need a TICK. */
+export const SILENCE_MS = 1_000;
 const TICK_CHECK_MS = 200;
 const MAX_BATCH_RECORDS = 512;
 /** At most this part of the time goes into snapshots. */
@@ -192,8 +192,8 @@ class Stage {
   private async tickIfSilent(owned: Owned): Promise<void> {
     const nowMs = this.options.clock.monotonicMs();
     if (this.stopping.signal.aborted || !owned.caughtUp) return;
-    if (nowMs - Math.max(owned.lastRecordAtMs, owned.lastTickAtMs) < SILENCE_MS) return;
-    const wanted = owned.state.wantsTicks(owned.at);
+    if (nowMs - owned.lastTickAtMs < SILENCE_MS) return;
+    const wanted = owned.state.wantsTicks(owned.at, nowMs - owned.lastRecordAtMs);
     if (wanted.length === 0) return;
     owned.lastTickAtMs = nowMs;
     for (const partition of wanted) await this.options.tick(partition);

@@ -1,6 +1,6 @@
 /**
  * An evidence bundle: NDJSON, one stream. First the header with the signed heads, then each log with its rows in index
- * order, last an end line. Everything in it is a claim of whoever wrote it until the verifier has checked it.
+ * order, then rows that belong to none, last an end line. Everything in it is a claim of whoever wrote it until the verifier has checked it.
  * Hashes and stream ids are lower-case hex, UInt64 columns decimal strings or numbers, times Unix ms, bytes base64.
  */
 import { z } from 'zod';
@@ -10,6 +10,8 @@ import { zHex32, zHex64 } from '../../schemas/event/v1.ts';
 export const BUNDLE_VERSION = 1;
 
 const zCount = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** A UInt64 of a row, which anybody may have written: a value that no entry can have is for the verifier to name. */
+const zNumber = z.coerce.number().min(0);
 const zText = z.string();
 
 export const zBundleHead = z.object({
@@ -63,11 +65,11 @@ export const zLedgerColumns = z.object({
   prev_leaf_hash: zHex64,
   topic: zText,
   partition: zCount,
-  offset: zCount,
+  offset: zNumber,
   line: zCount,
-  append_ms: zCount,
+  append_ms: zNumber,
   stream_id: zHex32,
-  seq: zCount,
+  seq: zNumber,
   ev_hash: zHex64,
   key_id: zHex64,
   flags: zCount,
@@ -79,7 +81,7 @@ export type LedgerColumns = z.infer<typeof zLedgerColumns>;
 export const zPayloadColumns = z.object({
   topic: zText,
   partition: zCount,
-  offset: zCount,
+  offset: zNumber,
   line: zCount,
   prev_ev_hash: zHex64,
   bytes: zText,
@@ -102,13 +104,32 @@ export const zBundleRows = z.object({
 });
 export type BundleRows = z.infer<typeof zBundleRows>;
 
+/** A row that no signed head and no batch under way accounts for: somebody else wrote it. The first of its log and table. */
+export const zBundleStray = z.object({
+  type: z.literal('stray'),
+  table: zText,
+  logId: zHex64,
+  idx: zCount,
+  topic: zText.nullable(),
+  partition: zCount.nullable(),
+  offset: zCount.nullable(),
+  session: zText.nullable(),
+});
+export type BundleStray = z.infer<typeof zBundleStray>;
+
 export const zBundleEnd = z.object({
   type: z.literal('end'),
   /** Entries beyond the signed heads when the bundle was made. */
   pending: zCount,
 });
 
-export const zBundleLine = z.discriminatedUnion('type', [zBundleHeader, zBundleLog, zBundleRows, zBundleEnd]);
+export const zBundleLine = z.discriminatedUnion('type', [
+  zBundleHeader,
+  zBundleLog,
+  zBundleRows,
+  zBundleStray,
+  zBundleEnd,
+]);
 export type BundleLine = z.infer<typeof zBundleLine>;
 
 /** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */

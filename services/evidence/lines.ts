@@ -4,7 +4,7 @@ import { zAuditLine, type AuditLine } from '../../schemas/audit/v1.ts';
 import { zDeadLetterLine, type DeadLetterLine } from '../../schemas/deadletter/v1.ts';
 import { readEventLine } from '../../schemas/event/read.ts';
 import type { Event } from '../../schemas/event/v1.ts';
-import { TOPICS } from '../../schemas/topics.ts';
+import { HEADERS, TOPICS } from '../../schemas/topics.ts';
 
 export type LedgerLine =
   | { readonly kind: 'event'; readonly event: Event; readonly unknownFields: readonly string[] }
@@ -19,6 +19,22 @@ export interface RejectedLine {
   readonly path: string;
   readonly message: string;
 }
+
+const fault = (code: string, path: string, message: string): RejectedLine =>
+  Object.freeze({ kind: 'rejected', code, path, message });
+
+/** Why a line is not entered as what it says, though it may be readable: the record around it is at fault. */
+export const RECORD_FAULTS = Object.freeze({
+  noTenant: fault('event_invalid', `headers.${HEADERS.tenant}`, 'The record names no tenant.'),
+  unknownFormat: fault('event_invalid', `headers.${HEADERS.format}`, 'The format is unknown.'),
+  noLine: fault('event_invalid', 'headers.value', 'The record holds no line.'),
+  tooManyLines: fault('event_stream_conflict', '', 'The record holds more lines than a record may have.'),
+  otherStream: fault(
+    'event_stream_conflict',
+    'stream',
+    'The line belongs to another stream than its record.',
+  ),
+});
 
 interface Issue {
   readonly path: readonly PropertyKey[];
@@ -38,12 +54,7 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
-const MALFORMED: RejectedLine = Object.freeze({
-  kind: 'rejected',
-  code: 'event_malformed_json',
-  path: '',
-  message: 'The line is not valid JSON.',
-});
+const MALFORMED = fault('event_malformed_json', '', 'The line is not valid JSON.');
 
 function rejected(issues: readonly Issue[]): RejectedLine {
   const issue = issues[0];

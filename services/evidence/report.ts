@@ -37,6 +37,7 @@ export const FAULT_CODES = [
   'projection_altered',
   'mapping_unknown',
   'stream_order_wrong',
+  'row_unsigned',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
@@ -84,7 +85,10 @@ export interface VerifyReport {
   readonly pending: number;
   /** Rows whose class was computed by another version of the classifier and is taken as it stands. */
   readonly classesNotDerived: number;
+  /** Rows were left out: those that are here are sound, whether all are here is not told. */
   readonly partial: boolean;
+  /** What the bundle says it was made for; an empty one says that it is of everything. */
+  readonly filter: Readonly<Record<string, string>>;
   /** True when every signature was made by a key that the caller pinned. */
   readonly keysPinned: boolean;
 }

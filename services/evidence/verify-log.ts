@@ -48,6 +48,8 @@ export class LogVerifier {
   readonly #head: BundleHead;
   readonly #range: CompactRange;
   readonly #streams = new StreamOrders();
+  /** Streams seen since the last hole of a partial bundle. */
+  readonly #inRun = new Set<string>();
   #next = 0;
   #lastLeaf: Uint8Array;
   #herald: Herald | undefined;
@@ -70,7 +72,7 @@ export class LogVerifier {
 
   /** Takes the rows of the next index. Throws FaultFound. */
   accept(rows: BundleRows): void {
-    if (rows.idx >= this.#head.size) return;
+    if (rows.idx >= this.#head.size) throw this.#fault('row_unsigned', rows.idx, null, rows);
     if (rows.idx < this.#next) throw this.#fault('entry_out_of_order', rows.idx, null, rows);
     if (rows.idx > this.#next && !this.#settings.partial)
       throw this.#fault('entry_missing', this.#next, null);
@@ -96,10 +98,11 @@ export class LogVerifier {
 
   /** A row of a partial bundle stands by its own inclusion proof; the link is the one that it names. */
   #acceptPart(rows: BundleRows, fail: Fail): void {
+    const follows = rows.idx === this.#next && this.#next > 0;
+    if (!follows) this.#inRun.clear();
     const check = this.#check(rows, fail);
     const named = fromHex(rows.ledger[0]?.prev_leaf_hash ?? '', HASH_BYTES);
     if (named === undefined) return fail('entry_missing');
-    const follows = rows.idx === this.#next && this.#next > 0;
     const entry = checkEntry(rows, follows || rows.idx === 0 ? this.#lastLeaf : named, check);
     this.#checkPlace(entry.row, fail);
     const claim = {
@@ -110,7 +113,6 @@ export class LogVerifier {
       proof: (rows.proof ?? []).map(hashFromHex),
     };
     if (!verifyInclusion(claim, this.#settings.crypto.sha256)) return fail('proof_invalid');
-    if (!follows) this.#herald = undefined;
     this.#content(rows, entry, check);
     this.#lastLeaf = entry.leafHash;
   }
@@ -119,7 +121,10 @@ export class LogVerifier {
     const { crypto, mappings, partial } = this.#settings;
     const stream = rows.ledger[0]?.stream_id ?? '';
     const effectiveMs = this.#streams.effectiveMs(stream);
-    const unknown = partial && effectiveMs === Number.NEGATIVE_INFINITY;
+    // The first entry of a stream has none before it, also where the bundle leaves entries out.
+    const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
+    // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
+    const unknown = partial && !isFirst && !this.#inRun.has(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 
@@ -127,7 +132,10 @@ export class LogVerifier {
     const checked = checkContent(rows, entry, check);
     const { row } = entry;
     this.#checkHerald(row, checked.prevEventHash, rows.idx);
-    if (checked.effectiveMs !== undefined) this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
+    if (checked.effectiveMs !== undefined) {
+      this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
+      this.#inRun.add(row.stream_id);
+    }
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
     if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
     if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;
@@ -139,9 +147,8 @@ export class LogVerifier {
     this.#herald = prevEventHash === undefined ? { index, row } : undefined;
     if (herald === undefined) return;
     const { row: first } = herald;
-    const together =
-      first.offset === row.offset && first.line === row.line && first.stream_id === row.stream_id;
-    if (!together) throw this.#faultAt('payload_missing', herald);
+    // Both are of one record and one session: also a filter takes both or none.
+    if (herald.index + 1 !== index || !isSameLine(first, row)) throw this.#faultAt('payload_missing', herald);
     if (first.session_id !== row.session_id) throw this.#faultAt('entry_altered', herald, 'session_id');
     if (first.type !== ENTRY_TYPES.equivocation) return;
     const claims = first.seq + 1 === row.seq && first.ev_hash === prevEventHash;
@@ -172,8 +179,8 @@ export class LogVerifier {
   finish(): LogReport {
     if (!this.#settings.partial) {
       if (this.#next < this.#head.size) throw this.#fault('entry_missing', this.#next, null);
-      if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
     }
+    if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;
@@ -202,6 +209,14 @@ export class LogVerifier {
     const { topic, partition } = this.#log;
     return new FaultFound({ code, log: this.origin, index, topic, partition, ...at });
   }
+}
+
+function isSameLine(a: LedgerColumns, b: LedgerColumns): boolean {
+  return a.offset === b.offset && a.line === b.line && a.stream_id === b.stream_id;
+}
+
+function isInOrder(type: number): boolean {
+  return type !== ENTRY_TYPES.late && type !== ENTRY_TYPES.equivocation;
 }
 
 function ordered(row: LedgerColumns) {

@@ -8,11 +8,12 @@ import {
   toHex,
   ZERO_STREAM,
 } from './bytes.ts';
+import { MAX_LINES_PER_RECORD } from '../../schemas/topics.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleRows, LedgerColumns, PayloadColumns } from './bundle.ts';
 import { ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash } from './entry.ts';
 import { eventHash } from './event-hash.ts';
-import { readLedgerLine, type LedgerLine } from './lines.ts';
+import { readLedgerLine, RECORD_FAULTS, type LedgerLine, type RejectedLine } from './lines.ts';
 import {
   lineFlags,
   projectAlert,
@@ -43,11 +44,17 @@ export interface CheckedRows {
   readonly classDerived: boolean;
 }
 
+/** What is written as u64: larger numbers would be hashed as others. */
+const UINT64_COLUMNS = ['offset', 'append_ms', 'seq'] as const;
+
 /** The one ledger row, hashed again over `prevLeafHash`. */
 export function checkEntry(rows: BundleRows, prevLeafHash: Uint8Array, check: RowsCheck) {
   const [row] = rows.ledger;
   if (row === undefined) return check.fail('entry_missing');
   if (rows.ledger.length > 1) return check.fail('entry_twin');
+  for (const column of UINT64_COLUMNS) {
+    if (!Number.isSafeInteger(row[column])) return check.fail('entry_altered', column);
+  }
   if (row.prev_leaf_hash !== toHex(prevLeafHash)) return check.fail('link_broken');
   const leafHash = entryLeafHash(
     {
@@ -257,8 +264,20 @@ function checkAlertRow(found: Columns, content: Content, fail: Fail): void {
   compare('alerts', found, { ...position, ...projectAlert(read.event, row.append_ms) }, fail);
 }
 
-/** Codes that record gives a readable line which does not fit its record. */
-const MISPLACED = ['event_stream_conflict', 'event_invalid'];
+const NEWLINE = 10;
+
+/** Every reason for which record would have entered this line, alone or by the record around it, as a dead letter. */
+function possibleReasons({ row, read, bytes }: Content): readonly RejectedLine[] {
+  if (row.line === MAX_LINES_PER_RECORD) return [RECORD_FAULTS.tooManyLines];
+  const reasons: RejectedLine[] = [];
+  if (read.kind === 'rejected') reasons.push(read);
+  else if (read.event.stream !== row.stream_id) reasons.push(RECORD_FAULTS.otherStream);
+  // The headers are no part of the evidence: a whole record that they make unreadable has no place in a stream.
+  const isWholeRecord = row.line === 0 && row.seq === 0 && row.stream_id === toHex(ZERO_STREAM);
+  if (!isWholeRecord) return reasons;
+  if (bytes.every((byte) => byte === NEWLINE)) reasons.push(RECORD_FAULTS.noLine);
+  return [...reasons, RECORD_FAULTS.noTenant, RECORD_FAULTS.unknownFormat];
+}
 
 function checkDeadLetterRow(found: Columns, content: Content, check: RowsCheck): void {
   const { row, read, bytes } = content;
@@ -270,15 +289,10 @@ function checkDeadLetterRow(found: Columns, content: Content, check: RowsCheck):
   }
   checkRaw(found, bytes, check.fail);
   const origin = `${row.topic}/${row.partition}/${row.offset}/${row.line}`;
-  // The reason lies in the record around the line where the line by itself is readable.
-  const code = String(found['code']);
-  if (read.kind !== 'rejected' && !MISPLACED.includes(code)) {
-    return check.fail('projection_altered', 'dead_letters.code');
-  }
+  const reasons = possibleReasons(content);
   const reason =
-    read.kind === 'rejected' && !MISPLACED.includes(code)
-      ? read
-      : { code, path: String(found['path']), message: String(found['message']) };
+    reasons.find(({ code, path }) => code === found['code'] && path === found['path']) ?? reasons[0];
+  if (reason === undefined) return check.fail('entry_type_wrong');
   const expected = projectRejected(reason, { origin, bytes }, check.crypto.sha256);
   return compare('dead_letters', found, { ...position, ...expected }, check.fail);
 }

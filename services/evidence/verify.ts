@@ -10,10 +10,11 @@ import {
   type BundleHead,
   type BundleHeader,
   type BundleLog,
+  type BundleStray,
   type SignedHeadList,
 } from './bundle.ts';
 import { headsMessage } from './heads.ts';
-import { logOrigin } from './origin.ts';
+import { logId, logOrigin } from './origin.ts';
 import { readClassMapping, type ClassMappingVersion } from './projection.ts';
 import {
   FaultFound,
@@ -63,6 +64,9 @@ export async function verifyBundle(
           run.log().accept(line);
           run.progress();
           break;
+        case 'stray':
+          run.stray(line);
+          break;
         case 'end':
           run.end(line.pending);
           break;
@@ -110,6 +114,11 @@ class BundleRun {
     for (const list of header.heads) {
       this.#checkSignature(list, keys);
       for (const head of list.heads) {
+        // The signature covers the id: the origin, by which people and this program know the log, must be its own.
+        const isNamed =
+          toHex(logId(head.origin, sha256)) === head.logId &&
+          head.origin.endsWith(`/${list.topic}/${list.partition}`);
+        if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
         this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
       }
     }
@@ -152,6 +161,22 @@ class BundleRun {
     return this.#log;
   }
 
+  /** No log may hold it: the place is what the row itself says. Throws. */
+  stray(row: BundleStray): never {
+    this.#closeLog();
+    const { topic, partition, offset, session } = row;
+    const log = this.#heads.get(row.logId)?.[0]?.origin ?? row.logId;
+    throw fault('row_unsigned', {
+      log,
+      index: row.idx,
+      topic,
+      partition,
+      offset,
+      session,
+      detail: row.table,
+    });
+  }
+
   progress(): void {
     this.#entries += 1;
     if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries);
@@ -192,6 +217,7 @@ class BundleRun {
   }
 
   #closeLog(): void {
+    if (this.#ended) throw new TriplineError('export_invalid', 'the bundle goes on after its end');
     const log = this.#log;
     if (log === undefined) return;
     this.#log = undefined;
@@ -234,6 +260,7 @@ class BundleRun {
       ...this.#counts,
       pending: this.#pending,
       partial: this.#header?.partial ?? false,
+      filter: this.#header?.filter ?? {},
       keysPinned: this.#options.publicKeys !== undefined,
     };
   }

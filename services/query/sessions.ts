@@ -47,8 +47,8 @@ export async function listSessions(
        toString(countIf(kind = 'call.intent')) AS calls,
        toString(countIf(kind = 'call.result' AND outcome = 'refused')) AS refused,
        toString(count()) AS events,
-       toString(toUnixTimestamp64Milli(min(effective_time))) AS first_ms,
-       toUnixTimestamp64Milli(max(effective_time)) AS last_at, toString(last_at) AS last_ms
+       toString(min(toUnixTimestamp64Milli(effective_time))) AS first_ms,
+       max(toUnixTimestamp64Milli(effective_time)) AS last_at, toString(last_at) AS last_ms
      FROM events WHERE ${where.sql} GROUP BY tenant, session_id HAVING ${having}
      ORDER BY last_at DESC, tenant DESC, session_id DESC LIMIT {row_limit:UInt32}`,
     { params: { ...where.params, ...cursor, row_limit: query.limit + 1 } },

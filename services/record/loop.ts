@@ -48,7 +48,10 @@ const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   ledger: LEDGER_COLUMNS,
 };
 
-/** No insert starts later than this after its reserve: by then the batch may have been taken over and signed. */
+/**
+ * No insert starts later than this after its reserve was asked for: by then the batch may have been taken over and
+ * signed. By our own clock alone: the signer may be another machine, whose clock is not ours.
+ */
 export const MAX_INSERT_AFTER_RESERVE_MS = 10_000;
 const RECENT_SEQS_PER_STREAM = 512;
 const MAX_CACHED_HASHES = 500_000;
@@ -120,11 +123,12 @@ export class PartitionWriter {
 
   async #write(memory: Memory, records: readonly BusRecord[], context: BatchContext): Promise<void> {
     const outcome = await this.#compute(memory, records);
+    const askedAtMs = this.#ports.clock.monotonicMs();
     const reserved = await this.#ports.signer.reserve(outcome.manifest);
     if (reserved.kind === 'superseded') {
       throw new TriplineError('ledger_reserved', 'another writer went on with this partition');
     }
-    const insert = (table: TableName): Promise<void> => this.#insert(table, outcome, reserved.reservedAtMs);
+    const insert = (table: TableName): Promise<void> => this.#insert(table, outcome, askedAtMs);
     await context.heartbeat();
     await allEnded(BEFORE_LEDGER.map(insert));
     await context.heartbeat();
@@ -143,23 +147,24 @@ export class PartitionWriter {
     if (!sameCut(outcome.manifest, manifest)) {
       throw new TriplineError('ledger_diverges', 'the reserved batch cannot be computed again');
     }
+    const askedAtMs = this.#ports.clock.monotonicMs();
     const reserved = await this.#ports.signer.reserve(manifest);
     if (reserved.kind === 'superseded') throw new TriplineError('ledger_reserved');
-    for (const table of TABLE_ORDER) await this.#insertMissing(table, outcome, reserved.reservedAtMs);
+    for (const table of TABLE_ORDER) await this.#insertMissing(table, outcome, askedAtMs);
     await this.#settle(memory, outcome);
   }
 
-  async #insertMissing(table: TableName, outcome: BatchOutcome, reservedAtMs: number): Promise<void> {
+  async #insertMissing(table: TableName, outcome: BatchOutcome, askedAtMs: number): Promise<void> {
     const stored = await storedRows(this.#ports.store, table, outcome);
-    if (stored === 0) return this.#insert(table, outcome, reservedAtMs);
+    if (stored === 0) return this.#insert(table, outcome, askedAtMs);
     if (stored === outcome.tables[table].rows) return undefined;
     throw new TriplineError('ledger_diverges', `${table} holds ${stored} rows of a batch of other size`);
   }
 
-  async #insert(table: TableName, outcome: BatchOutcome, reservedAtMs: number): Promise<void> {
+  async #insert(table: TableName, outcome: BatchOutcome, askedAtMs: number): Promise<void> {
     const { rows } = outcome.tables[table];
     if (rows === 0) return;
-    if (this.#ports.clock.nowMs() - reservedAtMs > MAX_INSERT_AFTER_RESERVE_MS) {
+    if (this.#ports.clock.monotonicMs() - askedAtMs > MAX_INSERT_AFTER_RESERVE_MS) {
       throw new TriplineError('ledger_reserved', 'the reservation is too old to write under');
     }
     const data = outcome.tables[table].bytes();

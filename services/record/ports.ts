@@ -45,7 +45,7 @@ export interface PartitionState {
 }
 
 export type ReserveOutcome =
-  | { readonly kind: 'reserved'; readonly reservedAtMs: number }
+  | { readonly kind: 'reserved' }
   /** Somebody else's batch is outstanding or the offset moved: start again from `state`. */
   | { readonly kind: 'superseded'; readonly state: PartitionState };
 

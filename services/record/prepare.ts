@@ -5,7 +5,7 @@
 import { zName } from '../../schemas/event/v1.ts';
 import { FORMAT_EVENTS, FORMAT_TICK, HEADERS, MAX_LINES_PER_RECORD } from '../../schemas/topics.ts';
 import { fromHex, HASH_BYTES, STREAM_ID_BYTES, ZERO_STREAM } from '../evidence/bytes.ts';
-import { readLedgerLine, type LedgerLine, type RejectedLine } from '../evidence/lines.ts';
+import { readLedgerLine, RECORD_FAULTS, type LedgerLine, type RejectedLine } from '../evidence/lines.ts';
 import type { BusRecord } from '../platform/bus/port.ts';
 
 /** Owner of lines whose record names no tenant: kept, and seen by nobody but the operator. */
@@ -60,17 +60,6 @@ function cutLines(value: Uint8Array): Cut[] {
   return cuts;
 }
 
-function rejectedHeader(name: string, message: string): RejectedLine {
-  return { kind: 'rejected', code: 'event_invalid', path: `headers.${name}`, message };
-}
-
-const conflict = (path: string, message: string): RejectedLine => ({
-  kind: 'rejected',
-  code: 'event_stream_conflict',
-  path,
-  message,
-});
-
 interface Headers {
   readonly tenant: string;
   readonly stream: string | undefined;
@@ -98,10 +87,8 @@ function readHeaders(headers: BusRecord['headers']): Headers {
 }
 
 function headerFault(headers: BusRecord['headers'], hasTenant: boolean): RejectedLine | undefined {
-  if (!hasTenant) return rejectedHeader(HEADERS.tenant, 'The record names no tenant.');
-  if (headers[HEADERS.format] !== FORMAT_EVENTS)
-    return rejectedHeader(HEADERS.format, 'The format is unknown.');
-  return undefined;
+  if (!hasTenant) return RECORD_FAULTS.noTenant;
+  return headers[HEADERS.format] === FORMAT_EVENTS ? undefined : RECORD_FAULTS.unknownFormat;
 }
 
 /** Reads a record. `tick` records have no lines; a record that cannot be taken apart is one rejected line. */
@@ -113,7 +100,7 @@ export function prepareRecord(record: BusRecord): PreparedRecord {
   }
   const lines = headers.fault === undefined ? placeLines(record.topic, value, headers) : [];
   if (lines.length === 0) {
-    const read = headers.fault ?? rejectedHeader('value', 'The record holds no line.');
+    const read = headers.fault ?? RECORD_FAULTS.noLine;
     lines.push(unplaced({ line: 0, bytes: value, excess: false }, read));
   }
   return { record, tenant: headers.tenant, prev: headers.prev, lines, tick: false };
@@ -139,7 +126,7 @@ function placeLines(topic: string, value: Uint8Array, headers: Headers): Prepare
 
 /** A readable line of a record without stream header names the stream; one of another stream is refused. */
 function readIn(topic: string, cut: Cut, place: Place): LedgerLine {
-  if (cut.excess) return conflict('', 'The record holds more lines than a record may have.');
+  if (cut.excess) return RECORD_FAULTS.tooManyLines;
   const read = readLedgerLine(topic, cut.bytes);
   if (read.kind === 'rejected') return read;
   if (place.stream === undefined) {
@@ -147,7 +134,7 @@ function readIn(topic: string, cut: Cut, place: Place): LedgerLine {
     place.streamId = fromHex(read.event.stream, STREAM_ID_BYTES);
   }
   if (read.event.stream === place.stream) return read;
-  return conflict('stream', 'The line belongs to another stream than its record.');
+  return RECORD_FAULTS.otherStream;
 }
 
 function placeLine(cut: Cut, read: LedgerLine, place: Place): PreparedLine {

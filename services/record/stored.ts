@@ -98,8 +98,9 @@ const STREAMS_SQL = `
   WHERE log_id = unhex({log:String}) AND idx < {size:UInt64} AND type != {gap:UInt8} AND stream_id IN (${WANTED})
   GROUP BY stream_id`;
 
+// max() of the number, not of the time: compiled for GROUP BY, max(DateTime64) takes times before 1970 for the latest.
 const EFFECTIVE_SQL = `
-  SELECT lower(hex(stream_id)) AS stream, toString(toUnixTimestamp64Milli(max(effective_time))) AS effective_ms
+  SELECT lower(hex(stream_id)) AS stream, toString(max(toUnixTimestamp64Milli(effective_time))) AS effective_ms
   FROM events
   WHERE tenant = {tenant:String} AND log_id = unhex({log:String}) AND idx < {size:UInt64} AND stream_id IN (${WANTED})
   GROUP BY stream_id`;

@@ -1,6 +1,6 @@
 /** The signer's own key: an Ed25519 key in PEM, readable by its owner only, made at first start and never replaced. */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { open, readFile, stat } from 'node:fs/promises';
+import { createPrivateKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { link, open, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
 import { toHex } from '../evidence/bytes.ts';
@@ -36,28 +36,37 @@ async function readOwn(file: string): Promise<string | undefined> {
   return readFile(file, 'utf8');
 }
 
+/**
+ * The file appears whole or not at all: a crash must not leave half a key, with which no later start goes on. Of two
+ * processes that start at once the first link holds, and its key is that of both.
+ */
 async function makeKey(file: string): Promise<string> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  // `wx`: two processes that start at once never end with two keys.
-  const handle = await open(file, 'wx', 0o600);
+  const temporary = `${file}.${randomUUID()}.new`;
+  await writeSynced(temporary, pem, 0o600);
   try {
-    await handle.writeFile(pem);
-    await handle.sync();
+    await link(temporary, file);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   } finally {
-    await handle.close();
+    await rm(temporary, { force: true });
   }
-  return pem;
+  return readFile(file, 'utf8');
 }
 
-async function writePublicKey(file: string, publicKey: Uint8Array): Promise<void> {
-  const text = `${Buffer.from(publicKey).toString('base64')}\n`;
-  if ((await readFile(file, 'utf8').catch(() => '')) === text) return;
-  const handle = await open(file, 'w', 0o644);
+async function writeSynced(file: string, text: string, mode: number): Promise<void> {
+  const handle = await open(file, 'w', mode);
   try {
     await handle.writeFile(text);
     await handle.sync();
   } finally {
     await handle.close();
   }
+}
+
+async function writePublicKey(file: string, publicKey: Uint8Array): Promise<void> {
+  const text = `${Buffer.from(publicKey).toString('base64')}\n`;
+  if ((await readFile(file, 'utf8').catch(() => '')) === text) return;
+  await writeSynced(file, text, 0o644);
 }

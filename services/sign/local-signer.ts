@@ -95,9 +95,7 @@ class LmdbSigner implements LocalSigner {
       this.#put(topic, partition, { ...stored, outstanding: manifest });
       return true;
     });
-    return reserved
-      ? { kind: 'reserved', reservedAtMs: this.#clock.nowMs() }
-      : { kind: 'superseded', state: this.#state(topic, partition) };
+    return reserved ? { kind: 'reserved' } : { kind: 'superseded', state: this.#state(topic, partition) };
   }
 
   async commit(manifest: Manifest): Promise<SignedHeads> {

@@ -1,10 +1,12 @@
 /** verify and export: proof of the ledger, from a running service, a data directory or a bundle alike. */
 import { createReadStream, createWriteStream, mkdirSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { fromBase64 } from '../../evidence/bytes.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
 import { verifyBundle } from '../../evidence/verify.ts';
 import { nodeCrypto } from '../../platform/ledger/crypto.ts';
@@ -15,22 +17,45 @@ import type { Filters } from './read.ts';
 export const BUNDLE_FILE = 'bundle.ndjson';
 const PROGRESS_EVERY_ENTRIES = 50_000;
 
-/** Prints the report; answers the verdict's exit code. `file` is a bundle, or a directory that `export` wrote. */
-export async function verify(context: CommandContext, file: string | undefined): Promise<number> {
+export interface VerifySources {
+  /** A bundle, or a directory that `export` wrote; else the service or the data directory. */
+  readonly file: string | undefined;
+  /** Public key of the log, as `log.pub` holds it: then no other key may have signed. */
+  readonly keyFile: string | undefined;
+}
+
+/** Prints the report; answers the verdict's exit code. */
+export async function verify(context: CommandContext, { file, keyFile }: VerifySources): Promise<number> {
+  const publicKeys = keyFile === undefined ? undefined : [await readLogKey(keyFile)];
   const report =
     file === undefined
       ? await withReader(
           context,
-          async (client) => await check(context, await client.bytes('/v1/ledger/export')),
+          async (client) => await check(context, await client.bytes('/v1/ledger/export'), publicKeys),
         )
-      : await check(context, createReadStream(await bundlePath(file)));
+      : await check(context, createReadStream(await bundlePath(file)), publicKeys);
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
 
-async function check(context: CommandContext, source: AsyncIterable<Uint8Array>): Promise<VerifyReport> {
+async function readLogKey(path: string): Promise<Uint8Array> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new TriplineError('usage', `${path} cannot be read`, { path: '--key', cause });
+  });
+  const key = fromBase64(text.trim());
+  if (key === undefined || checkEd25519PublicKey(key) !== 'ok')
+    throw new TriplineError('usage', `${path} holds no Ed25519 key in base64`, { path: '--key' });
+  return key;
+}
+
+async function check(
+  context: CommandContext,
+  source: AsyncIterable<Uint8Array>,
+  publicKeys: readonly Uint8Array[] | undefined,
+): Promise<VerifyReport> {
   let noted = 0;
   return await verifyBundle(source, nodeCrypto, {
+    ...(publicKeys === undefined ? {} : { publicKeys }),
     onProgress: (entries) => {
       if (entries - noted < PROGRESS_EVERY_ENTRIES) return;
       noted = entries;
@@ -56,6 +81,11 @@ function reportText(report: VerifyReport): string {
   const lines = [
     `${report.verdict}: ${report.entries} entries in ${report.logs.length} logs${HINTS[report.verdict] ?? ''}`,
   ];
+  const scope = Object.entries(report.filter).map(([name, value]) => `${name} ${visible(value)}`);
+  if (scope.length > 0) lines.push(`only of ${scope.join(', ')}, as the bundle says`);
+  if (report.partial)
+    lines.push('entries were left out: what is here is sound, whether it is all is not told');
+  if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>
@@ -71,7 +101,7 @@ export interface ExportOptions {
   readonly filters: Filters;
 }
 
-/** Writes the bundle and the log's public key into a directory. */
+/** Writes the bundle into a directory. The key to check it with comes from elsewhere: one that lies beside it proves nothing. */
 export async function exportBundle(context: CommandContext, { out, filters }: ExportOptions): Promise<void> {
   mkdirSync(out, { recursive: true });
   const path = join(out, BUNDLE_FILE);

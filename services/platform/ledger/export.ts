@@ -1,6 +1,6 @@
 /**
  * An evidence bundle out of the store. Signed heads are taken first, then rows up to those sizes, so that a running
- * writer never makes a sound ledger look wrong. What the tables hold is written as it is: twin, missing and altered rows
+ * writer never makes a sound ledger look wrong; last the rows that no head covers. What the tables hold is written as it is: twin, missing and altered rows
  * are for the verifier to find. Memory: one range of rows; for partial bundles also 64 bytes an entry of one log.
  */
 import { BUNDLE_VERSION, type BundleHead, type BundleLine } from '../../evidence/bundle.ts';
@@ -20,6 +20,7 @@ import {
   type RangeRows,
   type RowFilter,
 } from './rows.ts';
+import { strayRows } from './strays.ts';
 
 export interface ExportOptions extends RowFilter {
   readonly deployment: string;
@@ -49,7 +50,17 @@ export async function* exportLedger(store: Store, options: ExportOptions): Async
       yield encode(lines);
     }
   }
+  if (!partial) yield encode(await straysOf(store, signed, options));
   yield encode([{ type: 'end', pending: await pendingRows(store, logs) }]);
+}
+
+/** None where no signer can be asked: then a row of a batch under way cannot be told from one that is nobody's. */
+async function straysOf(store: Store, signed: SignedHeads, options: ExportOptions): Promise<readonly Line[]> {
+  const { heads: signer, tenant } = options;
+  if (signer === undefined) return [];
+  const sizes = new Map([...largestHeads(signed)].map(([logId, { head }]) => [logId, head.size]));
+  const strays = await strayRows(store, { signer, sizes, tenant });
+  return strays.map((stray) => ({ ...stray }));
 }
 
 type Line = Readonly<Record<string, unknown>> & { readonly type: BundleLine['type'] };

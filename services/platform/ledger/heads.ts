@@ -25,6 +25,16 @@ export interface HeadSource {
       } | null;
     }[]
   >;
+  /** Where a partition stands, with the batch that was reserved and is not signed yet. */
+  state(
+    topic: string,
+    partition: number,
+  ): Promise<{
+    readonly heads: readonly { readonly logId: string; readonly size: number }[];
+    readonly outstanding: {
+      readonly logs: readonly { readonly logId: string; readonly newHead: { readonly size: number } }[];
+    } | null;
+  }>;
   publicKey(): Promise<Uint8Array>;
 }
 

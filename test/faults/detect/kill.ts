@@ -18,16 +18,27 @@ import {
   runDetect,
 } from '../../integration/detect/harness.ts';
 
+const READY = 'ready\n';
+const MAX_TURNS = 60;
+const MAX_MOMENT_MS = 30;
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 
-async function runAndKill(dir: string, afterMs: number): Promise<void> {
+/** Ends a life after so many turns of its load, and a moment more: anywhere in the work that they began. */
+async function runAndKill(dir: string, turns: number): Promise<void> {
   const child = spawn(process.execPath, ['--import', 'tsx', CHILD, dir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
-  await Promise.race([once(child.stdout, 'data'), exited]);
+  const worked = new Promise<void>((resolve) => {
+    let bytes = 0;
+    child.stdout.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes >= READY.length + turns) resolve();
+    });
+  });
+  await Promise.race([worked, exited]);
   assert.equal(child.exitCode, null, 'the child ended by itself');
-  await sleep(afterMs);
+  await sleep(Math.random() * MAX_MOMENT_MS);
   child.kill('SIGKILL');
   await exited;
 }
@@ -55,7 +66,7 @@ export async function killRounds(
   const root = mkdtempSync(join(tmpdir(), 'tripline-detect-kill-'));
   try {
     const dir = join(root, 'live');
-    for (let round = 0; round < rounds; round++) await runAndKill(dir, 30 + Math.floor(Math.random() * 600));
+    for (let round = 0; round < rounds; round++) await runAndKill(dir, Math.floor(Math.random() * MAX_TURNS));
     const live = await openBus(dir);
     await settle(live, 60_000);
     const told = await alertsOf(live);

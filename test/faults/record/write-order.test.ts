@@ -151,6 +151,38 @@ test('two writers on one partition end with one ledger', async () => {
   }
 });
 
+test('no insert starts later than 10 s after its reserve, by the clock of the writer', async () => {
+  const bench = await openBench();
+  try {
+    await append(bench, [recordOf('a', 0, [callLine('a', 0)])]);
+    let asleepMs = 0;
+    const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + asleepMs };
+    const reserve: Signer['reserve'] = async (manifest) => {
+      const outcome = await bench.signer.reserve(manifest);
+      asleepMs = 10_001;
+      return outcome;
+    };
+    const signer: Signer = {
+      state: (topic, partition) => bench.signer.state(topic, partition),
+      reserve,
+      commit: (manifest) => bench.signer.commit(manifest),
+      heads: () => bench.signer.heads(),
+      publicKey: () => bench.signer.publicKey(),
+    };
+    const at = { topic: TOPIC, partition: 0 };
+    const writer = new PartitionWriter(at, { bus: bench.bus, clock, store: bench.store, signer }, SETTINGS);
+    await writer.start();
+    const records = await readAll(bench.bus);
+    await assert.rejects(writer.onBatch({ records }, OWNED), { code: 'ledger_reserved' });
+    const written = await bench.store.query('SELECT 1 FROM payloads UNION ALL SELECT 1 FROM ledger');
+    assert.equal(written.length, 0);
+    await runWriter(bench, bench);
+    assert.equal((await verified(bench)).exitCode, 10);
+  } finally {
+    await bench.close();
+  }
+});
+
 test('a store that holds less than was signed is not signed over', async () => {
   const bench = await openBench();
   try {
@@ -170,6 +202,25 @@ test('rows beyond the signed head that nobody reserved are an alarm', async () =
       'INSERT INTO ledger SELECT log_id, idx + 100, type, leaf_hash, prev_leaf_hash, topic, partition, offset + 100, line, append_ms, stream_id, seq, ev_hash, key_id, flags, tenant, session_id FROM ledger WHERE seq = 2',
     );
     await assert.rejects(runWriter(bench, bench), { code: 'ledger_diverges' });
+  } finally {
+    await bench.close();
+  }
+});
+
+test('a writer that starts cold knows the effective time of a stream whose clock was once before 1970', async () => {
+  const bench = await openBench();
+  try {
+    await append(bench, [
+      recordOf('a', 0, [callLine('a', 0, { time: '1960-01-01T00:00:00.000Z' }), callLine('a', 1)]),
+    ]);
+    await runWriter(bench, bench);
+    // A life each: the engine compiles an aggregation only after it has run it some times.
+    for (let seq = 2; seq < 8; seq += 1) {
+      await append(bench, [recordOf('a', seq, [callLine('a', seq, { time: '2000-01-01T00:00:00.000Z' })])]);
+      await runWriter(bench, bench);
+    }
+    const { firstFault, exitCode } = await verified(bench);
+    assert.deepEqual([firstFault, exitCode], [null, 10]);
   } finally {
     await bench.close();
   }

@@ -104,6 +104,14 @@ suite('commands over a running service', () => {
     const offline = await tripline({}, ['verify', '--export', out, '--json']);
     assert.deepEqual([offline.exitCode, offline.items()[0]?.['firstFault']], [10, null]);
     assert.ok(Number(offline.items()[0]?.['entries']) >= LINES.length);
+    assert.match((await tripline({}, ['verify', '--export', out])).out, /the key is the one that came along/);
+    const key = join(place.dir, 'data', 'log.pub');
+    const pinned = await tripline({}, ['verify', '--export', out, '--key', key, '--json']);
+    assert.deepEqual([pinned.exitCode, pinned.items()[0]?.['keysPinned']], [10, true]);
+    const other = join(place.dir, 'other.pub');
+    writeFileSync(other, `${Buffer.alloc(32, 7).toString('base64')}\n`);
+    const refused = await tripline({}, ['verify', '--export', out, '--key', other, '--json']);
+    assert.equal(refused.exitCode, 40);
   });
   test('doctor is content with this machine', async () => {
     const doctor = await json('doctor');
@@ -134,6 +142,7 @@ suite('commands over a running service', () => {
       ['replay', noGzip],
       ['verify', '--export', events],
       ['verify', '--export', join(place.dir, 'none')],
+      ['verify', '--key', join(place.dir, 'none')],
       ['destinations', 'test', 'nobody'],
       ['nonsense'],
       ['lift'],

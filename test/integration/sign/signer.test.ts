@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
-import { chmod, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
@@ -14,6 +14,7 @@ import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { httpSigner } from '../../../services/record/http-signer.ts';
 import type { LogHead, Manifest } from '../../../services/record/ports.ts';
 import { registerSignerRoutes } from '../../../services/sign/http-routes.ts';
+import { loadSigningKey } from '../../../services/sign/key.ts';
 import { openLocalSigner, type LocalSigner } from '../../../services/sign/local-signer.ts';
 
 const TOPIC = 'tripline.toolcalls.v1';
@@ -72,6 +73,17 @@ test('the key is readable by its owner only, stays the same, and a readable one 
     await chmod(path.join(dir, 'log.key'), 0o644);
     await assert.rejects(openLocalSigner({ dir, clock: systemClock }), { code: 'config_invalid' });
   });
+});
+
+test('those who start at once agree on one key, which is whole', async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), 'tripline-sign-'));
+  try {
+    const keys = await Promise.all(Array.from({ length: 8 }, () => loadSigningKey(dir)));
+    assert.equal(new Set(keys.map(({ keyId }) => keyId)).size, 1);
+    assert.deepEqual((await readdir(dir)).toSorted(), ['log.key', 'log.pub']);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 });
 
 test('a commit signs the heads message, and is the same when asked again', async () => {
