@@ -41,7 +41,7 @@ export function isFor(selection: Selection, kind: string, toolClass: string): bo
 
 /** An equality with fixed values on a field other than those of the bucket. */
 function indexable(selection: Selection): Condition | undefined {
-  if (selection.alternatives > 1) return undefined;
+  if (selection.maps.length > 1) return undefined;
   return selection.conditions.find(
     ({ field, operator, negated, values }) =>
       operator === 'eq' &&

@@ -275,11 +275,35 @@ function addRules(program: Command, run: Run): void {
     run,
   );
   define(rules, 'lint [files...]', ['Checks rule files.', filesAction('lintRules')], run);
+  const explainAction: Action = async (context, [rule = ''], options) => {
+    const { explain } = await import('./commands/rules-explain.ts');
+    const [events, session, tenant, config] = ['events', 'session', 'tenant', 'config'].map((name) =>
+      text(options, name),
+    );
+    await explain(context, { rule, events, session, tenant, config });
+  };
+  define(
+    rules,
+    'explain <rule>',
+    [
+      'Says why a rule (a file, or the id of a shipped one) fired, or what it still waits for.',
+      explainAction,
+    ],
+    run,
+  )
+    .option('--events <file>', 'NDJSON of events')
+    .option('--session <id>', 'a session on record')
+    .option('--tenant <name>', 'tenant of the session')
+    .option('--config <file>', 'YAML configuration');
   const newAction: Action = async (context, [id = '']) => {
     const { newRule } = await import('./commands/rules.ts');
     newRule(context, id);
   };
   define(rules, 'new <id>', ['Prints a rule to start from, with tests.', newAction], run);
+  addRuleImports(rules, run);
+}
+
+function addRuleImports(rules: Command, run: Run): void {
   const importAction: Action = async (context, _operands, options) => {
     if (options['eql'] !== undefined || options['eqlFile'] !== undefined)
       return await importEqlAction(context, [], options);

@@ -93,6 +93,30 @@ suite('backtest', () => {
     assert.deepEqual(new Set(ran.items().map((item) => item['told'])), new Set([false]));
   });
 
+  test('rules explain reads a session on record: why it fired, or what it waits for', async () => {
+    const explain = (id: string): Promise<Ran> =>
+      json('rules', 'explain', 'chain.search-vault-post', '--session', id);
+    const fired = await eventually(
+      () => explain('hit-0'),
+      (tried) => tried.exitCode === 0,
+    );
+    const hits = fired.items()[0]?.['keys'] as { matches: { calls: { step: string }[]; told: boolean }[] }[];
+    assert.deepEqual(
+      hits[0]?.matches.map(({ calls, told }) => [calls.map(({ step }) => step), told]),
+      [[['search', 'secret', 'post'], true]],
+    );
+    const text = await tripline(place.env, [
+      'rules',
+      'explain',
+      'chain.search-vault-post',
+      '--session',
+      'missing',
+    ]);
+    assert.match(text.out, /OPEN after 1 by append time\n    search .*web_search.*\n    waits for secret until /);
+    assert.equal((await explain('nobody')).exitCode, 1);
+    assert.equal((await json('rules', 'explain', 'chain.search-vault-post')).exitCode, 2);
+  });
+
   test('a rule that is neither shipped nor a file is a fault of usage', async () => {
     assert.equal((await json('backtest', 'no.such-rule')).exitCode, 2);
   });
