@@ -52,6 +52,15 @@ function indexable(selection: Selection): Condition | undefined {
   );
 }
 
+/** How the index comes to a selection: at no cost beyond the look-up, by a field's value, or by its tests each time. */
+export type Lookup = { readonly by: 'class' | 'test' } | { readonly by: 'field'; readonly field: string };
+
+export function lookupOf(selection: Selection): Lookup {
+  if (selection.tests.length === 0) return { by: 'class' };
+  const condition = indexable(selection);
+  return condition === undefined ? { by: 'test' } : { by: 'field', field: condition.field };
+}
+
 export class PredicateIndex {
   readonly selections: Selection[] = [];
   /** How many selections were put to their tests, for metrics. */

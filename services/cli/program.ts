@@ -262,19 +262,26 @@ function addEvidence(program: Command, run: Run): void {
 function addRules(program: Command, run: Run): void {
   const rules = program.command('rules').description('Tests and tries detection rules.').exitOverride();
   rules.configureOutput({ ...program.configureOutput() });
-  const filesAction =
-    (name: 'testRules' | 'lintRules'): Action =>
-    async (context, files) => {
-      const commands = await import('./commands/rules.ts');
-      return await commands[name](context, files);
-    };
+  const testAction: Action = async (context, files) => {
+    const { testRules } = await import('./commands/rules.ts');
+    return await testRules(context, files);
+  };
   define(
     rules,
     'test [files...]',
-    ['Runs the tests inside rules (the shipped ones by default).', filesAction('testRules')],
+    ['Runs the tests inside rules (the shipped ones by default).', testAction],
     run,
   );
-  define(rules, 'lint [files...]', ['Checks rule files.', filesAction('lintRules')], run);
+  const lintAction: Action = async (context, files, options) => {
+    const { lintRules } = await import('./commands/rules-lint.ts');
+    return await lintRules(context, files, { strict: options['strict'] === true });
+  };
+  define(
+    rules,
+    'lint [files...]',
+    ['Checks rule files, and says what each rule costs and what in it is hardly meant.', lintAction],
+    run,
+  ).option('--strict', 'warnings fail too');
   const explainAction: Action = async (context, [rule = ''], options) => {
     const { explain } = await import('./commands/rules-explain.ts');
     const [events, session, tenant, config] = ['events', 'session', 'tenant', 'config'].map((name) =>

@@ -1,4 +1,4 @@
-/** rules test, lint, match: detection rules on the command line. */
+/** rules test, match, new: detection rules on the command line. */
 import type { CompiledRule } from '../../../detectors/compile/rule.ts';
 import { loadRules, type LoadedRules } from '../../../detectors/compile/load.ts';
 import { matchEvents, runRuleTests } from '../../../detectors/engine/rule-tests.ts';
@@ -10,7 +10,7 @@ import { EXIT } from '../output.ts';
 
 /** Runs the tests inside the rules; exit 1 when one fails, a file has faults, or a rule has no test. */
 export async function testRules(context: CommandContext, files: readonly string[]): Promise<number> {
-  const { rules, faults } = load(context, files);
+  const { rules, faults } = loadListed(context, files);
   let failed = 0;
   let ran = 0;
   for (const rule of rules) {
@@ -37,18 +37,8 @@ export async function testRules(context: CommandContext, files: readonly string[
   return failed > 0 || faults > 0 || ran === 0 ? EXIT.failed : EXIT.done;
 }
 
-/** Loads the files and lists every fault; exit 1 when there is one. */
-export async function lintRules(context: CommandContext, files: readonly string[]): Promise<number> {
-  const { rules, faults } = load(context, files);
-  for (const rule of rules)
-    context.output.item(
-      { rule: rule.id, scope: rule.scope, mode: rule.mode },
-      () => `ok    ${rule.id} (scope ${rule.scope}, ${rule.mode})`,
-    );
-  return faults > 0 || rules.length === 0 ? EXIT.failed : EXIT.done;
-}
-
-function load(
+/** Loads the files and lists every fault. */
+export function loadListed(
   context: CommandContext,
   files: readonly string[],
 ): { rules: readonly CompiledRule[]; faults: number } {
