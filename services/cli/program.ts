@@ -381,7 +381,7 @@ const importEqlAction: Action = async (context, _operands, options) => {
 function addBacktest(program: Command, run: Run): void {
   const action: Action = async (context, [rule = ''], options) => {
     const { backtest } = await import('./commands/backtest.ts');
-    await backtest(context, { rule, config: text(options, 'config'), filters: filtersOf(options) });
+    return await backtest(context, { rule, config: text(options, 'config'), filters: filtersOf(options) });
   };
   define(
     program,
