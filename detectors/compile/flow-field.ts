@@ -45,6 +45,11 @@ export function isFlowField(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
+/** What the fingerprints are of; undefined for any other field. */
+export function flowSpec(name: string): FlowSpec | undefined {
+  return readers.get(name)?.spec;
+}
+
 /** The fingerprints as text, null where the field holds nothing that could be told apart. */
 export function readFlowField(name: string, source: FieldSource): string | null {
   const reader = readers.get(name);

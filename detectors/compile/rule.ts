@@ -16,8 +16,8 @@ export interface Selection {
   readonly hash: string;
   /** Conditions of the first alternative: what a test event is made from. */
   readonly conditions: readonly Condition[];
-  /** How many maps it is a list of: any of them may hold. */
-  readonly alternatives: number;
+  /** Conditions of each map that it is a list of: all of one map must hold, of any map. */
+  readonly maps: readonly (readonly Condition[])[];
   /** All must hold; what `kinds` and `classes` say is left out. */
   readonly tests: readonly Test[];
   readonly kinds: readonly RuleKind[];

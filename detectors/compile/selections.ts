@@ -110,7 +110,7 @@ function joined(c: Compilation, name: string, alternatives: readonly Alternative
     name,
     hash: c.options.sha256Hex(JSON.stringify([kinds, canonical])).slice(0, 16),
     conditions: first.conditions,
-    alternatives: alternatives.length,
+    maps: alternatives.map((each) => each.conditions),
     // What kinds and classes say is settled before a test runs: the matcher looks selections up by both.
     tests: alternatives.length === 1 ? testsOf(first.conditions) : [anyTest(alternatives)],
     kinds,

@@ -1,6 +1,6 @@
 /** Measures of a rule (`any_of`) in the form that the counters run. */
 import { durationMs, type StatisticSource } from '../../schemas/rule/v1.ts';
-import type { Condition, Operator, StatisticPlan } from '../statistics/plan.ts';
+import { MAX_SAMPLES, type Condition, type Operator, type StatisticPlan } from '../statistics/plan.ts';
 import type { Compilation, Place } from './compilation.ts';
 import type { Statistic } from './rule.ts';
 
@@ -36,7 +36,20 @@ function planOf(c: Compilation, source: StatisticSource, at: Place): StatisticPl
   if ('percentile' in source) {
     return { kind: 'percentile', p: source.p, minCount: source.min_count, withinMs, conditions };
   }
-  return { kind: kindOf(source), withinMs, conditions };
+  const kind = kindOf(source);
+  if (kind === 'count' || kind === 'distinct') checkReachable(c, conditions, at);
+  return { kind, withinMs, conditions };
+}
+
+/** A key keeps MAX_SAMPLES: a rule that waits for more would be silent for ever and look sound. */
+function checkReachable(c: Compilation, conditions: readonly Condition[], at: Place): void {
+  for (const { operator, value } of conditions) {
+    const least = operator === 'gt' ? value + 1 : value;
+    const needsLeast = operator === 'gt' || operator === 'gte' || operator === 'eq';
+    if (!needsLeast || least <= MAX_SAMPLES) continue;
+    const message = `${operator} ${value} can never be reached: a key keeps ${MAX_SAMPLES} events`;
+    c.fault([...at, operator], message, `shorten the window, or ask for at most ${MAX_SAMPLES}`);
+  }
 }
 
 function kindOf(

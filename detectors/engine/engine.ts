@@ -7,7 +7,7 @@ import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
 import { isPartial } from '../flow/fingerprints.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
-import { keyName, keyTextOf } from './key.ts';
+import { keyName, keyNames, keyTextOf } from './key.ts';
 import { applyMeasures } from './measures.ts';
 import { planRule, type RulePlan } from './plan.ts';
 import { PredicateIndex } from './predicate-index.ts';
@@ -35,6 +35,8 @@ export interface EngineOptions {
   /** States in all, and for one tenant; beyond them the least advanced go, counted. */
   readonly maxStates: number;
   readonly maxStatesPerTenant: number;
+  /** For explanations: every rule keeps a state of its own for each key, and no state expires. */
+  readonly inspected?: boolean;
 }
 
 /** A completed assignment that is to be told. */
@@ -142,7 +144,7 @@ export class Engine {
       this.parts[number] ??= [];
       return number;
     };
-    if (keyNumber >= 0 && isSimple(rule, plan)) {
+    if (keyNumber >= 0 && this.options.inspected !== true && isSimple(rule, plan)) {
       this.simple.add(plan, (step) => numberOf(step.selection));
       return;
     }
@@ -421,7 +423,7 @@ export class Engine {
   }
 
   private expire(held: KeyState | SimpleRow): void {
-    if (!this.isLive(held)) return;
+    if (this.options.inspected === true || !this.isLive(held)) return;
     const expiresMs = this.expiresMs(held);
     if (!this.expiry.isOver(expiresMs)) this.expiry.add(expiresMs, held);
     else {
@@ -587,8 +589,7 @@ function keyGroups(rule: CompiledRule, call: Call, stepMask: number, guardMask: 
 
 /** The key of a match by name. */
 export function keyByName(match: Match): Record<string, string> {
-  const values = JSON.parse(match.keyText) as string[];
-  return Object.fromEntries(match.rule.key.map((part, index) => [part.alias, values[index] ?? '']));
+  return keyNames(match.rule, match.keyText);
 }
 
 export type { CallReference };

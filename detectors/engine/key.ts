@@ -23,3 +23,9 @@ export function keyName(rule: CompiledRule): string | undefined {
   const texts = new Set(names.map((name) => JSON.stringify(rule.key.map((part) => part.fields.get(name)))));
   return texts.size === 1 ? [...texts][0] : undefined;
 }
+
+/** Values of a key by the names that the rule gives them. */
+export function keyNames(rule: CompiledRule, keyText: string): Record<string, string> {
+  const values = JSON.parse(keyText) as string[];
+  return Object.fromEntries(rule.key.map((part, index) => [part.alias, values[index] ?? '']));
+}

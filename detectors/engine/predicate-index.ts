@@ -41,7 +41,7 @@ export function isFor(selection: Selection, kind: string, toolClass: string): bo
 
 /** An equality with fixed values on a field other than those of the bucket. */
 function indexable(selection: Selection): Condition | undefined {
-  if (selection.alternatives > 1) return undefined;
+  if (selection.maps.length > 1) return undefined;
   return selection.conditions.find(
     ({ field, operator, negated, values }) =>
       operator === 'eq' &&
@@ -50,6 +50,15 @@ function indexable(selection: Selection): Condition | undefined {
       field !== 'event.kind' &&
       !values.some((value) => String(value).startsWith('$self.')),
   );
+}
+
+/** How the index comes to a selection: at no cost beyond the look-up, by a field's value, or by its tests each time. */
+export type Lookup = { readonly by: 'class' | 'test' } | { readonly by: 'field'; readonly field: string };
+
+export function lookupOf(selection: Selection): Lookup {
+  if (selection.tests.length === 0) return { by: 'class' };
+  const condition = indexable(selection);
+  return condition === undefined ? { by: 'test' } : { by: 'field', field: condition.field };
 }
 
 export class PredicateIndex {

@@ -103,15 +103,18 @@ function holdsCall(node: Node, callKey: string): boolean {
   return false;
 }
 
+/** Whether a comparison of an entry with what a prefix holds is true. */
+export function joinHolds(join: PlannedJoin, node: Node, entry: Entry): boolean {
+  const other = placeValue(node, [join.other, join.otherIndex]);
+  // An optional element that was passed over asks for nothing.
+  if (other === undefined) return true;
+  const own = entry.fields[join.ownIndex] ?? null;
+  // A missing value joins nothing, not even by inequality.
+  return own !== null && other !== null && join.holds(other, own);
+}
+
 function joinsHold(joins: readonly PlannedJoin[], node: Node, entry: Entry): boolean {
-  for (const join of joins) {
-    const other = placeValue(node, [join.other, join.otherIndex]);
-    // An optional element that was passed over asks for nothing.
-    if (other === undefined) continue;
-    const own = entry.fields[join.ownIndex] ?? null;
-    // A missing value joins nothing, not even by inequality.
-    if (own === null || other === null || !join.holds(other, own)) return false;
-  }
+  for (const join of joins) if (!joinHolds(join, node, entry)) return false;
   return true;
 }
 
@@ -154,12 +157,17 @@ function candidates(visit: Visit, transition: Transition): readonly Node[] {
   return value === null ? [] : (held.get(value) ?? []);
 }
 
-function mayExtend(visit: Visit, node: Node, step: Step): boolean {
+/** Why an entry cannot stand for a step behind a prefix. */
+export type Refusal = 'window' | 'gap' | 'same_call' | 'join';
+
+/** Null where it can. */
+export function refusalOf(visit: Omit<Visit, 'prefixes'>, node: Node, step: Step): Refusal | null {
   const { plan, entry, timeMs } = visit;
-  if (timeMs - node.startMs > plan.rule.withinMs || timeMs - node.lastMs > step.gapMs) return false;
-  if (plan.rule.distinctCalls && holdsCall(node, entry.callKey)) return false;
+  if (timeMs - node.startMs > plan.rule.withinMs) return 'window';
+  if (timeMs - node.lastMs > step.gapMs) return 'gap';
+  if (plan.rule.distinctCalls && holdsCall(node, entry.callKey)) return 'same_call';
   const joins = plan.joins[step.index] as readonly PlannedJoin[];
-  return joins.length === 0 || joinsHold(joins, node, entry);
+  return joins.length === 0 || joinsHold(joins, node, entry) ? null : 'join';
 }
 
 export interface ApplyOptions {
@@ -238,7 +246,7 @@ function takeAll(visit: Visit, transition: Transition, step: Step): Node | null 
   }
   let best: Node | null = null;
   for (const prev of candidates(visit, transition)) {
-    if (!mayExtend(visit, prev, step)) continue;
+    if (refusalOf(visit, prev, step) !== null) continue;
     if (!completes) insert(visit, transition.to, extend(visit, prev, transition));
     else if (best === null || prev.startMs > best.startMs) best = prev;
   }

@@ -1,14 +1,11 @@
 /** Runs a rule on events at hand: its own tests, and `rules match` on a file of events. */
 import { TOOL_CLASSES, type Event, type ToolClass } from '../../schemas/event/v1.ts';
 import { durationMs, type RuleTest, type TestEvent } from '../../schemas/rule/v1.ts';
-import { classify } from '../classify/classify.ts';
-import { destHost } from '../classify/dest-host.ts';
 import type { Condition } from '../compile/predicate.ts';
 import type { CompiledRule, Selection } from '../compile/rule.ts';
+import { arrivalsOf, DEFAULT_LATE_WAIT_MS, feedArrivals, type Arrival } from './arrivals.ts';
 import { Engine, type Match } from './engine.ts';
-import { ParsedCall } from './parsed-call.ts';
 import { chainOf } from './prefixes.ts';
-import { effectiveTimeMs, parseTimeMs } from './time.ts';
 
 export interface RuleTestResult {
   readonly name: string;
@@ -20,12 +17,6 @@ export interface RuleTestResult {
 }
 
 const BASE_MS = 1_750_000_000_000;
-const DEFAULT_LATE_WAIT_MS = 5_000;
-const NO_MAPPINGS: readonly never[] = [];
-const NO_HOSTS: readonly string[] = [];
-
-/** Long values in tests and files at hand need no fingerprint that somebody else must be able to repeat. */
-const keepText = (text: string): string => text;
 
 function newEngine(rule: CompiledRule): Engine {
   const unlimited = Number.MAX_SAFE_INTEGER;
@@ -36,41 +27,9 @@ function newEngine(rule: CompiledRule): Engine {
   });
 }
 
-interface Arrival {
-  readonly event: Event;
-  readonly timeMs: number;
-  readonly appendMs: number;
-  readonly toolClass: string | undefined;
-}
-
 function runArrivals(rule: CompiledRule, arrivals: readonly Arrival[]): Match[] {
   const engine = newEngine(rule);
-  const previous = new Map<string, number>();
-  const inOrder = arrivals
-    .map((arrival, line) => ({ ...arrival, line }))
-    .toSorted((a, b) => a.appendMs - b.appendMs || a.line - b.line);
-  inOrder.forEach((arrival, offset) => {
-    const { event } = arrival;
-    engine.advance(arrival.appendMs);
-    const timeMs = effectiveTimeMs(
-      arrival.timeMs,
-      arrival.appendMs,
-      previous.get(event.stream) ?? Number.NEGATIVE_INFINITY,
-    );
-    previous.set(event.stream, timeMs);
-    const toolClass = arrival.toolClass ?? classify(event, NO_MAPPINGS).class;
-    const place = {
-      tenant: 'default',
-      topic: 'events',
-      partition: 0,
-      offset,
-      line: 0,
-      timeMs,
-      appendMs: engine.watermarkMs,
-    };
-    const facts = { toolClass, destHost: (e: Partial<Event>) => destHost(e, NO_HOSTS), sha256Hex: keepText };
-    engine.process(new ParsedCall(event, place, facts));
-  });
+  feedArrivals(engine, arrivals);
   engine.advance(Number.MAX_SAFE_INTEGER);
   // Told by append time and again by event time: one match.
   const byCompleting = new Map<string, Match>();
@@ -87,13 +46,7 @@ export function matchEvents(
   rule: CompiledRule,
   events: readonly Event[],
 ): { readonly ids: readonly string[] }[] {
-  let appendMs = Number.NEGATIVE_INFINITY;
-  const arrivals = events.map((event): Arrival => {
-    const timeMs = parseTimeMs(event.time);
-    appendMs = Math.max(appendMs, timeMs);
-    return { event, timeMs, appendMs, toolClass: undefined };
-  });
-  return runArrivals(rule, arrivals).map((match) => ({
+  return runArrivals(rule, arrivalsOf(events)).map((match) => ({
     ids: chainOf(match.completed.last).map(({ entry }) => entry.reference.eventId),
   }));
 }

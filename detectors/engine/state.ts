@@ -2,6 +2,7 @@
 import type { AfterMatch, Step } from '../compile/rule.ts';
 import type { StatisticState } from '../statistics/statistic.ts';
 import type { RulePlan } from './plan.ts';
+import type { Watch } from './watch.ts';
 import {
   applyEntry,
   applyGuards,
@@ -163,7 +164,7 @@ function guardMasks(plan: RulePlan, entries: readonly Entry[]): Int32Array {
 }
 
 /** By step the guards that speak of it. */
-function guardsOfSteps(plan: RulePlan): number[] {
+export function guardsOfSteps(plan: RulePlan): number[] {
   const bits = plan.rule.steps.map(() => 0);
   plan.rule.guards.forEach((guard, index) => {
     if (guard.kind === 'before' || guard.kind === 'after')
@@ -173,7 +174,7 @@ function guardsOfSteps(plan: RulePlan): number[] {
 }
 
 /** Bits of the guards that end every run. */
-function untilBits(plan: RulePlan): number {
+export function untilBits(plan: RulePlan): number {
   return plan.rule.guards.reduce(
     (bits, guard, index) => (guard.kind === 'until' ? bits | (1 << index) : bits),
     0,
@@ -196,8 +197,21 @@ function applyEnding(
   return last;
 }
 
+function applyStep(
+  { plan, prefixes }: { readonly plan: RulePlan; readonly prefixes: Prefixes },
+  entry: Entry,
+  options: ApplyOptions,
+): Node | null {
+  return entry.stepMask === 0 ? null : applyEntry(plan, prefixes, entry, options);
+}
+
 /** Decides all that has settled at this watermark. Guards count as soon as they are known, steps once they settled. */
-export function decideGuarded(state: KeyState, watermarkMs: number, waitMs: number): Completed[] {
+export function decideGuarded(
+  state: KeyState,
+  watermarkMs: number,
+  waitMs: number,
+  watch?: Watch,
+): Completed[] {
   const { plan, entries } = state;
   const prefixes = emptyPrefixes(plan);
   const completed: Completed[] = [];
@@ -205,6 +219,7 @@ export function decideGuarded(state: KeyState, watermarkMs: number, waitMs: numb
   const guardBits = guardsOfSteps(plan);
   const endings = untilBits(plan);
   entries.forEach((entry, at) => {
+    watch?.before(entry, prefixes);
     if (entry.guardMask !== 0) applyGuards(plan, prefixes, entry);
     const options: ApplyOptions = {
       timeMs: entry.timeMs,
@@ -213,10 +228,9 @@ export function decideGuarded(state: KeyState, watermarkMs: number, waitMs: numb
         ((masks[at] as number) & (guardBits[step.index] as number)) === 0,
     };
     const ends = (entry.guardMask & endings) !== 0;
-    if (entry.stepMask === 0 && !ends) return;
-    const last = ends
-      ? applyEnding({ plan, prefixes }, entry, options)
-      : applyEntry(plan, prefixes, entry, options);
+    const act = ends ? applyEnding : applyStep;
+    const last = act({ plan, prefixes }, entry, options);
+    watch?.after(entry, prefixes, masks[at] as number);
     if (last !== null && entry.alerted === null) {
       entry.alerted = 'event';
       completed.push({ last, timeBasis: 'event' });

@@ -94,6 +94,16 @@ function slideAt<T>(plan: TimedPlan, samples: readonly Held<T>[], at: number): S
   return slide;
 }
 
+/** The measure over the window of the newest sample, and how many samples it holds. */
+export function measuredAtNewest<T>(
+  plan: TimedPlan,
+  { samples }: TimedState<T>,
+): { readonly measured: number | undefined; readonly samples: number } {
+  if (samples.length === 0) return { measured: undefined, samples: 0 };
+  const slide = slideAt(plan, samples, samples.length - 1);
+  return { measured: slide.measure.read(), samples: samples.length - slide.from };
+}
+
 function holds(
   plan: TimedPlan,
   measured: number,

@@ -267,24 +267,55 @@ function addEvidence(program: Command, run: Run): void {
 function addRules(program: Command, run: Run): void {
   const rules = program.command('rules').description('Tests and tries detection rules.').exitOverride();
   rules.configureOutput({ ...program.configureOutput() });
-  const filesAction =
-    (name: 'testRules' | 'lintRules'): Action =>
-    async (context, files) => {
-      const commands = await import('./commands/rules.ts');
-      return await commands[name](context, files);
-    };
+  const testAction: Action = async (context, files) => {
+    const { testRules } = await import('./commands/rules.ts');
+    return await testRules(context, files);
+  };
   define(
     rules,
     'test [files...]',
-    ['Runs the tests inside rules (the shipped ones by default).', filesAction('testRules')],
+    ['Runs the tests inside rules (the shipped ones by default).', testAction],
     run,
   );
-  define(rules, 'lint [files...]', ['Checks rule files.', filesAction('lintRules')], run);
+  const lintAction: Action = async (context, files, options) => {
+    const { lintRules } = await import('./commands/rules-lint.ts');
+    return await lintRules(context, files, { strict: options['strict'] === true });
+  };
+  define(
+    rules,
+    'lint [files...]',
+    ['Checks rule files, and says what each rule costs and what in it is hardly meant.', lintAction],
+    run,
+  ).option('--strict', 'warnings fail too');
+  const explainAction: Action = async (context, [rule = ''], options) => {
+    const { explain } = await import('./commands/rules-explain.ts');
+    const [events, session, tenant, config] = ['events', 'session', 'tenant', 'config'].map((name) =>
+      text(options, name),
+    );
+    await explain(context, { rule, events, session, tenant, config });
+  };
+  define(
+    rules,
+    'explain <rule>',
+    [
+      'Says why a rule (a file, or the id of a shipped one) fired, or what it still waits for.',
+      explainAction,
+    ],
+    run,
+  )
+    .option('--events <file>', 'NDJSON of events')
+    .option('--session <id>', 'a session on record')
+    .option('--tenant <name>', 'tenant of the session')
+    .option('--config <file>', 'YAML configuration');
   const newAction: Action = async (context, [id = '']) => {
     const { newRule } = await import('./commands/rules.ts');
     newRule(context, id);
   };
   define(rules, 'new <id>', ['Prints a rule to start from, with tests.', newAction], run);
+  addRuleImports(rules, run);
+}
+
+function addRuleImports(rules: Command, run: Run): void {
   const importAction: Action = async (context, _operands, options) => {
     if (options['eql'] !== undefined || options['eqlFile'] !== undefined)
       return await importEqlAction(context, [], options);
@@ -355,7 +386,7 @@ const importEqlAction: Action = async (context, _operands, options) => {
 function addBacktest(program: Command, run: Run): void {
   const action: Action = async (context, [rule = ''], options) => {
     const { backtest } = await import('./commands/backtest.ts');
-    await backtest(context, { rule, config: text(options, 'config'), filters: filtersOf(options) });
+    return await backtest(context, { rule, config: text(options, 'config'), filters: filtersOf(options) });
   };
   define(
     program,

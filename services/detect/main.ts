@@ -17,7 +17,7 @@ import { busSnapshots } from './snapshots.ts';
 import { StageOne, type DetectSettings, type StageOneSnapshot } from './step.ts';
 import { runStage, SILENCE_MS, type RunningStage, type StageState } from './worker.ts';
 
-export { Backtest } from './backtest.ts';
+export { Backtest, type StoredLine } from './backtest.ts';
 export { readBuiltinRules, readRuleFiles, sha256Hex } from './rules.ts';
 
 export const DETECT_GROUP = 'tripline-detect';

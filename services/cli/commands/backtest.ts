@@ -1,17 +1,16 @@
 /** backtest: a rule over what is on record, by the engine that runs live; nothing is published. */
 import type { AlertBody } from '../../../schemas/alert/v1.ts';
-import { TriplineError } from '../../../schemas/errors.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
-import { loadRules } from '../../../detectors/compile/load.ts';
-import { Backtest, readBuiltinRules, readRuleFiles, settingsOf, sha256Hex } from '../../detect/main.ts';
-import { readBundle, type BundleRows } from '../../evidence/bundle.ts';
+import { Backtest, settingsOf } from '../../detect/main.ts';
 import { loadConfig } from '../../platform/config/load.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
+import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
-import { visible } from '../output.ts';
+import { EXIT, visible } from '../output.ts';
+import { Progress } from '../progress.ts';
+import { chooseRule } from '../rule-choice.ts';
+import { exportQuery, storedParts } from '../stored-lines.ts';
 import type { Filters } from './read.ts';
-
-const PROGRESS_EVERY_EVENTS = 50_000;
 
 export interface BacktestOptions {
   /** Rule file, or id of a shipped rule. */
@@ -20,89 +19,92 @@ export interface BacktestOptions {
   readonly filters: Filters;
 }
 
-/** Prints each would-be alert, `told` where the live run told it too; last a summary. */
-export async function backtest(context: CommandContext, options: BacktestOptions): Promise<void> {
-  const config = loadConfig({
-    file: options.config ?? context.io.env['TRIPLINE_CONFIG'],
-    env: context.io.env,
+/** A run over what is on record, whole or up to where it was interrupted. */
+interface Ran {
+  readonly alerts: readonly AlertBody[];
+  /** Ids of alerts that the live run told. */
+  readonly told: ReadonlySet<unknown>;
+  /** Time spent in the engine, without reading. */
+  readonly engineMs: number;
+}
+
+/** Prints each would-be alert, `told` where the live run told it too; last a summary. Exit 1 where it was interrupted. */
+export async function backtest(context: CommandContext, options: BacktestOptions): Promise<number> {
+  const file = options.config ?? context.io.env['TRIPLINE_CONFIG'];
+  const config = loadConfig({ file, env: context.io.env });
+  const rule = chooseRule(options.rule, config);
+  const run = new Backtest(settingsOf(config, [{ ...rule, mode: 'alert' }], 1), sha256);
+  const startMs = performance.now();
+  const ran = await withReader(context, async (client): Promise<Ran> => {
+    // Before the events: who interrupts the run still learns which of its alerts were told.
+    const told = await toldIds(client, rule.id, options.filters);
+    const { engineMs } = await feed(context, client, { run, filters: options.filters });
+    const finishMs = performance.now();
+    const alerts = run.finish();
+    return { alerts, told, engineMs: engineMs + performance.now() - finishMs };
   });
-  const { rules } = loadRules([ruleFile(options.rule)], { sha256Hex, lists: config.rules.lists });
-  const chosen = rules.filter((rule) => rules.length === 1 || rule.id === options.rule);
-  if (chosen.length === 0)
-    throw new TriplineError('rule_invalid', `${options.rule} holds no sound rule; see rules lint`);
-  const run = new Backtest(
-    settingsOf(
-      config,
-      chosen.map((rule) => ({ ...rule, mode: 'alert' as const })),
-      1,
-    ),
-    sha256,
-  );
-  const started = performance.now();
-  const { alerts, told } = await withReader(context, async (client) => {
-    const query = queryOf(options.filters);
-    await feed(context, run, await client.bytes(`/v1/ledger/export${query}`));
-    const known = new Set<unknown>();
-    for await (const item of client.items('/v1/alerts', { rule: chosen[0]?.id }, 100_000))
-      known.add((item as { alertId?: unknown; id?: unknown }).alertId ?? (item as { id?: unknown }).id);
-    return { alerts: run.finish(), told: known };
-  });
-  for (const alert of alerts)
-    context.output.item({ ...alert, told: told.has(alert.id) }, () => alertText(alert, told));
-  const micros = run.events === 0 ? 0 : ((performance.now() - started) * 1000) / run.events;
+  for (const alert of ran.alerts)
+    context.output.item({ ...alert, told: ran.told.has(alert.id) }, () => alertText(alert, ran.told));
+  const isCut = context.io.signal.aborted;
+  const micros = (ms: number): string => (run.events === 0 ? '0' : ((ms * 1000) / run.events).toFixed(1));
+  const told = ran.alerts.filter(({ id }) => ran.told.has(id)).length;
   context.output.note(
-    `${alerts.length} alerts over ${run.events} events, ${micros.toFixed(1)} us an event with reading`,
+    `${isCut ? 'interrupted: ' : ''}${ran.alerts.length} alerts (${told} of them told live) over ${run.events} events; ` +
+      `${micros(ran.engineMs)} us an event, ${micros(performance.now() - startMs)} us with reading`,
   );
+  return isCut ? EXIT.failed : EXIT.done;
 }
 
-function ruleFile(name: string): { path: string; text: string } {
-  const shipped = readBuiltinRules().find(
-    (file) => file.path.includes(`/${name.split('.').at(-1) ?? ''}/`) && file.text.includes(`id: ${name}`),
-  );
-  if (shipped !== undefined) return shipped;
-  try {
-    const [file] = readRuleFiles(name);
-    if (file !== undefined) return file;
-  } catch (cause) {
-    throw new TriplineError('usage', `${name} is neither a shipped rule's id nor a file`, {
-      path: 'RULE',
-      cause,
-    });
-  }
-  throw new TriplineError('usage', `${name} holds no rule file`, { path: 'RULE' });
+async function toldIds(client: ApiClient, rule: string, filters: Filters): Promise<Set<unknown>> {
+  const told = new Set<unknown>();
+  const query = { rule, tenant: filters['tenant'] };
+  for await (const item of client.items('/v1/alerts', query, 100_000))
+    told.add((item as { id?: unknown }).id);
+  return told;
 }
 
-function queryOf(filters: Filters): string {
-  const wanted = ['tenant', 'since', 'until'].flatMap((name) => {
-    const value = filters[name];
-    return value === undefined ? [] : [[name, value] satisfies [string, string]];
-  });
-  return wanted.length === 0 ? '' : `?${new URLSearchParams(wanted).toString()}`;
+interface Feed {
+  readonly run: Backtest;
+  readonly filters: Filters;
 }
 
+/** Streams the events through the run. An interruption ends it early, with what was read so far in the run. */
 async function feed(
   context: CommandContext,
-  run: Backtest,
-  source: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  let reading = false;
-  let noted = 0;
-  for await (const part of readBundle(source)) {
-    if (part.type === 'log') {
-      reading = part.topic === TOPICS.toolcalls.name;
-      if (reading) run.openLog(part.tenant);
-    } else if (part.type === 'rows' && reading) feedRows(run, part);
-    if (run.events - noted < PROGRESS_EVERY_EVENTS) continue;
-    noted = run.events;
-    context.output.note(`read ${noted} events`);
+  client: ApiClient,
+  { run, filters }: Feed,
+): Promise<{ readonly engineMs: number }> {
+  const progress = new Progress(context.output, await totalEvents(client, filters));
+  let engineMs = 0;
+  try {
+    for await (const part of storedParts(await client.bytes(`/v1/ledger/export${exportQuery(filters)}`))) {
+      if (context.io.signal.aborted) break;
+      const startMs = performance.now();
+      if (part.type === 'log') run.openLog(part.tenant);
+      else run.line(part.line);
+      const nowMs = performance.now();
+      engineMs += nowMs - startMs;
+      progress.at(run.events, nowMs);
+    }
+  } catch (error) {
+    // The signal ends the request too; every other failure is one.
+    if (!context.io.signal.aborted) throw error;
   }
+  return { engineMs };
 }
 
-/** Entries that hold no line (gaps) have no payload. */
-function feedRows(run: Backtest, { ledger: [entry], payloads: [payload] }: BundleRows): void {
-  if (entry === undefined || payload === undefined) return;
-  const { partition, offset, line, append_ms: appendMs, stream_id: stream, seq } = entry;
-  run.line({ partition, offset, line, appendMs, stream, seq, bytes: Buffer.from(payload.bytes, 'base64') });
+/** Events that the ledger holds, undefined where a filter leaves some out: the ledger counts by log, not by time. */
+async function totalEvents(client: ApiClient, filters: Filters): Promise<number | undefined> {
+  if (filters['since'] !== undefined || filters['until'] !== undefined) return undefined;
+  const { coverage } = (await client.get('/v1/ledger', { tenant: filters['tenant'] })) as {
+    readonly coverage: readonly {
+      readonly topic: string;
+      readonly entries: Readonly<Record<string, number>>;
+    }[];
+  };
+  return coverage
+    .filter(({ topic }) => topic === TOPICS.toolcalls.name)
+    .reduce((sum, { entries }) => sum + Object.values(entries).reduce((all, count) => all + count, 0), 0);
 }
 
 function alertText(alert: AlertBody, told: ReadonlySet<unknown>): string {

@@ -1,18 +1,16 @@
-/** rules test, lint, match: detection rules on the command line. */
-import { readFileSync } from 'node:fs';
+/** rules test, match, new: detection rules on the command line. */
 import type { CompiledRule } from '../../../detectors/compile/rule.ts';
 import { loadRules, type LoadedRules } from '../../../detectors/compile/load.ts';
 import { matchEvents, runRuleTests } from '../../../detectors/engine/rule-tests.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
-import { readEventLine } from '../../../schemas/event/read.ts';
-import type { Event } from '../../../schemas/event/v1.ts';
 import { readBuiltinRules, readRuleFiles, sha256Hex } from '../../detect/main.ts';
 import type { CommandContext } from '../command.ts';
+import { readEvents } from '../event-file.ts';
 import { EXIT } from '../output.ts';
 
 /** Runs the tests inside the rules; exit 1 when one fails, a file has faults, or a rule has no test. */
 export async function testRules(context: CommandContext, files: readonly string[]): Promise<number> {
-  const { rules, faults } = load(context, files);
+  const { rules, faults } = loadListed(context, files);
   let failed = 0;
   let ran = 0;
   for (const rule of rules) {
@@ -39,18 +37,8 @@ export async function testRules(context: CommandContext, files: readonly string[
   return failed > 0 || faults > 0 || ran === 0 ? EXIT.failed : EXIT.done;
 }
 
-/** Loads the files and lists every fault; exit 1 when there is one. */
-export async function lintRules(context: CommandContext, files: readonly string[]): Promise<number> {
-  const { rules, faults } = load(context, files);
-  for (const rule of rules)
-    context.output.item(
-      { rule: rule.id, scope: rule.scope, mode: rule.mode },
-      () => `ok    ${rule.id} (scope ${rule.scope}, ${rule.mode})`,
-    );
-  return faults > 0 || rules.length === 0 ? EXIT.failed : EXIT.done;
-}
-
-function load(
+/** Loads the files and lists every fault. */
+export function loadListed(
   context: CommandContext,
   files: readonly string[],
 ): { rules: readonly CompiledRule[]; faults: number } {
@@ -91,23 +79,6 @@ export async function matchRule(
   if (rule === undefined) throw new TriplineError('rule_invalid', `${ruleFile} holds no rule`);
   for (const match of matchEvents(rule, readEvents(eventsFile)))
     context.output.item({ ids: match.ids }, () => match.ids.join(' → '));
-}
-
-function readEvents(file: string): Event[] {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new TriplineError('usage', `${file} cannot be read`, { path: '--events', cause });
-  }
-  return text.split('\n').flatMap((line, index) => {
-    if (line.trim() === '') return [];
-    const read = readEventLine(line);
-    if (read.kind === 'event') return [read.event];
-    throw new TriplineError('request_invalid', `${file}:${index + 1}: ${read.path}: ${read.message}`, {
-      path: read.path,
-    });
-  });
 }
 
 /** Prints a rule to start from; its own tests pass. Throws usage for an id that rules may not have. */

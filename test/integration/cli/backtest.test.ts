@@ -61,6 +61,7 @@ suite('backtest', () => {
       (tried) => tried.items().length === 6,
     );
     assert.equal(ran.exitCode, 0);
+    assert.match(ran.err, /6 alerts \(6 of them told live\) over 23 events; [\d.]+ us an event, /);
     assert.deepEqual(new Set(ran.items().map((item) => item['id'])), new Set(ids));
     assert.deepEqual(new Set(ran.items().map((item) => item['told'])), new Set([true]));
   });
@@ -91,6 +92,55 @@ suite('backtest', () => {
     );
     assert.equal(sessions.length, 7);
     assert.deepEqual(new Set(ran.items().map((item) => item['told'])), new Set([false]));
+  });
+
+  test('an interrupted run prints what it found so far and ends with 1', async () => {
+    const abort = new AbortController();
+    const reading = globalThis.fetch;
+    // The interruption comes once the events have begun to arrive.
+    globalThis.fetch = async (input, init) => {
+      const response = await reading(input, init);
+      if (!String(input as string).includes('/v1/ledger/export')) return response;
+      const [first, second] = (response.body as ReadableStream<Uint8Array>).tee();
+      const reader = first.getReader();
+      void reader.read().then(() => abort.abort());
+      return new Response(second);
+    };
+    try {
+      const ran = await tripline(place.env, ['backtest', 'chain.search-vault-post', '--json'], abort.signal);
+      assert.equal(ran.exitCode, 1);
+      assert.match(ran.err, /interrupted: \d+ alerts .* over \d+ events; [\d.]+ us an event/);
+      assert.ok(ran.items().every((item) => item['ruleId'] === 'chain.search-vault-post'));
+    } finally {
+      globalThis.fetch = reading;
+    }
+  });
+
+  test('rules explain reads a session on record: why it fired, or what it waits for', async () => {
+    const explain = (id: string): Promise<Ran> =>
+      json('rules', 'explain', 'chain.search-vault-post', '--session', id);
+    const fired = await eventually(
+      () => explain('hit-0'),
+      (tried) => tried.exitCode === 0,
+    );
+    const hits = fired.items()[0]?.['keys'] as { matches: { calls: { step: string }[]; told: boolean }[] }[];
+    assert.deepEqual(
+      hits[0]?.matches.map(({ calls, told }) => [calls.map(({ step }) => step), told]),
+      [[['search', 'secret', 'post'], true]],
+    );
+    const text = await tripline(place.env, [
+      'rules',
+      'explain',
+      'chain.search-vault-post',
+      '--session',
+      'missing',
+    ]);
+    assert.match(
+      text.out,
+      /OPEN after 1 by append time\n    search .*web_search.*\n    waits for secret until /,
+    );
+    assert.equal((await explain('nobody')).exitCode, 1);
+    assert.equal((await json('rules', 'explain', 'chain.search-vault-post')).exitCode, 2);
   });
 
   test('a rule that is neither shipped nor a file is a fault of usage', async () => {
