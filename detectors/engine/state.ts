@@ -293,6 +293,7 @@ export function expiresAtMs(state: KeyState, waitMs: number): number {
   const policy = state.plan.rule.afterMatch;
   let expires = state.usedMs + horizonMs(state.plan) + waitMs + LATE_SPAN_MS;
   if (policy.kind !== 'once_per' || state.fired === null) return expires;
-  for (const firedMs of state.fired.values()) expires = Math.max(expires, firedMs + policy.forMs + waitMs);
+  for (const firedMs of state.fired.values())
+    expires = Math.max(expires, firedMs + policy.forMs + waitMs + LATE_SPAN_MS);
   return expires;
 }
