@@ -45,6 +45,8 @@ export interface Match {
   /** Values of the rule's key as JSON, and by name. */
   readonly keyText: string;
   readonly completed: Completed;
+  /** Watermark at which it was decided, Unix ms: the append time of its call, or when an absence was certain. */
+  readonly decidedMs: number;
   /** Name of the exception that it falls under: told in mode shadow. */
   readonly exception?: string;
 }
@@ -186,14 +188,25 @@ export class Engine {
     return this.budget.size;
   }
 
-  /** Moves the watermark (never back) and decides all that is due. Call it before the events of the record that moved it. */
+  /**
+   * Moves the watermark (never back) and decides all that is due, each at its own time: how far apart the records of a
+   * partition lie must not decide what is known, or told first. Call it before the events of the record that moved it.
+   */
   advance(watermarkMs: number): void {
     if (watermarkMs <= this.watermarkMs) return;
+    while (this.decideNext(watermarkMs));
     this.watermarkMs = watermarkMs;
-    for (let state = this.due.pop(watermarkMs); state !== undefined; state = this.due.pop(watermarkMs)) {
-      this.decide(state);
-    }
     this.expiry.advance(watermarkMs, (held) => this.expire(held));
+  }
+
+  /** Decides what is due next, all of one time; false when nothing is due at this watermark. */
+  decideNext(watermarkMs: number): boolean {
+    const dueMs = this.due.nextDueMs();
+    if (dueMs === undefined || dueMs > watermarkMs) return false;
+    this.watermarkMs = Math.max(this.watermarkMs, dueMs);
+    for (let state = this.due.pop(dueMs); state !== undefined; state = this.due.pop(dueMs))
+      this.decide(state);
+    return true;
   }
 
   /** One event, in the order of its partition. */
@@ -442,7 +455,15 @@ export class Engine {
     this.counts.findings++;
     const exception = exceptionOf(rule, completed.last.entry);
     const known = exception === undefined ? {} : { exception };
-    this.findings.push({ kind: 'match', rule, tenant, keyText, completed, ...known });
+    this.findings.push({
+      kind: 'match',
+      rule,
+      tenant,
+      keyText,
+      completed,
+      decidedMs: this.watermarkMs,
+      ...known,
+    });
   }
 
   private degrade(reason: DegradedReason, ruleId: string, tenant: string): void {

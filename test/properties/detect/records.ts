@@ -80,7 +80,9 @@ export function toldBy(findings: readonly Finding[]): string[] {
   });
 }
 
-/** Ids of the alerts of rules; what says that coverage was lost is left out, it is told once an hour. */
+/** Rule and id of the alerts of rules; what says that coverage was lost is left out, it is told once an hour. */
 export function idsOf(findings: readonly Finding[]): string[] {
-  return findings.flatMap((finding) => (finding.kind === 'match' ? [alertBody(finding, sha256).id] : []));
+  return findings.flatMap((finding) =>
+    finding.kind === 'match' ? [`${finding.rule.id} ${alertBody(finding, sha256).id}`] : [],
+  );
 }
