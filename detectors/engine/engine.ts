@@ -20,6 +20,7 @@ import {
   decideGuarded,
   expiresAtMs,
   insertGuarded,
+  isGuardedAdvanced,
   newKeyState,
   passesPolicy,
   pruneGuarded,
@@ -120,6 +121,8 @@ export class Engine {
   private readonly due = new TimerHeap<KeyState>();
   private readonly expiry = new ExpiryWheel<KeyState | SimpleRow>();
   private readonly budget: Budget<KeyState | SimpleRow>;
+  /** States given up since timers were last cleared, whose timers may still stand in `due`. */
+  private timersOfDropped = 0;
   private findings: Finding[] = [];
   private degradedNow: { reason: DegradedReason; ruleId: string; tenant: string }[] = [];
   private currentTenant = '';
@@ -336,7 +339,7 @@ export class Engine {
     const { id, body } = state.plan.rule;
     if (candidate.guarded) {
       this.keepGuarded(candidate, state, entry);
-      return true;
+      return state.advanced || isGuardedAdvanced(state);
     }
     if (body === 'any_of') {
       const outcome = applyMeasures(state, entry);
@@ -402,10 +405,20 @@ export class Engine {
     const evicted = this.budget.add(held);
     if (evicted !== undefined) {
       this.drop(evicted);
+      this.forget(evicted);
       const ids = 'group' in evicted ? evicted.group.rulesHeld(evicted) : [evicted.plan.rule.id];
       for (const id of ids) this.degrade('states_evicted', id, evicted.tenant);
     }
     this.expiry.add(this.expiresMs(held), held);
+  }
+
+  /** Lets go of what still points to a state that was given up. */
+  private forget(held: KeyState | SimpleRow): void {
+    this.expiry.remove(held);
+    if ('group' in held || !this.candidateFor(held).guarded) return;
+    if (++this.timersOfDropped <= this.budget.size) return;
+    this.timersOfDropped = 0;
+    this.due.retain((state) => this.isLive(state));
   }
 
   private expiresMs(held: KeyState | SimpleRow): number {

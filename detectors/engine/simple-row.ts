@@ -2,6 +2,7 @@
  * State of all simple rules of one key. Two tracks, by event time and by append time; a ring of the newest events so
  * that a late one can be put in its place and the rest run again from a copy of the state before them.
  */
+import type { Held } from './budget.ts';
 import { compareEntries, type Node } from './prefixes.ts';
 import type { SimpleEntry } from './simple-entry.ts';
 import type { SimpleGroup, Touch } from './simple-group.ts';
@@ -37,7 +38,7 @@ function copyTrack(track: Track): Track {
 /** By rule what the after_match policy remembers of its firings. */
 export type Fired = Map<string, number>;
 
-export interface SimpleRow {
+export interface SimpleRow extends Held {
   readonly group: SimpleGroup;
   readonly tenant: string;
   readonly keyText: string;
@@ -56,6 +57,8 @@ export interface SimpleRow {
   usedMs: number;
   horizonMs: number;
   advanced: boolean;
+  /** Where the expiry wheel holds it. */
+  expirySlot: number;
 }
 
 export function newRow(group: SimpleGroup, tenant: string, keyText: string, name: string): SimpleRow {
@@ -74,6 +77,10 @@ export function newRow(group: SimpleGroup, tenant: string, keyText: string, name
     usedMs: Number.NEGATIVE_INFINITY,
     horizonMs: 0,
     advanced: false,
+    expirySlot: 0,
+    queue: null,
+    older: null,
+    newer: null,
   };
 }
 
