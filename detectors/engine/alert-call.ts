@@ -26,19 +26,14 @@ export class AlertCall implements Call {
   private readonly completing: CallSummary;
   private readonly inner: ParsedCall;
 
-  /** `watermarkMs`: of the record at which it was found. */
-  constructor(
-    match: Match,
-    watermarkMs: number,
-    hashes: { readonly sha256: Sha256; readonly sha256Hex: CallFacts['sha256Hex'] },
-  ) {
+  constructor(match: Match, hashes: { readonly sha256: Sha256; readonly sha256Hex: CallFacts['sha256Hex'] }) {
     const { entry } = match.completed.last;
     const body = alertBody(match, hashes.sha256);
     this.completing = entry.reference;
     this.tenant = match.tenant;
     this.toolClass = entry.reference.class ?? 'other';
     this.timeMs = entry.timeMs;
-    this.appendMs = watermarkMs;
+    this.appendMs = match.decidedMs;
     this.partition = entry.partition;
     this.offset = entry.offset;
     this.line = entry.line;
@@ -46,7 +41,7 @@ export class AlertCall implements Call {
     const { server, tool } = entry.reference;
     // Not an event that a producer could send: kind `alert` is no kind of theirs.
     const event = { ...alertLine(body), server, tool } as unknown as Event;
-    const place = { ...this.completing, tenant: match.tenant, timeMs: this.timeMs, appendMs: watermarkMs };
+    const place = { ...this.completing, tenant: match.tenant, timeMs: this.timeMs, appendMs: this.appendMs };
     const facts = { toolClass: this.toolClass, destHost: NO_HOST, sha256Hex: hashes.sha256Hex };
     this.inner = new ParsedCall(event, place, facts);
   }

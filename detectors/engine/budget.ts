@@ -2,17 +2,18 @@
  * How many states may be held, in all and for one tenant. Keys are attacker-controlled: when the budget is spent, states
  * that hold first steps only go before those that got further, and a tenant pays with its own.
  */
+import { Queue, type Queued } from './queue.ts';
 
 /** State of one key, of one rule or of all simple rules. */
-interface Held {
+export interface Held extends Queued {
   readonly tenant: string;
   advanced: boolean;
 }
 
-interface TenantStates<State> {
+interface TenantStates<State extends Held> {
   /** In order of admission. */
-  readonly fresh: Set<State>;
-  readonly advanced: Set<State>;
+  readonly fresh: Queue<State>;
+  readonly advanced: Queue<State>;
 }
 
 export class Budget<State extends Held> {
@@ -30,7 +31,7 @@ export class Budget<State extends Held> {
   add(state: State): State | undefined {
     const own = this.statesOf(state.tenant);
     const victims = this.victims(own);
-    const evicted = victims === undefined ? undefined : oldestOf(victims);
+    const evicted = victims === undefined ? undefined : (oldestOf(victims) ?? undefined);
     if (evicted !== undefined) this.remove(evicted);
     // Taken again: it may have been dropped together with its last state.
     const target = this.statesOf(state.tenant);
@@ -66,7 +67,7 @@ export class Budget<State extends Held> {
   private statesOf(tenant: string): TenantStates<State> {
     const known = this.tenants.get(tenant);
     if (known !== undefined) return known;
-    const made: TenantStates<State> = { fresh: new Set(), advanced: new Set() };
+    const made: TenantStates<State> = { fresh: new Queue(), advanced: new Queue() };
     this.tenants.set(tenant, made);
     return made;
   }
@@ -83,8 +84,6 @@ export class Budget<State extends Held> {
   }
 }
 
-function oldestOf<State>(states: TenantStates<State>): State | undefined {
-  for (const state of states.fresh) return state;
-  for (const state of states.advanced) return state;
-  return undefined;
+function oldestOf<State extends Held>({ fresh, advanced }: TenantStates<State>): State | null {
+  return fresh.oldest ?? advanced.oldest;
 }

@@ -20,6 +20,7 @@ import {
   decideGuarded,
   expiresAtMs,
   insertGuarded,
+  isGuardedAdvanced,
   newKeyState,
   passesPolicy,
   pruneGuarded,
@@ -47,6 +48,8 @@ export interface Match {
   /** Values of the rule's key as JSON, and by name. */
   readonly keyText: string;
   readonly completed: Completed;
+  /** Watermark at which it was decided, Unix ms: the append time of its call, or when an absence was certain. */
+  readonly decidedMs: number;
   /** Name of the exception that it falls under: told in mode shadow. */
   readonly exception?: string;
 }
@@ -120,6 +123,8 @@ export class Engine {
   private readonly due = new TimerHeap<KeyState>();
   private readonly expiry = new ExpiryWheel<KeyState | SimpleRow>();
   private readonly budget: Budget<KeyState | SimpleRow>;
+  /** States given up since timers were last cleared, whose timers may still stand in `due`. */
+  private timersOfDropped = 0;
   private findings: Finding[] = [];
   private degradedNow: { reason: DegradedReason; ruleId: string; tenant: string }[] = [];
   private currentTenant = '';
@@ -188,14 +193,25 @@ export class Engine {
     return this.budget.size;
   }
 
-  /** Moves the watermark (never back) and decides all that is due. Call it before the events of the record that moved it. */
+  /**
+   * Moves the watermark (never back) and decides all that is due, each at its own time: how far apart the records of a
+   * partition lie must not decide what is known, or told first. Call it before the events of the record that moved it.
+   */
   advance(watermarkMs: number): void {
     if (watermarkMs <= this.watermarkMs) return;
+    while (this.decideNext(watermarkMs));
     this.watermarkMs = watermarkMs;
-    for (let state = this.due.pop(watermarkMs); state !== undefined; state = this.due.pop(watermarkMs)) {
-      this.decide(state);
-    }
     this.expiry.advance(watermarkMs, (held) => this.expire(held));
+  }
+
+  /** Decides what is due next, all of one time; false when nothing is due at this watermark. */
+  decideNext(watermarkMs: number): boolean {
+    const dueMs = this.due.nextDueMs();
+    if (dueMs === undefined || dueMs > watermarkMs) return false;
+    this.watermarkMs = Math.max(this.watermarkMs, dueMs);
+    for (let state = this.due.pop(dueMs); state !== undefined; state = this.due.pop(dueMs))
+      this.decide(state);
+    return true;
   }
 
   /** One event, in the order of its partition. */
@@ -325,7 +341,7 @@ export class Engine {
     const { id, body } = state.plan.rule;
     if (candidate.guarded) {
       this.keepGuarded(candidate, state, entry);
-      return true;
+      return state.advanced || isGuardedAdvanced(state);
     }
     if (body === 'any_of') {
       const outcome = applyMeasures(state, entry);
@@ -391,10 +407,20 @@ export class Engine {
     const evicted = this.budget.add(held);
     if (evicted !== undefined) {
       this.drop(evicted);
+      this.forget(evicted);
       const ids = 'group' in evicted ? evicted.group.rulesHeld(evicted) : [evicted.plan.rule.id];
       for (const id of ids) this.degrade('states_evicted', id, evicted.tenant);
     }
     this.expiry.add(this.expiresMs(held), held);
+  }
+
+  /** Lets go of what still points to a state that was given up. */
+  private forget(held: KeyState | SimpleRow): void {
+    this.expiry.remove(held);
+    if ('group' in held || !this.candidateFor(held).guarded) return;
+    if (++this.timersOfDropped <= this.budget.size) return;
+    this.timersOfDropped = 0;
+    this.due.retain((state) => this.isLive(state));
   }
 
   private expiresMs(held: KeyState | SimpleRow): number {
@@ -444,7 +470,15 @@ export class Engine {
     this.counts.findings++;
     const exception = exceptionOf(rule, completed.last.entry);
     const known = exception === undefined ? {} : { exception };
-    this.findings.push({ kind: 'match', rule, tenant, keyText, completed, ...known });
+    this.findings.push({
+      kind: 'match',
+      rule,
+      tenant,
+      keyText,
+      completed,
+      decidedMs: this.watermarkMs,
+      ...known,
+    });
   }
 
   private degrade(reason: DegradedReason, ruleId: string, tenant: string): void {

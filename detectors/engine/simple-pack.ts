@@ -7,7 +7,8 @@ import { Packer, unpackNodes, type PackedNode } from './pack.ts';
 import type { PredicateIndex } from './predicate-index.ts';
 import type { Node } from './prefixes.ts';
 import type { SimpleGroup, Touches } from './simple-group.ts';
-import { newRow, newTrack, replayRing, SimpleEntry, type SimpleRow, type Track } from './simple-row.ts';
+import { SimpleEntry } from './simple-entry.ts';
+import { newRow, newTrack, replayRing, type SimpleRow, type Track } from './simple-row.ts';
 
 interface PackedEntry {
   readonly at: readonly [timeMs: number, appendMs: number, partition: number, offset: number, line: number];
@@ -40,6 +41,8 @@ export interface PackedRow {
   readonly middle: number;
   readonly nodes: readonly PackedNode[];
   readonly base: PackedTrack | null;
+  /** Number of the last entry in it, -1 where there is none. */
+  readonly baseEnd: number;
   readonly byAppend: PackedTrack;
   readonly advanced: boolean;
 }
@@ -72,6 +75,7 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
   });
   const base = row.base === null ? null : track(row.base);
   const byAppend = track(row.byAppend);
+  const baseEnd = row.baseEnd === null ? -1 : packer.entry(row.baseEnd);
   const fired = [...row.fired.entries()].flatMap(([rule, firings]) =>
     firings === undefined ? [] : [[hashOf(group, rule), [...firings]] as const],
   );
@@ -85,6 +89,7 @@ export function packRow(row: SimpleRow, index: PredicateIndex): PackedRow {
     advanced: row.advanced,
     fired,
     base,
+    baseEnd,
     byAppend,
     entries: packer.entries.map((entry) => packEntry(group, index, entry)),
     listed: row.ring.length,
@@ -165,6 +170,7 @@ export function unpackRow(packed: PackedRow, home: RowHome): SimpleRow | undefin
   }
   row.ring = entries.slice(0, packed.listed);
   row.base = packed.base === null ? null : unpacker.track(packed.base, held);
+  row.baseEnd = entries[packed.baseEnd] ?? null;
   Object.assign(row.byAppend, unpacker.track(packed.byAppend, held));
   replayRing(row, packed.middle);
   return row;

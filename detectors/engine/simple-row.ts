@@ -2,65 +2,19 @@
  * State of all simple rules of one key. Two tracks, by event time and by append time; a ring of the newest events so
  * that a late one can be put in its place and the rest run again from a copy of the state before them.
  */
-import type { CallSummary, KeptCall } from './call.ts';
-import { compareEntries, type Entry, type Node } from './prefixes.ts';
-import type { SimpleGroup, Touch, Touches } from './simple-group.ts';
-import { LATE_SPAN_MS, type Completed, type TimeBasis } from './state.ts';
-
-/** Most events that the ring holds; and how many it may hold however old they are. Older ones are in its base. */
-const MAX_RING = 128;
-const MIN_RING = 4;
-
-const NO_FIELDS: readonly (string | null)[] = [];
+import type { Held } from './budget.ts';
+import { compareEntries, type Node } from './prefixes.ts';
+import type { SimpleEntry } from './simple-entry.ts';
+import type { SimpleGroup, Touch } from './simple-group.ts';
+import { LATE_SPAN_MS, REPAIR_RING, type Completed, type TimeBasis } from './state.ts';
 
 /**
- * An event that simple rules touch; shared by all of them, so what it completed is kept by rule. Most are never told:
- * what an alert cites of it is put together when one does.
+ * Events that the ring may hold however old they are. What came later ago than a late event may is in its base; of a key
+ * that calls more often than that, all but the newest MIN_REPAIR at least, MAX_RING + MIN_REPAIR at most.
  */
-export class SimpleEntry implements Entry {
-  readonly timeMs: number;
-  readonly appendMs: number;
-  readonly touches: Touches;
-  private readonly kept: KeptCall;
-  /** Rules that it completed an alert of: the rule's number twice, plus one where by append time only. */
-  told: number[] | null = null;
-
-  constructor(at: Pick<Entry, 'timeMs' | 'appendMs'>, kept: KeptCall, touches: Touches) {
-    this.timeMs = at.timeMs;
-    this.appendMs = at.appendMs;
-    this.kept = kept;
-    this.touches = touches;
-  }
-
-  get partition(): number {
-    return this.kept.partition;
-  }
-  get offset(): number {
-    return this.kept.offset;
-  }
-  get line(): number {
-    return this.kept.line;
-  }
-  get reference(): CallSummary {
-    return this.kept.reference();
-  }
-  // What the generic path keeps of an entry; simple rules ask for none of it.
-  get callKey(): string {
-    return '';
-  }
-  get stepMask(): number {
-    return 0;
-  }
-  get guardMask(): number {
-    return 0;
-  }
-  get fields(): readonly (string | null)[] {
-    return NO_FIELDS;
-  }
-  get alerted(): null {
-    return null;
-  }
-}
+const MIN_RING = 4;
+const MAX_RING = 128;
+const MIN_REPAIR = REPAIR_RING;
 
 /** Newest event of each first step, and the best prefix of each state beyond. */
 export interface Track {
@@ -84,7 +38,7 @@ function copyTrack(track: Track): Track {
 /** By rule what the after_match policy remembers of its firings. */
 export type Fired = Map<string, number>;
 
-export interface SimpleRow {
+export interface SimpleRow extends Held {
   readonly group: SimpleGroup;
   readonly tenant: string;
   readonly keyText: string;
@@ -92,16 +46,19 @@ export interface SimpleRow {
   readonly name: string;
   byEvent: Track;
   readonly byAppend: Track;
-  /** State by event time before the ring; null while nothing has left it. */
+  /** State by event time before the ring, and the last event in it; null while nothing has left the ring. */
   base: Track | null;
-  /** State after the first events of the ring, of which the last came at `appendMs`: the next base. */
-  middle: { readonly track: Track; readonly length: number; readonly appendMs: number } | null;
+  baseEnd: SimpleEntry | null;
+  /** State after the first events of the ring, none of them newer than `newestMs` by either time: the next base. */
+  middle: { readonly track: Track; readonly length: number; readonly newestMs: number } | null;
   /** In order of effective time. */
   ring: SimpleEntry[];
   readonly fired: (Fired | undefined)[];
   usedMs: number;
   horizonMs: number;
   advanced: boolean;
+  /** Where the expiry wheel holds it. */
+  expirySlot: number;
 }
 
 export function newRow(group: SimpleGroup, tenant: string, keyText: string, name: string): SimpleRow {
@@ -113,12 +70,17 @@ export function newRow(group: SimpleGroup, tenant: string, keyText: string, name
     byEvent: newTrack(),
     byAppend: newTrack(),
     base: null,
+    baseEnd: null,
     middle: null,
     ring: [],
     fired: [],
     usedMs: Number.NEGATIVE_INFINITY,
     horizonMs: 0,
     advanced: false,
+    expirySlot: 0,
+    queue: null,
+    older: null,
+    newer: null,
   };
 }
 
@@ -215,7 +177,7 @@ function toldBy(entry: SimpleEntry, rule: number): TimeBasis | null {
 
 export interface RowOutcome {
   readonly completed: readonly SimpleCompleted[];
-  /** It came too late for the ring, so only append time has seen it. */
+  /** Its place is before events that have left the ring, so only append time has seen it. */
   readonly unrepaired: boolean;
 }
 
@@ -225,7 +187,7 @@ export function applyToRow(row: SimpleRow, entry: SimpleEntry): RowOutcome {
   const { ring } = row;
   let at = ring.length;
   while (at > 0 && compareEntries(ring[at - 1] as SimpleEntry, entry) > 0) at--;
-  const unrepaired = at === 0 && row.base !== null;
+  const unrepaired = at === 0 && row.baseEnd !== null && compareEntries(row.baseEnd, entry) > 0;
   if (!unrepaired) {
     if (at === ring.length) {
       ring.push(entry);
@@ -241,16 +203,19 @@ export function applyToRow(row: SimpleRow, entry: SimpleEntry): RowOutcome {
 }
 
 /**
- * Keeps the ring short. A copy of the state is made now and then; once all before it came longer ago than a late event
- * may, or the ring is full, it is the base. So no event is applied twice in order, and an idle key keeps little.
+ * Keeps the ring short. A copy of the state is made now and then; once all before it is older than a late event may be,
+ * or the ring is full and enough stands behind the copy, it is the base. So no event is applied twice in order, and an
+ * idle key keeps little.
  */
 function roll(row: SimpleRow, nowMs: number): void {
   const { middle, ring } = row;
   if (ring.length < MIN_RING) return;
   if (middle !== null) {
-    if (ring.length < MAX_RING && middle.appendMs >= nowMs - LATE_SPAN_MS) return;
+    const full = ring.length >= Math.max(MAX_RING, middle.length + MIN_REPAIR);
+    if (!full && middle.newestMs >= nowMs - LATE_SPAN_MS) return;
     const passedMs = ring[middle.length - 1]?.timeMs ?? Number.NEGATIVE_INFINITY;
     row.base = middle.track;
+    row.baseEnd = ring[middle.length - 1] ?? row.baseEnd;
     row.ring = ring.slice(middle.length);
     // No event will be put before those of the base any more, nor appended before now.
     prune(row.group, row.byEvent, (entry) => passedMs - entry.timeMs);
@@ -275,9 +240,12 @@ function prune(group: SimpleGroup, track: Track, ageMs: (entry: SimpleEntry) => 
 }
 
 function middleAt(track: Track, ring: readonly SimpleEntry[], length: number): SimpleRow['middle'] {
-  let appendMs = Number.NEGATIVE_INFINITY;
-  for (let at = 0; at < length; at++) appendMs = Math.max(appendMs, (ring[at] as SimpleEntry).appendMs);
-  return { track: copyTrack(track), length, appendMs };
+  let newestMs = Number.NEGATIVE_INFINITY;
+  for (let at = 0; at < length; at++) {
+    const { timeMs, appendMs } = ring[at] as SimpleEntry;
+    newestMs = Math.max(newestMs, timeMs, appendMs);
+  }
+  return { track: copyTrack(track), length, newestMs };
 }
 
 /** Runs the ring again from its base; completions count from `from` on. The middle moves with what came before it. */

@@ -4,7 +4,8 @@ import type { Call } from './call.ts';
 import { keyName } from './key.ts';
 import type { RulePlan } from './plan.ts';
 import { SimpleGroup } from './simple-group.ts';
-import { applyToRow, newRow, SimpleEntry, type RowOutcome, type SimpleRow } from './simple-row.ts';
+import { SimpleEntry } from './simple-entry.ts';
+import { applyToRow, newRow, type RowOutcome, type SimpleRow } from './simple-row.ts';
 import { LATE_SPAN_MS } from './state.ts';
 
 /** One event in one row, and what came of it. */
@@ -75,7 +76,8 @@ export function rowExpiresAtMs(row: SimpleRow, waitMs: number): number {
   row.fired.forEach((fired, rule) => {
     const policy = row.group.plans[rule]?.rule.afterMatch;
     if (fired === undefined || policy?.kind !== 'once_per') return;
-    for (const firedMs of fired.values()) expires = Math.max(expires, firedMs + policy.forMs + waitMs);
+    for (const firedMs of fired.values())
+      expires = Math.max(expires, firedMs + policy.forMs + waitMs + LATE_SPAN_MS);
   });
   return expires;
 }

@@ -29,7 +29,7 @@ interface PackedState {
 }
 
 /** The form of a snapshot; one of another form is not taken up, and its partition is read again. */
-export const SNAPSHOT_VERSION = 2;
+export const SNAPSHOT_VERSION = 3;
 
 export interface EngineSnapshot {
   readonly v: typeof SNAPSHOT_VERSION;

@@ -1,6 +1,7 @@
 /** State of one rule for one key: what it must remember so that the next event can be decided. */
 import type { AfterMatch, Step } from '../compile/rule.ts';
 import type { StatisticState } from '../statistics/statistic.ts';
+import type { Held } from './budget.ts';
 import type { RulePlan } from './plan.ts';
 import type { Watch } from './watch.ts';
 import {
@@ -34,7 +35,7 @@ export const LATE_SPAN_MS = 60_000;
 /** Remembered firings per key, for after_match. */
 const MAX_FIRED = 256;
 
-export interface KeyState {
+export interface KeyState extends Held {
   readonly plan: RulePlan;
   readonly tenant: string;
   /** Values of the rule's key, as JSON. */
@@ -54,6 +55,8 @@ export interface KeyState {
   statistics: (StatisticState<Entry> | undefined)[];
   /** Holds more than first steps; pushed out last. */
   advanced: boolean;
+  /** Where the expiry wheel holds it. */
+  expirySlot: number;
 }
 
 export function newKeyState(plan: RulePlan, tenant: string, keyText: string): KeyState {
@@ -70,6 +73,10 @@ export function newKeyState(plan: RulePlan, tenant: string, keyText: string): Ke
     entries: [],
     statistics: [],
     advanced: false,
+    expirySlot: 0,
+    queue: null,
+    older: null,
+    newer: null,
   };
 }
 
@@ -139,6 +146,18 @@ export function insertGuarded(state: KeyState, entry: Entry): boolean {
   if (state.entries.length <= GUARDED_LIST) return false;
   state.entries.shift();
   return true;
+}
+
+/** Whether two calls are held that may stand for different steps: one call alone, however often, is a first step. */
+export function isGuardedAdvanced({ entries }: KeyState): boolean {
+  let steps = 0;
+  let calls = 0;
+  for (const { stepMask } of entries) {
+    if (stepMask === 0) continue;
+    steps |= stepMask;
+    if (++calls > 1 && (steps & (steps - 1)) !== 0) return true;
+  }
+  return false;
 }
 
 /**
@@ -307,6 +326,7 @@ export function expiresAtMs(state: KeyState, waitMs: number): number {
   const policy = state.plan.rule.afterMatch;
   let expires = state.usedMs + horizonMs(state.plan) + waitMs + LATE_SPAN_MS;
   if (policy.kind !== 'once_per' || state.fired === null) return expires;
-  for (const firedMs of state.fired.values()) expires = Math.max(expires, firedMs + policy.forMs + waitMs);
+  for (const firedMs of state.fired.values())
+    expires = Math.max(expires, firedMs + policy.forMs + waitMs + LATE_SPAN_MS);
   return expires;
 }

@@ -44,8 +44,16 @@ export class TimerHeap<T> {
     return top.item;
   }
 
-  private sink(): void {
-    let at = 0;
+  /** Drops the timers of all other items. */
+  retain(keep: (item: T) => boolean): void {
+    const kept = this.heap.filter(({ item }) => keep(item));
+    this.heap.length = 0;
+    for (const timer of kept) this.heap.push(timer);
+    for (let at = (this.heap.length >> 1) - 1; at >= 0; at--) this.sink(at);
+  }
+
+  private sink(from = 0): void {
+    let at = from;
     for (;;) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
@@ -75,7 +83,7 @@ const SLOT_MS = 10_000;
  * expires when the slot of its own expiry has passed, however often it was asked before: a restored wheel, which asks
  * once, lets it go at the same watermark.
  */
-export class ExpiryWheel<T> {
+export class ExpiryWheel<T extends { expirySlot: number }> {
   private readonly slots = new Map<number, Set<T>>();
   private passed = Number.NEGATIVE_INFINITY;
 
@@ -87,8 +95,14 @@ export class ExpiryWheel<T> {
   add(expiresMs: number, item: T): void {
     const slot = Math.max(Math.floor(expiresMs / SLOT_MS) + 1, this.passed + 1);
     const items = this.slots.get(slot);
+    item.expirySlot = slot;
     if (items === undefined) this.slots.set(slot, new Set([item]));
     else items.add(item);
+  }
+
+  /** Lets go of an item that is gone before its time: a flood of keys must not pile up here. */
+  remove(item: T): void {
+    this.slots.get(item.expirySlot)?.delete(item);
   }
 
   /** Hands over every item whose slot has passed. */

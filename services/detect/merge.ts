@@ -26,6 +26,9 @@ export interface StageTwoSnapshot {
   readonly waiting: readonly TenantFact[];
 }
 
+/** Decisions of one advance that rules on alerts see one by one: an absence may wait for the alert of an absence, without end. */
+const MAX_STEPS = 10_000;
+
 export class StageTwo {
   readonly engine: Engine;
   private readonly sources: Source[];
@@ -109,8 +112,11 @@ export class StageTwo {
     return findings;
   }
 
-  /** Decides all that is due at this watermark. */
+  /** Decides all that is due at this watermark; rules on alerts see each alert before anything later is decided. */
   advance(watermarkMs: number): void {
+    if (watermarkMs > this.engine.watermarkMs) {
+      for (let step = 0; step < MAX_STEPS && this.engine.decideNext(watermarkMs); step++) this.settle();
+    }
     this.engine.advance(watermarkMs);
     this.settle();
   }
@@ -124,7 +130,7 @@ export class StageTwo {
       if (depth === MAX_ALERT_DEPTH) return;
       for (const finding of found) {
         if (finding.kind !== 'match') continue;
-        const call = new AlertCall(finding, this.engine.watermarkMs, this.settings);
+        const call = new AlertCall(finding, this.settings);
         if (this.engine.concerns(call.kind, call.toolClass)) this.engine.process(call);
       }
     }

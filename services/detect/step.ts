@@ -163,7 +163,7 @@ export class StageOne {
     this.findings.push(...found);
     found.forEach((finding, index) => {
       if (finding.kind !== 'match') return;
-      const call = new AlertCall(finding, this.watermarkMs, this.settings);
+      const call = new AlertCall(finding, this.settings);
       if (!this.concernsStageTwo(call.kind, call.toolClass)) return;
       this.forward(call, { offset: record.offset, line: MAX_LINES + index });
     });

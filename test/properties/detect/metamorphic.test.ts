@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { SourceRecord } from '../../../services/detect/step.ts';
+import type { OracleRule } from './oracle.ts';
 import { randomRule, randomStream, runStageOne, seeded, settingsFor } from './streams.ts';
 
 /** The same records with others put in between; offsets are dense again, append times stay in order. */
@@ -36,7 +37,17 @@ function asDecoys(records: readonly SourceRecord[]): SourceRecord[] {
     });
 }
 
+const BODIES = {
+  sequence: (rule: OracleRule) => rule.body === 'sequence',
+  set: (rule: OracleRule) => rule.body === 'all_of',
+  optional: (rule: OracleRule) => rule.steps.some((step) => step.optional),
+  repeated: (rule: OracleRule) => rule.steps.some((step) => step.max > 1),
+  gap: (rule: OracleRule) => rule.steps.some((step) => step.gapMs !== undefined),
+  join: (rule: OracleRule) => rule.joins.length > 0,
+};
+
 test('decoys never take an alert away from a rule without guards', () => {
+  const alerts: Record<string, number> = {};
   fc.assert(
     fc.property(fc.integer({ min: 0 }), fc.integer({ min: 1, max: 4 }), (seed, every) => {
       const random = seeded(seed);
@@ -51,7 +62,12 @@ test('decoys never take an alert away from a rule without guards', () => {
         [...plain].filter((id) => !withDecoys.has(id)),
         [],
       );
+      for (const [name, uses] of Object.entries(BODIES))
+        if (uses(oracle)) alerts[name] = (alerts[name] ?? 0) + plain.size;
     }),
-    { numRuns: 1_000 },
+    { numRuns: 3_000 },
   );
+  for (const name of Object.keys(BODIES)) {
+    assert.ok((alerts[name] ?? 0) > 15, `only ${alerts[name] ?? 0} alerts of rules with ${name}`);
+  }
 });
