@@ -32,9 +32,31 @@ export function compilePattern(pattern: string, cased: boolean): PatternOutcome 
   }
   if (compiled.programSize() > MAX_PROGRAM_INSTRUCTIONS)
     return fault('is too large once its repeats are written out');
-  return {
-    kind: 'pattern',
-    test: (text) =>
-      compiled.test(text.length > MAX_SEARCHED_CHARACTERS ? text.slice(0, MAX_SEARCHED_CHARACTERS) : text),
-  };
+  return { kind: 'pattern', test: searching(compiled) };
+}
+
+function searching(compiled: RE2JS): (text: string) => boolean {
+  return (text) =>
+    compiled.test(text.length > MAX_SEARCHED_CHARACTERS ? text.slice(0, MAX_SEARCHED_CHARACTERS) : text);
+}
+
+/**
+ * Test that finds any of the patterns. Patterns are put together while their program stays within the bound, so that a
+ * text is walked once for many of them. Each was found sound by compilePattern before.
+ */
+export function anyPattern(patterns: readonly string[], cased: boolean): (text: string) => boolean {
+  const flags = cased ? 0 : RE2JS.CASE_INSENSITIVE;
+  const tests: ((text: string) => boolean)[] = [];
+  let held: { readonly source: string; readonly compiled: RE2JS } | undefined;
+  for (const pattern of patterns) {
+    const own = `(?:${pattern})`;
+    const source = held === undefined ? own : `${held.source}|${own}`;
+    const compiled = RE2JS.compile(source, flags);
+    if (held !== undefined && compiled.programSize() > MAX_PROGRAM_INSTRUCTIONS) {
+      tests.push(searching(held.compiled));
+      held = { source: own, compiled: RE2JS.compile(own, flags) };
+    } else held = { source, compiled };
+  }
+  if (held !== undefined) tests.push(searching(held.compiled));
+  return (text) => tests.some((test) => test(text));
 }

@@ -1,7 +1,7 @@
 /** `field|modifier: values` → a test of a call's fields. Text compares without case, as in Sigma, unless `cased` says otherwise. */
 import { isInNetworks, parseNetwork } from './cidr.ts';
 import { fieldReader, scalarText, type FieldReader, type FieldSource } from './fields.ts';
-import { compilePattern } from './pattern.ts';
+import { anyPattern, compilePattern } from './pattern.ts';
 
 type TextOperator = 'eq' | 'contains' | 'startswith' | 'endswith' | 're';
 type NumberOperator = 'gt' | 'gte' | 'lt' | 'lte';
@@ -176,11 +176,8 @@ function textTest(
 }
 
 function patternTest(cased: boolean, patterns: readonly string[]): (text: string) => boolean {
-  const tests = patterns.flatMap((pattern) => {
-    const outcome = compilePattern(pattern, cased);
-    return outcome.kind === 'pattern' ? [outcome.test] : [];
-  });
-  return (text) => tests.some((test) => test(text));
+  const sound = patterns.filter((pattern) => compilePattern(pattern, cased).kind === 'pattern');
+  return anyPattern(sound, cased);
 }
 
 function numberTest(operator: BaseOperator, limits: readonly Scalar[]): ValueTest {
