@@ -9,6 +9,7 @@ import {
   readBundle,
   type BundleHead,
   type BundleHeader,
+  type BundleLine,
   type BundleLog,
   type BundleStray,
   type SignedHeadList,
@@ -52,26 +53,7 @@ export async function verifyBundle(
 ): Promise<VerifyReport> {
   const run = new BundleRun(crypto, options);
   try {
-    for await (const line of readBundle(source)) {
-      switch (line.type) {
-        case 'header':
-          run.begin(line);
-          break;
-        case 'log':
-          run.openLog(line);
-          break;
-        case 'rows':
-          run.log().accept(line);
-          run.progress();
-          break;
-        case 'stray':
-          run.stray(line);
-          break;
-        case 'end':
-          run.end(line.pending);
-          break;
-      }
-    }
+    for await (const line of readBundle(source)) run.take(line);
     run.finish();
   } catch (error) {
     const found = error instanceof FaultFound ? error.fault : run.malformed(error);
@@ -100,6 +82,22 @@ class BundleRun {
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
     this.#crypto = crypto;
     this.#options = options;
+  }
+
+  take(line: BundleLine): void {
+    switch (line.type) {
+      case 'header':
+        return this.begin(line);
+      case 'log':
+        return this.openLog(line);
+      case 'rows':
+        this.log().accept(line);
+        return this.progress();
+      case 'stray':
+        return this.stray(line);
+      case 'end':
+        return this.end(line.pending);
+    }
   }
 
   begin(header: BundleHeader): void {

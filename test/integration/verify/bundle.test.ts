@@ -128,7 +128,8 @@ describe('an altered bundle', () => {
 
   it('does not go on after its end', async () => {
     const end = whole.at(-1) as Line;
-    await assert.rejects(verifiedLines([...whole, end]), { code: 'export_invalid' });
+    const { firstFault, exitCode } = await verifiedLines([...whole, end]);
+    assert.deepEqual([firstFault?.code, exitCode], ['bundle_malformed', 40]);
   });
 
   it('says what it was made for', async () => {
