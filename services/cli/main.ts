@@ -18,6 +18,7 @@ export async function runProcess(): Promise<void> {
     err: (text) => void process.stderr.write(text),
     isTerminal: process.stdout.isTTY,
     signal: abort.signal,
+    onHangup: (act) => void process.on('SIGHUP', act),
   };
   process.stdout.on('error', () => process.exit(0)); // The reader of a pipe left, as with `| head`.
   const { runCommandLine } = await import('./program.ts');

@@ -11,6 +11,8 @@ export interface CommandIo {
   readonly isTerminal: boolean;
   /** Aborted by SIGINT or SIGTERM. */
   readonly signal: AbortSignal;
+  /** Calls `act` at each SIGHUP from now on; without a call, or where this is absent, SIGHUP keeps its own meaning. */
+  readonly onHangup?: (act: () => void) => void;
 }
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([

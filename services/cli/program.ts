@@ -307,6 +307,16 @@ function addRules(program: Command, run: Run): void {
     .option('--session <id>', 'a session on record')
     .option('--tenant <name>', 'tenant of the session')
     .option('--config <file>', 'YAML configuration');
+  const reloadAction: Action = async (context) => {
+    const { reloadRules } = await import('./commands/rules-reload.ts');
+    return await reloadRules(context);
+  };
+  define(
+    rules,
+    'reload',
+    ['The running service reads its rules again, as an audited change (role admin).', reloadAction],
+    run,
+  );
   const newAction: Action = async (context, [id = '']) => {
     const { newRule } = await import('./commands/rules.ts');
     newRule(context, id);

@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import type { Config, Step } from '../../schemas/config/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOPICS } from '../../schemas/topics.ts';
-import { startDetect } from '../detect/main.ts';
+import { registerReload, startDetect, type Reloads } from '../detect/main.ts';
 import { startIngest } from '../ingest/main.ts';
 import { createAuditTrail } from '../platform/audit/trail.ts';
 import { openBus } from '../platform/bus/open.ts';
@@ -33,11 +33,15 @@ export interface ServiceOptions {
   readonly log: Logger;
   /** Commands that only read leave no trace of a running service. */
   readonly announce: boolean;
+  /** The rules' part of the configuration as its file has it now, for a reload. */
+  readonly readRules?: () => Config['rules'];
 }
 
 export interface Service {
   readonly url: string;
   readonly dataDir: string;
+  /** Reads the rules again; undefined where this process runs no step detect. */
+  readonly rules: Reloads | undefined;
   /** Idempotent. */
   stop(): Promise<void>;
 }
@@ -90,14 +94,14 @@ async function open(options: ServiceOptions, closers: Closer[]): Promise<Omit<Se
   chmodSync(dataDir, 0o700);
   const running: RunningStep[] = [];
   const context = await openContext(options, running, closers);
-  await startSteps(context, options.steps, { running, closers });
+  const rules = await startSteps(context, options, { running, closers });
   await context.http.listen({ host: config.http.host, port: config.http.port });
   const { port } = context.http.server.address() as AddressInfo;
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const url = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
   if (options.announce) closers.push(announce(dataDir, url));
   log.info({ url, steps: options.steps }, 'ready');
-  return { url, dataDir };
+  return { url, dataDir, rules };
 }
 
 /** run.json tells commands of the same user where the service is. */
@@ -136,8 +140,12 @@ interface Started {
   readonly closers: Closer[];
 }
 
-async function startSteps(context: StepContext, steps: readonly Step[], started: Started): Promise<void> {
-  const wants = (step: Step): boolean => steps.includes(step);
+async function startSteps(
+  context: StepContext,
+  options: ServiceOptions,
+  started: Started,
+): Promise<Reloads | undefined> {
+  const wants = (step: Step): boolean => options.steps.includes(step);
   const keep = (step: RunningStep): void => {
     started.running.push(step);
     started.closers.push(() => step.stop());
@@ -149,7 +157,18 @@ async function startSteps(context: StepContext, steps: readonly Step[], started:
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
   if (wants('ingest')) keep(await startIngest(context));
   if (wants('record')) keep(await startRecord(context, local ?? remoteSigner(context.config)));
-  if (wants('detect')) keep(await startDetect(context));
+  return wants('detect') ? await startRules(context, options, keep) : undefined;
+}
+
+async function startRules(
+  context: StepContext,
+  { readRules }: ServiceOptions,
+  keep: (step: RunningStep) => void,
+): Promise<Reloads> {
+  const detect = await startDetect(context, readRules === undefined ? {} : { readRules });
+  keep(detect);
+  registerReload(context, detect);
+  return detect;
 }
 
 async function openSigner(context: StepContext, closers: Closer[]): Promise<LocalSigner> {

@@ -72,6 +72,18 @@ export class StageTwo {
     return { v: 1, engine: snapshotEngine(this.engine), sources, waiting: this.waiting };
   }
 
+  /** The same place in the order of facts under other rules; see StageOne.renewed. */
+  renewed(settings: DetectSettings): StageTwo {
+    const snapshot = this.snapshot();
+    const next = new StageTwo(settings, { sourceCount: this.sources.length, snapshot });
+    next.findings = this.findings;
+    // Where no rule is left, stage one sends no watermarks, and what waits would wait for ever.
+    if (next.engine.rules.length === 0) next.waiting = [];
+    Object.assign(next.counts, this.counts);
+    Object.assign(next.engine.counts, this.engine.counts);
+    return next;
+  }
+
   /** A fact; one that is not above the last position of its source was sent twice and is dropped. */
   fact(tenant: string, fact: Fact): void {
     const source = this.sources[fact.reference.partition];

@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../schemas/config/v1.ts';
 import { loadRules, type LoadedRules, type RuleFile } from '../../detectors/compile/load.ts';
+import type { RuleFault } from '../../detectors/compile/rule.ts';
 
 export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
@@ -41,12 +42,28 @@ export function readBuiltinRules(): RuleFile[] {
   return readRuleFiles(folder).map((file) => ({ ...file, path: relative(root, file.path) }));
 }
 
+/** What a folder or file holds; what cannot be read is a fault of its own, so that it takes nothing else down. */
+function readConfigured(path: string): {
+  readonly files: readonly RuleFile[];
+  readonly faults: readonly RuleFault[];
+} {
+  try {
+    return { files: readRuleFiles(path), faults: [] };
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'error';
+    const hint = 'mend rules.directories, or the rights of the files';
+    return {
+      files: [],
+      faults: [{ path, line: 1, at: 'rules.directories', message: `cannot be read (${code})`, hint }],
+    };
+  }
+}
+
 /** Rules as the configuration asks for them, with every fault of every file; modes and lists are the operator's. */
 export function loadConfiguredRules(rules: Config['rules']): LoadedRules {
-  const files = [
-    ...(rules.builtin ? readBuiltinRules() : []),
-    ...rules.directories.flatMap((directory) => readRuleFiles(directory)),
-  ];
+  const read = rules.directories.map((directory) => readConfigured(directory));
+  const files = [...(rules.builtin ? readBuiltinRules() : []), ...read.flatMap((each) => each.files)];
   const { modes, lists, exceptions } = rules;
-  return loadRules(files, { sha256Hex, modes, lists, exceptions });
+  const loaded = loadRules(files, { sha256Hex, modes, lists, exceptions });
+  return { rules: loaded.rules, faults: [...read.flatMap((each) => each.faults), ...loaded.faults] };
 }

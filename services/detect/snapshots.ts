@@ -101,13 +101,14 @@ function saveMessages(at: TopicPartition, bytes: Uint8Array, manifest: Manifest)
   return [...chunks, { key: key('manifest'), value: text(JSON.stringify(manifest)), headers: {} }];
 }
 
-/** Snapshots on topic detect-state. A snapshot of other settings (rules' budgets, mappings, lists) is not taken: the log is read again. */
-export function busSnapshots(bus: Bus, producer: BusProducer, settingsHash: string): SnapshotStore {
+/** Snapshots on topic detect-state; `settingsHash` is asked each time, since rules may be loaded anew. A snapshot of other settings (rules' budgets, mappings, lists) is not taken: the log is read again. */
+export function busSnapshots(bus: Bus, producer: BusProducer, settingsHash: () => string): SnapshotStore {
   return {
     async load(at) {
+      const wanted = settingsHash();
       const slots = await readSlots(bus, at);
       const newestFirst = slots
-        .filter((slot) => slot.manifest?.settingsHash === settingsHash)
+        .filter((slot) => slot.manifest?.settingsHash === wanted)
         .toSorted((a, b) => (b.manifest?.generation ?? -1) - (a.manifest?.generation ?? -1));
       for (const slot of newestFirst) {
         const bytes = wholeBytes(slot);
@@ -119,6 +120,8 @@ export function busSnapshots(bus: Bus, producer: BusProducer, settingsHash: stri
       return undefined;
     },
     async save(at, snapshot) {
+      // Of the rules that made the state: they may be others by the time it is packed.
+      const made = settingsHash();
       const bytes = await zip(JSON.stringify(snapshot.state), { level: 1 });
       const manifest: Manifest = {
         v: 1,
@@ -128,7 +131,7 @@ export function busSnapshots(bus: Bus, producer: BusProducer, settingsHash: stri
         bytes: bytes.length,
         sha256: createHash('sha256').update(bytes).digest('hex'),
         nextOffset: snapshot.nextOffset,
-        settingsHash,
+        settingsHash: made,
       };
       // One message a send: a record's limit is a partition's, not a batch's.
       for (const message of saveMessages(at, bytes, manifest)) {

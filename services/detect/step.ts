@@ -92,7 +92,7 @@ const MAX_LINES = 1_000_000;
 export class StageOne {
   readonly engine: Engine;
   private readonly settings: DetectSettings;
-  private readonly streams: Streams;
+  private streams: Streams;
   private readonly tenant: TenantSelections;
   private facts: TenantFact[] = [];
   private findings: Finding[] = [];
@@ -119,6 +119,23 @@ export class StageOne {
 
   snapshot(): StageOneSnapshot {
     return { v: 1, engine: snapshotEngine(this.engine), streams: this.streams.pack() };
+  }
+
+  /**
+   * The same place in the log under other rules. Rules of the same semantic hash keep their states; others begin empty
+   * here (a simple one with what the row that it shares still shows of its steps). A tenant rule that is new gets facts from here on only: those of events before were not forwarded for it.
+   */
+  renewed(settings: DetectSettings): StageOne {
+    const next = new StageOne(settings, { v: 1, engine: snapshotEngine(this.engine), streams: [] });
+    next.streams = this.streams;
+    next.watermarkMs = this.watermarkMs;
+    next.lastOffset = this.lastOffset;
+    // What was found but not published yet.
+    next.facts = this.facts;
+    next.findings = this.findings;
+    Object.assign(next.counts, this.counts);
+    Object.assign(next.engine.counts, this.engine.counts);
+    return next;
   }
 
   /** One record, in offset order. A TICK moves the watermark only. */

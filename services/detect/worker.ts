@@ -20,6 +20,8 @@ export interface StageState {
   /** Publishes what the records so far gave; resolves when durable. */
   publish(at: TopicPartition): Promise<void>;
   snapshot(): unknown;
+  /** The rules are others now. Called between two records. */
+  renew(): void;
   /** Partitions of topic toolcalls that need a TICK; this one has brought nothing for `silentMs`. */
   wantsTicks(at: TopicPartition, silentMs: number): readonly number[];
 }
@@ -44,6 +46,8 @@ interface Owned {
   nextOffset: number;
   generation: number;
   recordsSinceSnapshot: number;
+  /** Rules changed since the last snapshot: the next one is due at once, so that a restart need not go by the old ones. */
+  renewed: boolean;
   snapshotAtMs: number;
   /** A snapshot that takes long is taken less often. */
   snapshotCostMs: number;
@@ -66,6 +70,8 @@ const SNAPSHOT_SHARE = 10;
 export interface RunningStage {
   stop(): Promise<void>;
   owned(): number;
+  /** Hands the rules that hold now to every partition. */
+  renew(): void;
 }
 
 class Stage {
@@ -92,6 +98,7 @@ class Stage {
       nextOffset,
       generation: (loaded?.generation ?? -1) + 1,
       recordsSinceSnapshot: 0,
+      renewed: false,
       snapshotAtMs: nowMs,
       snapshotCostMs: 0,
       lastRecordAtMs: nowMs,
@@ -144,6 +151,7 @@ class Stage {
   }
 
   private isSnapshotDue(owned: Owned): boolean {
+    if (owned.renewed) return true;
     const { snapshotEveryEvents, snapshotEveryMs, clock } = this.options;
     const sinceMs = clock.monotonicMs() - owned.snapshotAtMs;
     if (sinceMs < owned.snapshotCostMs * SNAPSHOT_SHARE) return false;
@@ -154,6 +162,7 @@ class Stage {
     const { clock, snapshots } = this.options;
     const startMs = clock.monotonicMs();
     const { generation, nextOffset } = owned;
+    owned.renewed = false;
     await snapshots.save(owned.at, { state: owned.state.snapshot(), nextOffset, generation });
     owned.generation++;
     owned.recordsSinceSnapshot = 0;
@@ -167,7 +176,8 @@ class Stage {
    */
   private async saveIfIdle(owned: Owned): Promise<void> {
     if (owned.busy || owned.saving !== undefined) return;
-    if (owned.recordsSinceSnapshot === 0 || !this.isSnapshotDue(owned)) return;
+    const isNew = owned.recordsSinceSnapshot > 0 || owned.renewed;
+    if (!isNew || !this.isSnapshotDue(owned)) return;
     owned.saving = this.saveSnapshot(owned).catch((error: unknown) => {
       // Not taken now means taken later: the partition is due still.
       owned.snapshotAtMs = this.options.clock.monotonicMs();
@@ -199,6 +209,14 @@ class Stage {
     for (const partition of wanted) await this.options.tick(partition);
   }
 
+  /** Records are processed in one go between two waits, so that here every partition stands between two records. */
+  renew(): void {
+    for (const owned of this.partitions.values()) {
+      owned.state.renew();
+      owned.renewed = true;
+    }
+  }
+
   end(): void {
     this.stopping.abort();
   }
@@ -219,6 +237,7 @@ export async function runStage(options: StageOptions): Promise<RunningStage> {
   const ticking = stage.tickLoop();
   return {
     owned: () => stage.partitions.size,
+    renew: () => stage.renew(),
     async stop() {
       stage.end();
       await ticking;

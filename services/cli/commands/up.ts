@@ -2,13 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pc from 'picocolors';
-import { STEPS, type Step } from '../../../schemas/config/v1.ts';
+import type { Logger } from 'pino';
+import { STEPS, type Config, type Step } from '../../../schemas/config/v1.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { loadConfig } from '../../platform/config/load.ts';
 import { createLogger } from '../../platform/telemetry/log.ts';
 import type { CommandContext } from '../command.ts';
 import { EXIT } from '../output.ts';
-import { startService } from '../service.ts';
+import { startService, type Service } from '../service.ts';
 
 /** At a terminal, where no configuration asks for more, only what needs attention is logged between the lines for people. */
 const QUIET = { path: ['log', 'level'], value: 'warn' };
@@ -23,17 +24,23 @@ export interface UpOptions {
 /** Answers when the service has stopped cleanly. With --json one line says when it is ready. */
 export async function up({ io, output }: CommandContext, options: UpOptions): Promise<number> {
   const file = options.config ?? io.env['TRIPLINE_CONFIG'];
-  const config = loadConfig({
-    file,
-    env: io.env,
-    overrides: [
-      ...(file === undefined && io.isTerminal && !output.json ? [QUIET] : []),
-      ...(options.data === undefined ? [] : [{ path: ['dataDir'], value: options.data }]),
-      ...(options.port === undefined ? [] : [{ path: ['http', 'port'], value: Number(options.port) }]),
-    ],
-  });
+  const load = (): Config =>
+    loadConfig({
+      file,
+      env: io.env,
+      overrides: [
+        ...(file === undefined && io.isTerminal && !output.json ? [QUIET] : []),
+        ...(options.data === undefined ? [] : [{ path: ['dataDir'], value: options.data }]),
+        ...(options.port === undefined ? [] : [{ path: ['http', 'port'], value: Number(options.port) }]),
+      ],
+    });
+  const config = load();
   const steps = parseSteps(options.steps);
-  const service = await startService({ config, steps, log: createLogger(config.log), announce: true });
+  const log = createLogger(config.log);
+  const readRules = (): Config['rules'] => load().rules;
+  const service = await startService({ config, steps, log, announce: true, readRules });
+  // At a terminal SIGHUP says that it is gone, and ends the process as ever.
+  if (!io.isTerminal) io.onHangup?.(() => reloadAtHangup(service, log));
   output.item({ ready: true, url: service.url, dataDir: service.dataDir }, () =>
     readyText(service.url, service.dataDir, steps),
   );
@@ -43,6 +50,17 @@ export async function up({ io, output }: CommandContext, options: UpOptions): Pr
   });
   await service.stop();
   return EXIT.done;
+}
+
+function reloadAtHangup({ rules }: Service, log: Logger): void {
+  if (rules === undefined) {
+    log.warn('SIGHUP: this process runs no rules');
+    return;
+  }
+  const by = { actor: 'system:detect', role: 'system', target: 'SIGHUP' };
+  rules
+    .reload(by)
+    .catch((error: unknown) => log.error({ err: error }, 'SIGHUP: the rules stay as they were'));
 }
 
 function readyText(url: string, dataDir: string, steps: readonly Step[]): string {

@@ -100,7 +100,7 @@ suite('backtest', () => {
     // The interruption comes once the events have begun to arrive.
     globalThis.fetch = async (input, init) => {
       const response = await reading(input, init);
-      if (!String(input as string).includes('/v1/ledger/export')) return response;
+      if (typeof input !== 'string' || !input.includes('/v1/ledger/export')) return response;
       const [first, second] = (response.body as ReadableStream<Uint8Array>).tee();
       const reader = first.getReader();
       void reader.read().then(() => abort.abort());

@@ -78,6 +78,14 @@ suite('commands over a running service', () => {
     assert.ok(shown.out.includes('evil\\u{202e}gnp'));
     assert.ok(!shown.out.includes('\u202e'));
   });
+  test('rules reload reads the rules again and says what changed', async () => {
+    const ran = await json('rules', 'reload');
+    assert.equal(ran.exitCode, 0, ran.err);
+    const [{ added, removed, changed, faults, rules } = {}] = ran.items();
+    assert.deepEqual([added, removed, changed, faults], [[], [], [], []]);
+    assert.ok(Number(rules) > 3);
+    assert.match((await run('rules', 'reload')).out, /^nothing has changed\n\d+ rules run\n$/);
+  });
   test('kill, controls, lift; --wait fails where no host acknowledges', async () => {
     const kill = await json('kill', '--scope', 'tool', '--target', 'post', '--ttl', '1h', '--reason', 'x');
     assert.equal(kill.exitCode, 0);

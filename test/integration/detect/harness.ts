@@ -10,9 +10,10 @@ import { TOPICS } from '../../../schemas/topics.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
 import { openEmbeddedBus, type EmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts';
 import type { BusProducer, BusRecord } from '../../../services/platform/bus/port.ts';
-import type { RunningStep, StepContext } from '../../../services/platform/step.ts';
+import type { StepContext } from '../../../services/platform/step.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
-import { startDetect } from '../../../services/detect/main.ts';
+import type { AuditBody } from '../../../schemas/audit/v1.ts';
+import { startDetect, type RunningDetect } from '../../../services/detect/main.ts';
 
 export const PARTITIONS = 4;
 
@@ -35,7 +36,8 @@ export function configOf(overrides: Record<string, unknown> = {}): Config {
 export async function runDetect(
   bus: EmbeddedBus,
   config: Config,
-): Promise<RunningStep & { readonly metrics: Registry }> {
+  more: { readonly readRules?: () => Config['rules']; readonly audited?: AuditBody[] } = {},
+): Promise<RunningDetect & { readonly metrics: Registry }> {
   const metrics = new Registry();
   const context: StepContext = {
     config,
@@ -47,10 +49,13 @@ export async function runDetect(
     bus,
     producer: await bus.producer(),
     store: untouched('store') as Store,
-    audit: { record: () => assertNever('audit') },
+    audit: {
+      record: async (_tenant, body) => void (more.audited ?? assertNever('audit')).push(body),
+    },
     http: untouched('http') as FastifyInstance,
   };
-  return Object.assign(await startDetect(context), { metrics });
+  const { readRules } = more;
+  return Object.assign(await startDetect(context, readRules === undefined ? {} : { readRules }), { metrics });
 }
 
 export const hashHex = (text: string): string => createHash('sha256').update(text).digest('hex');

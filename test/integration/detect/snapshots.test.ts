@@ -14,14 +14,14 @@ test('a snapshot of several chunks comes back whole; one that was cut off leaves
   const bus = await openBus(dir);
   const producer = await bus.producer();
   const at = { topic: TOPICS.toolcalls.name, partition: 2 };
-  const store = busSnapshots(bus, producer, 'settings');
+  const store = busSnapshots(bus, producer, () => 'settings');
   // Random text does not shrink: 1.5 MB stay more than two chunks.
   const states = [0, 1, 2].map((n) => ({ n, text: randomBytes(1_500_000).toString('base64') }));
   await store.save(at, { state: states[0], nextOffset: 10, generation: 0 });
   await store.save(at, { state: states[1], nextOffset: 20, generation: 1 });
   assert.deepEqual(await store.load(at), { state: states[1], nextOffset: 20, generation: 1 });
   assert.equal(await store.load({ ...at, partition: 1 }), undefined);
-  assert.equal(await busSnapshots(bus, producer, 'other settings').load(at), undefined);
+  assert.equal(await busSnapshots(bus, producer, () => 'other settings').load(at), undefined);
   const { name } = TOPICS.detectState;
   const written = await recordsOf(bus, name);
   const chunks = written.filter(

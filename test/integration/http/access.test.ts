@@ -41,6 +41,8 @@ const TABLE: Readonly<Record<string, Row>> = {
   'GET /v1/controls/stream': { allowed: EVERYBODY, tenant: 'own' },
   'POST /v1/controls': { allowed: RESPONDERS, tenant: 'asked' },
   'POST /v1/controls/:id/lift': { allowed: RESPONDERS, tenant: 'own' },
+  // Rules hold for all tenants.
+  'POST /v1/rules/reload': { allowed: ['adminAll'], tenant: 'own' },
 };
 const PUBLIC = /^(GET \/($|healthz$|readyz$|metrics$|assets\/|tripline\.svg$)|(GET|HEAD) \/docs(\/|$))/;
 

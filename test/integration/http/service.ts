@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { zConfig } from '../../../schemas/config/v1.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
+import { registerReload } from '../../../services/detect/main.ts';
 import { startIngest } from '../../../services/ingest/main.ts';
 import { createAuditTrail } from '../../../services/platform/audit/trail.ts';
 import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts';
@@ -90,6 +91,8 @@ export async function startService(): Promise<Service> {
   const controls = await openControls(context);
   registerControlReadRoutes(context, controls.board);
   registerControlWriteRoutes(context, controls.issuer);
+  const none = { added: [], removed: [], changed: [], adjusted: [], kept: [], faults: [] };
+  registerReload(context, { reload: async () => ({ ...none, rules: 0 }) });
   steps.push(await startIngest(context), await startQuery(context));
   await http.listen({ host: '127.0.0.1', port: 0 });
   return {
