@@ -264,11 +264,16 @@ export function horizonMs(plan: RulePlan): number {
   return plan.rule.withinMs + Math.max(0, ...guards);
 }
 
-/** Drops entries of a rule with guards that no event can reach any more. */
+/**
+ * Drops entries of a rule with guards that no event can reach any more: neither one whose clock runs right, nor one of
+ * a writer whose clock stands as far back as theirs did. What came lately waits for its decision, however old it claims to be.
+ */
 export function pruneGuarded(state: KeyState, watermarkMs: number, waitMs: number): void {
   const oldestMs = watermarkMs - horizonMs(state.plan) - waitMs - LATE_SPAN_MS;
+  const isOver = (entry: Entry | undefined): boolean =>
+    entry !== undefined && Math.max(entry.timeMs, entry.appendMs) < oldestMs;
   let drop = 0;
-  while ((state.entries[drop]?.timeMs ?? Number.POSITIVE_INFINITY) < oldestMs) drop++;
+  while (isOver(state.entries[drop])) drop++;
   if (drop > 0) state.entries.splice(0, drop);
 }
 

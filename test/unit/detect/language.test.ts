@@ -78,6 +78,18 @@ tests:
   - { name: begun again, events: [{ e: a, t: 0s }, { e: x, t: 1s }, { e: a, t: 2s }, { e: b, t: 3s }, { e: c, t: 4s }], expect: [4] }
   - { name: before and after, events: [{ e: x, t: 0s }, { e: a, t: 1s }, { e: b, t: 2s }, { e: c, t: 3s }, { e: x, t: 4s }], expect: [3] }
 `,
+  'a clock that stands two months back does not hide a chain from a rule with guards': `
+sequence: [a, b, c]
+within: 1m
+without: [{ event: x, between: [a, c] }]
+tests:
+  - name: back-dated
+    events: [{ e: a, t: 0s, arrives: 5184000s }, { e: b, t: 5s, arrives: 5184006s }, { e: c, t: 9s, arrives: 5184012s }]
+    expect: [2]
+  - name: back-dated, and guarded
+    events: [{ e: a, t: 0s, arrives: 5184000s }, { e: b, t: 5s, arrives: 5184006s }, { e: x, t: 6s, arrives: 5184007s }, { e: c, t: 9s, arrives: 5184012s }]
+    expect: []
+`,
   'joins compare numbers as numbers': `
 sequence: [a, b]
 within: 1m
