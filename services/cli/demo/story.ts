@@ -17,6 +17,7 @@ const CLASS_COLOUR: Readonly<Record<string, (text: string) => string>> = {
 };
 
 const QUOTE_COLUMNS = 62;
+const TITLE_COLUMNS = 52;
 
 /** Everything fits into 80 columns. */
 export function chapter(number: number, title: string): string {
@@ -98,5 +99,10 @@ export function checklist(done: readonly (readonly [what: string, ok: boolean])[
 /** Other rules that saw something in the same run, by name. */
 export function otherAlertLines(alerts: readonly Item[], shown: string): readonly string[] {
   const others = alerts.filter((alert) => field(alert, 'ruleId') !== shown);
-  return others.map((alert) => fact('also told', `${field(alert, 'level')}  ${field(alert, 'title')}`));
+  return others.map((alert) =>
+    fact(
+      'also told',
+      `${field(alert, 'level').padEnd(8)}  ${visible(String(alert['title']), TITLE_COLUMNS)}`,
+    ),
+  );
 }
