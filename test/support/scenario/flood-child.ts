@@ -34,9 +34,10 @@ const CHAINS: readonly (readonly [share: number, tenant: string, session: string
 const FLOOD_MS = 3_000_000;
 const LINES = 64;
 
-function run(stage: StageOne, records: number): { found: Finding[]; rssBytes: number } {
+function run(stage: StageOne, records: number): { found: Finding[]; rssBytes: number; states: number } {
   const found: Finding[] = [];
   let rssBytes = 0;
+  let states = 0;
   // One line in 64 is a second step: of a session that has no first.
   const toolOf = (line: number): string => (line === LINES - 1 ? 'read' : 'open');
   const flood = new Flood({ tenant: 'flooded', seed: 42, toolOf });
@@ -53,17 +54,19 @@ function run(stage: StageOne, records: number): { found: Finding[]; rssBytes: nu
     if (at % 256 === 0) {
       found.push(...stage.takeFindings());
       rssBytes = Math.max(rssBytes, process.memoryUsage.rss());
+      states = Math.max(states, stage.engine.stateCount());
     }
   }
   stage.finish();
   found.push(...stage.takeFindings());
-  return { found, rssBytes };
+  return { found, rssBytes, states };
 }
 
 export interface FloodResult {
   readonly events: number;
   readonly seconds: number;
   readonly rssBytes: number;
+  /** Most that were held at one time. */
   readonly states: number;
   readonly givenUp: number;
   /** Tenant and key of each match. */
@@ -77,12 +80,12 @@ function main(sessions: number, rule: string): FloodResult {
   if (faults.length > 0 || rules.length !== 1) throw new Error(JSON.stringify(faults));
   const stage = new StageOne({ ...settingsFor(rules), engine: BUDGET });
   const startMs = performance.now();
-  const { found, rssBytes } = run(stage, Math.ceil(sessions / LINES));
+  const { found, rssBytes, states } = run(stage, Math.ceil(sessions / LINES));
   return {
     events: stage.counts.events - CHAINS.length,
     seconds: (performance.now() - startMs) / 1000,
     rssBytes,
-    states: stage.engine.stateCount(),
+    states,
     givenUp: stage.engine.counts.evictions,
     matches: found.flatMap((finding) =>
       finding.kind === 'match' ? [`${finding.tenant} ${finding.keyText}`] : [],
