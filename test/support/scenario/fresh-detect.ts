@@ -23,7 +23,7 @@ export interface FreshDetection {
   readonly appended: number;
 }
 
-const QUIET_MS = 4_000;
+const QUIET_MS = 15_000;
 
 /** Runs detect over an import of the tool calls in `dir` until nothing moves any more. */
 export async function detectAnew(

@@ -93,7 +93,7 @@ export async function getJson<Value>(url: string, token: string): Promise<Value 
   }
 }
 
-const QUIET_MS = 5_000;
+const QUIET_MS = 15_000;
 
 /**
  * Waits until every tool call and alert is in the ledger and neither topic has moved for 5 s: longer than the second
