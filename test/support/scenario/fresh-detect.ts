@@ -30,13 +30,14 @@ export async function detectAnew(
   dir: string,
   calls: readonly (readonly BusRecord[])[],
   withinMs: number,
+  config: Record<string, unknown> = {},
 ): Promise<FreshDetection> {
   assert.equal(calls.length, PARTITIONS);
   const bus = await openBus(dir);
   try {
     for (const [partition, records] of calls.entries())
       await bus.importPartition(TOPICS.toolcalls.name, partition, records);
-    await rest(bus, withinMs);
+    await rest(bus, withinMs, config);
     const before = calls.reduce((sum, records) => sum + records.length, 0);
     const offsets = await bus.offsets(TOPICS.toolcalls.name);
     const after = offsets.reduce((sum, { latest }) => sum + latest, 0);
@@ -46,8 +47,8 @@ export async function detectAnew(
   }
 }
 
-async function rest(bus: EmbeddedBus, withinMs: number): Promise<void> {
-  const detect = await runDetect(bus, configOf());
+async function rest(bus: EmbeddedBus, withinMs: number, config: Record<string, unknown>): Promise<void> {
+  const detect = await runDetect(bus, configOf(config));
   // All shipped rules run: on a busy machine they need their time.
   const endMs = Date.now() + 3 * withinMs;
   let seen = '';
