@@ -13,8 +13,8 @@ import { planRule, type RulePlan } from './plan.ts';
 import { PredicateIndex } from './predicate-index.ts';
 import { holdsAdvanced, type Entry } from './prefixes.ts';
 import { isSimple, type SimpleGroup } from './simple-group.ts';
-import { isAdvanced, type SimpleRow } from './simple-row.ts';
-import { rowExpiresAtMs, SimpleRules, type RowVisit } from './simple-rules.ts';
+import type { SimpleRow } from './simple-row.ts';
+import { rowExpiresAtMs, rulesHeld, SimpleRules, type RowVisit } from './simple-rules.ts';
 import {
   applyPositive,
   decideGuarded,
@@ -235,17 +235,18 @@ export class Engine {
     for (const told of this.simple.process(call, selections, this.watermarkMs)) this.takeRow(told);
   }
 
-  private takeRow({ row, entry, completed, unrepaired }: RowVisit): void {
+  private takeRow({ row, entry, touches, completed, unrepaired }: RowVisit): void {
     for (const { touch, completed: each } of completed) {
       const memory = { plan: touch.plan, fired: row.fired[touch.rule] ?? null };
       if (passesPolicy(memory, each)) this.found(touch.plan, row, each);
       if (memory.fired !== null) row.fired[touch.rule] = memory.fired;
+      row.begun ||= memory.fired !== null;
     }
     if (unrepaired) {
-      for (const id of row.group.rulesOf(entry.touches)) this.degrade('late_unrepaired', id, row.tenant);
+      for (const id of row.group.rulesOf(touches)) this.degrade('late_unrepaired', id, row.tenant);
     }
-    if (isAdvanced(row) !== row.advanced) {
-      row.advanced = !row.advanced;
+    if (row.begun !== row.advanced) {
+      row.advanced = row.begun;
       this.budget.move(row);
     }
     this.report(entry);
@@ -408,7 +409,7 @@ export class Engine {
     if (evicted !== undefined) {
       this.drop(evicted);
       this.forget(evicted);
-      const ids = 'group' in evicted ? evicted.group.rulesHeld(evicted) : [evicted.plan.rule.id];
+      const ids = 'group' in evicted ? rulesHeld(evicted, this.simple.memory) : [evicted.plan.rule.id];
       for (const id of ids) this.degrade('states_evicted', id, evicted.tenant);
     }
     this.expiry.add(this.expiresMs(held), held);
@@ -519,6 +520,10 @@ export class Engine {
 
   get predicates(): PredicateIndex {
     return this.index;
+  }
+
+  get simpleRules(): SimpleRules {
+    return this.simple;
   }
 
   /** Takes a row back in from a snapshot. */

@@ -3,23 +3,31 @@ import type { Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 import { keyName } from './key.ts';
 import type { RulePlan } from './plan.ts';
-import { SimpleGroup } from './simple-group.ts';
-import { SimpleEntry } from './simple-entry.ts';
-import { applyToRow, newRow, type RowOutcome, type SimpleRow } from './simple-row.ts';
-import { LATE_SPAN_MS } from './state.ts';
+import { collect } from './simple-collect.ts';
+import { Evidence, type SimpleEntry } from './simple-evidence.ts';
+import { SimpleGroup, type Touch, type Touches } from './simple-group.ts';
+import { NONE, SimpleMemory, type Room } from './simple-memory.ts';
+import { newRow, roomFor, RowRunner, type RowOutcome, type SimpleRow } from './simple-row.ts';
+import { LATE_SPAN_MS, type Completed } from './state.ts';
 
-/** One event in one row, and what came of it. */
-export interface RowVisit extends RowOutcome {
+/** What came of one event in one row. */
+export interface RowVisit {
   readonly row: SimpleRow;
   readonly entry: SimpleEntry;
+  readonly touches: Touches;
+  readonly completed: readonly { readonly touch: Touch; readonly completed: Completed }[];
+  readonly unrepaired: boolean;
 }
 
-const NONE: readonly RowVisit[] = [];
+const NO_VISITS: readonly RowVisit[] = [];
 
 export class SimpleRules {
+  readonly memory = new SimpleMemory();
+  readonly runner = new RowRunner(this.memory);
   private readonly groups: SimpleGroup[] = [];
   private readonly byName = new Map<string, SimpleGroup>();
   private readonly admit: (row: SimpleRow) => void;
+  private newestAppendMs = Number.NEGATIVE_INFINITY;
 
   /** `admit` counts a new row in; it may give up another. */
   constructor(admit: (row: SimpleRow) => void) {
@@ -41,7 +49,7 @@ export class SimpleRules {
     return this.byName.get(name);
   }
 
-  /** One event that fits these selections, in the order of arrival. */
+  /** One event that fits these selections, in the order of arrival; what came of it where there is more than state. */
   process(call: Call, selections: readonly number[], watermarkMs: number): readonly RowVisit[] {
     let visits: RowVisit[] | undefined;
     for (const group of this.groups) {
@@ -51,10 +59,44 @@ export class SimpleRules {
       if (row === undefined) continue;
       row.usedMs = Math.max(watermarkMs, call.appendMs);
       row.horizonMs = Math.max(row.horizonMs, touches.horizonMs);
-      const entry = new SimpleEntry(call, call.keep(), touches);
-      (visits ??= []).push({ row, entry, ...applyToRow(row, entry) });
+      const entry = this.enter(row, call, touches);
+      const outcome = this.runner.apply(row, entry);
+      if (outcome.completed.length === 0 && !outcome.unrepaired && row.begun === row.advanced) continue;
+      (visits ??= []).push(this.visit(row, entry, outcome));
     }
-    return visits ?? NONE;
+    return visits ?? NO_VISITS;
+  }
+
+  /** Makes room for what a row may need, so that no number in memory changes while it runs. */
+  reserve(room: Room): void {
+    if (this.memory.has(room)) return;
+    collect(this.memory, this.allRows(), room, this.newestAppendMs);
+  }
+
+  private enter(row: SimpleRow, call: Call, touches: Touches): number {
+    const { memory } = this;
+    this.newestAppendMs = Math.max(this.newestAppendMs, call.appendMs);
+    const late = row.ringTail !== NONE && call.timeMs <= memory.arenas.entries.timeMs(row.ringTail);
+    this.reserve(roomFor(row, memory, touches, late));
+    return memory.arenas.entries.add(call.timeMs, call.appendMs, call.keep(), touches);
+  }
+
+  private visit(row: SimpleRow, entry: number, outcome: RowOutcome): RowVisit {
+    const evidence = new Evidence(this.memory);
+    return {
+      row,
+      entry: evidence.entry(entry),
+      touches: this.memory.arenas.entries.touches[entry] as Touches,
+      completed: outcome.completed.map((each) => ({
+        touch: each.touch,
+        completed: evidence.completed(each),
+      })),
+      unrepaired: outcome.unrepaired,
+    };
+  }
+
+  private *allRows(): Generator<SimpleRow> {
+    for (const group of this.groups) yield* group.allRows();
   }
 
   private rowOf(group: SimpleGroup, call: Call): SimpleRow | undefined {
@@ -68,6 +110,16 @@ export class SimpleRules {
     this.admit(row);
     return row;
   }
+}
+
+/** Ids of the rules that a row has begun. */
+export function rulesHeld(row: SimpleRow, { arenas: { cells } }: SimpleMemory): ReadonlySet<string> {
+  const firsts: number[] = [];
+  for (let cell = row.cellAt; cell < row.cellAt + row.cellCount; cell++) {
+    const state = (cells.numbers[cell * 8 + 6] as number) - 1;
+    if (state >= 0 && row.group.isFirst(state)) firsts.push(state);
+  }
+  return new Set(row.group.rulesFrom(firsts));
 }
 
 /** Watermark after which a row says nothing any more. */

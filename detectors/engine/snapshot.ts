@@ -29,7 +29,7 @@ interface PackedState {
 }
 
 /** The form of a snapshot; one of another form is not taken up, and its partition is read again. */
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 
 export interface EngineSnapshot {
   readonly v: typeof SNAPSHOT_VERSION;
@@ -69,7 +69,7 @@ export function snapshotEngine(engine: Engine): EngineSnapshot {
     watermarkMs: Number.isFinite(engine.watermarkMs) ? engine.watermarkMs : null,
     reported: [...engine.reported],
     states: Array.from(engine.states(), (held) =>
-      'group' in held ? packRow(held, engine.predicates) : packState(held),
+      'group' in held ? packRow(held, engine.simpleRules.memory, engine.predicates) : packState(held),
     ),
   };
 }
