@@ -393,7 +393,7 @@ export class Engine {
 
   private drop(held: KeyState | SimpleRow): void {
     if ('group' in held) {
-      held.group.drop(held);
+      this.simple.drop(held);
       return;
     }
     const row = this.rows.get(held.mapKey);
@@ -407,9 +407,10 @@ export class Engine {
   private admit(held: KeyState | SimpleRow): void {
     const evicted = this.budget.add(held);
     if (evicted !== undefined) {
+      // What it holds is asked before it is given back.
+      const ids = 'group' in evicted ? rulesHeld(evicted, this.simple.memory) : [evicted.plan.rule.id];
       this.drop(evicted);
       this.forget(evicted);
-      const ids = 'group' in evicted ? rulesHeld(evicted, this.simple.memory) : [evicted.plan.rule.id];
       for (const id of ids) this.degrade('states_evicted', id, evicted.tenant);
     }
     this.expiry.add(this.expiresMs(held), held);
@@ -528,8 +529,7 @@ export class Engine {
 
   /** Takes a row back in from a snapshot. */
   adoptRow(row: SimpleRow): void {
-    row.group.hold(row);
-    this.admit(row);
+    this.simple.adopt(row);
   }
 
   /** Takes a state back in from a snapshot and sets its timers anew. */

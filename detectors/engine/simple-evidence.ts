@@ -9,7 +9,7 @@ const NO_FIELDS: readonly (string | null)[] = [];
 
 /** An event that simple rules touch. Of what the generic path keeps of an entry they ask for nothing. */
 export class SimpleEntry implements Entry {
-  /** Its number in memory until the next collection. */
+  /** Its number in memory. */
   readonly number: number;
   readonly timeMs: number;
   readonly appendMs: number;
@@ -20,7 +20,7 @@ export class SimpleEntry implements Entry {
   readonly fields = NO_FIELDS;
   readonly alerted = null;
 
-  constructor({ arenas: { entries } }: SimpleMemory, number: number) {
+  constructor({ entries }: SimpleMemory, number: number) {
     this.number = number;
     this.timeMs = entries.timeMs(number);
     this.appendMs = entries.appendMs(number);
@@ -62,10 +62,10 @@ export class Evidence {
   prefix(held: number, timeBasis: TimeBasis, startMs: number): Node | null {
     if (held === NONE) return null;
     if (held < NONE) return this.node(asFirst(held), { step: 0, prev: null, timeBasis, startMs });
-    const { columns } = this.memory.arenas.nodes;
-    const prev = this.prefix(columns[held * 3 + 1] as number, timeBasis, startMs);
-    const step = columns[held * 3 + 2] as number;
-    return this.node(columns[held * 3] as number, { step, prev, timeBasis, startMs });
+    const { nodes } = this.memory;
+    const prev = this.prefix(nodes.prev(held), timeBasis, startMs);
+    const step = nodes.step(held);
+    return this.node(nodes.entry(held), { step, prev, timeBasis, startMs });
   }
 
   completed({ touch, timeBasis, entry, prev, startMs }: SimpleCompleted): Completed {

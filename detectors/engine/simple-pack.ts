@@ -8,7 +8,7 @@ import type { PredicateIndex } from './predicate-index.ts';
 import type { Node } from './prefixes.ts';
 import { Evidence, type SimpleEntry } from './simple-evidence.ts';
 import type { SimpleGroup, Touches } from './simple-group.ts';
-import { asFirst, NONE, type Room, type SimpleMemory } from './simple-memory.ts';
+import { asFirst, NONE, type SimpleMemory } from './simple-memory.ts';
 import { newRow, type SimpleRow } from './simple-row.ts';
 import type { SimpleRules } from './simple-rules.ts';
 
@@ -53,10 +53,10 @@ const hashOf = (group: SimpleGroup, rule: number): string => group.plans[rule]?.
 /** Held by one track of a row: by state since when, and the entry or node. */
 type Track = Map<number, { readonly startMs: number; readonly held: number }>;
 
-function trackOf(row: SimpleRow, { arenas: { cells } }: SimpleMemory, track: 0 | 1): Track {
+function trackOf(row: SimpleRow, { cells }: SimpleMemory, track: 0 | 1): Track {
   const held: Track = new Map();
   for (let cell = row.cellAt; cell < row.cellAt + row.cellCount; cell++) {
-    const state = (cells.numbers[cell * 8 + 6] as number) - 1;
+    const state = cells.state(cell);
     const what = cells.numbers[cell * 8 + 4 + track] as number;
     if (state >= 0 && what !== NONE)
       held.set(state, { startMs: cells.starts[cell * 4 + track] as number, held: what });
@@ -66,12 +66,12 @@ function trackOf(row: SimpleRow, { arenas: { cells } }: SimpleMemory, track: 0 |
 
 /** Takes back what the ring has written. */
 function baseOf(row: SimpleRow, memory: SimpleMemory): Track {
-  const { entries, undos } = memory.arenas;
+  const { entries, undos } = memory;
   const base = trackOf(row, memory, 0);
   for (let entry = row.ringTail; entry !== NONE; entry = entries.before(entry)) {
-    const from = entries.links[entry * 6 + 2] as number;
-    for (let at = from + (entries.links[entry * 6 + 3] as number) - 1; at >= from; at--) {
-      const [state, held] = [undos.columns[at * 2] as number, undos.columns[at * 2 + 1] as number];
+    const from = entries.undoAt(entry);
+    for (let at = from + (entries.overwrote[entry] as number) - 1; at >= from; at--) {
+      const [state, held] = [undos.state(at), undos.held(at)];
       if (held === NONE) base.delete(state);
       else base.set(state, { startMs: undos.starts[at] as number, held });
     }
@@ -80,7 +80,7 @@ function baseOf(row: SimpleRow, memory: SimpleMemory): Track {
 }
 
 /** The entries of the ring in their order. */
-function ringOf(row: SimpleRow, { arenas: { entries } }: SimpleMemory): number[] {
+function ringOf(row: SimpleRow, { entries }: SimpleMemory): number[] {
   const ring: number[] = [];
   for (let entry = row.ringHead; entry !== NONE; entry = entries.after(entry)) ring.push(entry);
   return ring;
@@ -132,7 +132,7 @@ class RowPacker {
   private entry(entry: SimpleEntry): PackedEntry {
     const { number, timeMs, appendMs, partition, offset, line, reference } = entry;
     const { group } = this.row;
-    const touches = this.memory.arenas.entries.touches[number] as Touches;
+    const touches = this.memory.entries.touches[number] as Touches;
     return {
       at: [timeMs, appendMs, partition, offset, line],
       reference,
@@ -193,14 +193,7 @@ class RowUnpacker {
     this.index = home.predicates;
     this.memory = home.simpleRules.memory;
     this.rules = new Map(group.plans.map((plan, rule) => [plan.rule.hash, rule]));
-    const kept = packed.entries.map((entry) => ({ entry, touches: this.touches(entry) }));
-    home.simpleRules.reserve(
-      roomOf(
-        packed,
-        kept.map(({ touches }) => touches),
-      ),
-    );
-    this.entries = kept.map(({ entry, touches }) => this.entry(entry, touches));
+    this.entries = packed.entries.map((entry) => this.entry(entry));
     const nodes: number[] = [];
     for (const [, , step, entry, prev] of packed.nodes) nodes.push(this.node(nodes, { step, entry, prev }));
     this.nodes = nodes;
@@ -224,15 +217,15 @@ class RowUnpacker {
     return row;
   }
 
-  private touches({ fits }: PackedEntry): Touches {
+  private touches(fits: PackedEntry['fits']): Touches {
     const numbers = fits.flatMap((hash) => this.index.numberOf(hash) ?? []).toSorted((a, b) => a - b);
     return this.group.touches(numbers) ?? NOTHING;
   }
 
-  private entry({ at, reference, told }: PackedEntry, touches: Touches): number {
+  private entry({ at, reference, told, fits }: PackedEntry): number {
     const [timeMs, appendMs, partition, offset, line] = at;
     const kept = { partition, offset, line, reference: () => reference };
-    const entry = this.memory.arenas.entries.add(timeMs, appendMs, kept, touches);
+    const entry = this.memory.entries.add(timeMs, appendMs, kept, this.touches(fits));
     const codes = told.flatMap(([hash, append]) => {
       const rule = this.rules.get(hash);
       return rule === undefined ? [] : [rule * 2 + append];
@@ -247,11 +240,11 @@ class RowUnpacker {
     { step, entry, prev }: { readonly step: number; readonly entry: number; readonly prev: number },
   ): number {
     const own = this.entries[entry] as number;
-    return step === 0 ? asFirst(own) : this.memory.arenas.nodes.add(own, nodes[prev] ?? NONE, step);
+    return step === 0 ? asFirst(own) : this.memory.nodes.add(own, nodes[prev] ?? NONE, step);
   }
 
   private fill(row: SimpleRow, { firsts, advanced }: PackedTrack, track: 0 | 1): void {
-    const { entries } = this.memory.arenas;
+    const { entries } = this.memory;
     for (const [hash, at] of firsts) {
       const state = this.group.firstSelections.indexOf(this.index.numberOf(hash) ?? -1);
       const entry = this.entries[at] as number;
@@ -270,26 +263,11 @@ class RowUnpacker {
     state: number,
     { track, startMs, held }: { readonly track: 0 | 1; readonly startMs: number; readonly held: number },
   ): void {
-    const { cells } = this.memory.arenas;
+    const { cells } = this.memory;
     const cell = cells.take(row, state);
     cells.starts[cell * 4 + track] = startMs;
     cells.numbers[cell * 8 + 4 + track] = held;
   }
-}
-
-/** What a packed row may need in memory: its cells twice over for each time that their block grows. */
-function roomOf(packed: PackedRow, touches: readonly Touches[]): Room {
-  const writes = touches.reduce((sum, { later, firsts }) => sum + later.length + firsts.length, 0);
-  const held = [packed.base, packed.byAppend].reduce(
-    (sum, { firsts, advanced }) => sum + firsts.length + advanced.length,
-    0,
-  );
-  return {
-    entries: packed.entries.length,
-    nodes: packed.nodes.length + writes,
-    undos: writes,
-    cells: 8 * (1 + writes + held),
-  };
 }
 
 /** The row again; undefined where no loaded rule has its key any more. */

@@ -5,7 +5,8 @@
  */
 import type { Held } from './budget.ts';
 import type { SimpleGroup, Touch, Touches } from './simple-group.ts';
-import { asFirst, NONE, type CellBlock, type Room, type SimpleMemory } from './simple-memory.ts';
+import type { CellBlock } from './simple-cells.ts';
+import { asFirst, NONE, type SimpleMemory } from './simple-memory.ts';
 import { LATE_SPAN_MS, REPAIR_RING, type TimeBasis } from './state.ts';
 
 /**
@@ -81,21 +82,6 @@ export interface RowOutcome {
   readonly unrepaired: boolean;
 }
 
-/** What an entry may need at most, where it and all in the ring are run. */
-export function roomFor(row: SimpleRow, memory: SimpleMemory, touches: Touches, late: boolean): Room {
-  let later = touches.later.length;
-  let writes = later + touches.firsts.length;
-  if (late) {
-    for (let at = row.ringHead; at !== NONE; at = memory.arenas.entries.after(at)) {
-      const other = memory.arenas.entries.touches[at] as Touches;
-      later += other.later.length;
-      writes += other.later.length + other.firsts.length;
-    }
-  }
-  // A block that grows leaves its old cells behind: all of them together are less than the last.
-  return { entries: 1, nodes: 2 * later, undos: writes, cells: 8 * (row.cellsUsed + writes) };
-}
-
 /** Runs entries of one row against its cells. What is at hand stands in fields: an object a step would cost as much as it. */
 export class RowRunner {
   private readonly memory: SimpleMemory;
@@ -115,7 +101,7 @@ export class RowRunner {
 
   /** One event of the row, in the order of arrival. */
   apply(row: SimpleRow, entry: number): RowOutcome {
-    const { entries } = this.memory.arenas;
+    const { entries } = this.memory;
     this.completed = NO_COMPLETED;
     let after = row.ringTail;
     while (after !== NONE && entries.compare(after, entry) > 0) after = entries.before(after);
@@ -140,53 +126,51 @@ export class RowRunner {
   }
 
   private repair(row: SimpleRow, entry: number, after: number): void {
-    const { entries } = this.memory.arenas;
+    const { entries } = this.memory;
     for (let at = row.ringTail; at !== after; at = entries.before(at)) this.undo(row, at);
     link(row, this.memory, entry, after);
     for (let at = entry; at !== NONE; at = entries.after(at)) this.run(row, at, EVENT);
   }
 
   private undo(row: SimpleRow, entry: number): void {
-    const { entries, undos, cells } = this.memory.arenas;
-    const from = entries.links[entry * 6 + 2] as number;
-    for (let at = from + (entries.links[entry * 6 + 3] as number) - 1; at >= from; at--) {
-      const cell = cells.take(row, undos.columns[at * 2] as number);
+    const { entries, undos, cells } = this.memory;
+    const from = entries.undoAt(entry);
+    for (let at = from + (entries.overwrote[entry] as number) - 1; at >= from; at--) {
+      const cell = cells.take(row, undos.state(at));
       cells.starts[cell * 4] = undos.starts[at] as number;
-      cells.numbers[cell * 8 + 4] = undos.columns[at * 2 + 1] as number;
+      cells.numbers[cell * 8 + 4] = undos.held(at);
     }
+    entries.overwrote[entry] = 0;
   }
 
   /** Keeps the ring short. */
   private trim(row: SimpleRow, nowMs: number): void {
-    const { entries } = this.memory.arenas;
+    const { entries } = this.memory;
     while (row.ringLength > MIN_RING) {
       const head = row.ringHead;
       const newestMs = Math.max(entries.timeMs(head), entries.appendMs(head));
       if (row.ringLength <= MAX_RING && newestMs >= nowMs - LATE_SPAN_MS) return;
+      dropUndo(this.memory, head);
       row.baseEnd = head;
       row.ringHead = entries.after(head);
       row.ringLength--;
-      entries.links[row.ringHead * 6 + 4] = NONE;
+      entries.setBefore(row.ringHead, NONE);
     }
   }
 
   /** Lets an entry act on the tracks: its later steps first, then it is the newest of its first steps. */
   private run(row: SimpleRow, entry: number, tracks: number): void {
-    const { entries, undos, cells } = this.memory.arenas;
+    const { entries, cells } = this.memory;
     const touches = entries.touches[entry] as Touches;
     this.entry = entry;
     this.timeMs = entries.timeMs(entry);
     this.appendMs = entries.appendMs(entry);
-    const undoAt = undos.used;
     for (const touch of touches.later) this.touch(row, touch, tracks);
     for (const first of touches.firsts) {
       const cell = cells.take(row, first);
       if ((tracks & EVENT) !== 0) this.keepByEvent(cell, first, this.timeMs, entry);
       if ((tracks & APPEND) !== 0) this.keepByAppend(cell, this.appendMs, entry);
     }
-    if ((tracks & EVENT) === 0) return;
-    entries.links[entry * 6 + 2] = undoAt;
-    entries.links[entry * 6 + 3] = undos.used - undoAt;
   }
 
   private touch(row: SimpleRow, touch: Touch, tracks: number): void {
@@ -205,7 +189,7 @@ export class RowRunner {
       this.prevByAppend = NONE;
       return EVENT | APPEND;
     }
-    const { cells } = this.memory.arenas;
+    const { cells } = this.memory;
     const cell = cells.find(row, from);
     if (cell === NONE) return 0;
     this.startMs = cells.starts[cell * 4] as number;
@@ -219,7 +203,7 @@ export class RowRunner {
   }
 
   private extend(row: SimpleRow, { to, step }: Touch, alive: number): void {
-    const { cells, nodes } = this.memory.arenas;
+    const { cells, nodes } = this.memory;
     const cell = cells.take(row, to);
     let node = NONE;
     if ((alive & EVENT) !== 0) {
@@ -264,14 +248,18 @@ export class RowRunner {
   }
 
   private keepByEvent(cell: number, state: number, startMs: number, held: number): void {
-    const { cells, undos } = this.memory.arenas;
-    undos.add(state, cells.starts[cell * 4] as number, cells.numbers[cell * 8 + 4] as number);
+    const { cells, undos, entries } = this.memory;
+    const { entry } = this;
+    const overwrote = entries.overwrote[entry] as number;
+    const at = entries.undoAt(entry) + overwrote;
+    undos.set(at, state, cells.starts[cell * 4] as number, cells.numbers[cell * 8 + 4] as number);
+    entries.overwrote[entry] = overwrote + 1;
     cells.starts[cell * 4] = startMs;
     cells.numbers[cell * 8 + 4] = held;
   }
 
   private keepByAppend(cell: number, startMs: number, held: number): void {
-    const { cells } = this.memory.arenas;
+    const { cells } = this.memory;
     cells.starts[cell * 4 + 1] = startMs;
     cells.numbers[cell * 8 + 5] = held;
   }
@@ -283,14 +271,31 @@ const SILENT = 4;
 const NO_COMPLETED: SimpleCompleted[] = [];
 
 /** Puts an entry into the ring behind another, NONE for its head. */
-function link(row: SimpleRow, { arenas: { entries } }: SimpleMemory, entry: number, after: number): void {
-  const { links } = entries;
+function link(row: SimpleRow, { entries, undos }: SimpleMemory, entry: number, after: number): void {
+  entries.setUndoAt(entry, undos.take(writesOf(entries.touches[entry] as Touches)));
   const next = after === NONE ? row.ringHead : entries.after(after);
-  links[entry * 6 + 4] = after;
-  links[entry * 6 + 5] = next;
+  entries.setBefore(entry, after);
+  entries.setAfter(entry, next);
   if (after === NONE) row.ringHead = entry;
-  else links[after * 6 + 5] = entry;
+  else entries.setAfter(after, entry);
   if (next === NONE) row.ringTail = entry;
-  else links[next * 6 + 4] = entry;
+  else entries.setBefore(next, entry);
   row.ringLength++;
+}
+
+/** How many states an event may write at most. */
+const writesOf = ({ later, firsts }: Touches): number => later.length + firsts.length;
+
+/** The entry has left the ring: it will not be taken back any more. */
+function dropUndo({ entries, undos }: SimpleMemory, entry: number): void {
+  undos.give(entries.undoAt(entry), writesOf(entries.touches[entry] as Touches));
+  entries.setUndoAt(entry, NONE);
+  entries.overwrote[entry] = 0;
+}
+
+/** Gives back what the row owns. */
+export function releaseRow(row: SimpleRow, memory: SimpleMemory): void {
+  const { entries, cells } = memory;
+  for (let entry = row.ringHead; entry !== NONE; entry = entries.after(entry)) dropUndo(memory, entry);
+  cells.release(row);
 }

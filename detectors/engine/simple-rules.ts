@@ -3,11 +3,11 @@ import type { Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 import { keyName } from './key.ts';
 import type { RulePlan } from './plan.ts';
-import { collect } from './simple-collect.ts';
 import { Evidence, type SimpleEntry } from './simple-evidence.ts';
 import { SimpleGroup, type Touch, type Touches } from './simple-group.ts';
-import { NONE, SimpleMemory, type Room } from './simple-memory.ts';
-import { newRow, roomFor, RowRunner, type RowOutcome, type SimpleRow } from './simple-row.ts';
+import { SimpleMemory } from './simple-memory.ts';
+import { newRow, releaseRow, RowRunner, type RowOutcome, type SimpleRow } from './simple-row.ts';
+import { isLow, sweep } from './simple-sweep.ts';
 import { LATE_SPAN_MS, type Completed } from './state.ts';
 
 /** What came of one event in one row. */
@@ -59,7 +59,7 @@ export class SimpleRules {
       if (row === undefined) continue;
       row.usedMs = Math.max(watermarkMs, call.appendMs);
       row.horizonMs = Math.max(row.horizonMs, touches.horizonMs);
-      const entry = this.enter(row, call, touches);
+      const entry = this.enter(call, touches);
       const outcome = this.runner.apply(row, entry);
       if (outcome.completed.length === 0 && !outcome.unrepaired && row.begun === row.advanced) continue;
       (visits ??= []).push(this.visit(row, entry, outcome));
@@ -67,18 +67,23 @@ export class SimpleRules {
     return visits ?? NO_VISITS;
   }
 
-  /** Makes room for what a row may need, so that no number in memory changes while it runs. */
-  reserve(room: Room): void {
-    if (this.memory.has(room)) return;
-    collect(this.memory, this.allRows(), room, this.newestAppendMs);
+  /** The row is no longer held by any group. */
+  drop(row: SimpleRow): void {
+    row.group.drop(row);
+    releaseRow(row, this.memory);
   }
 
-  private enter(row: SimpleRow, call: Call, touches: Touches): number {
-    const { memory } = this;
+  /** Takes a row of a snapshot in. */
+  adopt(row: SimpleRow): void {
+    row.group.hold(row);
+    this.admit(row);
+  }
+
+  private enter(call: Call, touches: Touches): number {
     this.newestAppendMs = Math.max(this.newestAppendMs, call.appendMs);
-    const late = row.ringTail !== NONE && call.timeMs <= memory.arenas.entries.timeMs(row.ringTail);
-    this.reserve(roomFor(row, memory, touches, late));
-    return memory.arenas.entries.add(call.timeMs, call.appendMs, call.keep(), touches);
+    // Before the event has a number: none that is in use changes, and what is being worked with is held by its row.
+    if (isLow(this.memory)) sweep(this.memory, this.allRows(), this.newestAppendMs);
+    return this.memory.entries.add(call.timeMs, call.appendMs, call.keep(), touches);
   }
 
   private visit(row: SimpleRow, entry: number, outcome: RowOutcome): RowVisit {
@@ -86,7 +91,7 @@ export class SimpleRules {
     return {
       row,
       entry: evidence.entry(entry),
-      touches: this.memory.arenas.entries.touches[entry] as Touches,
+      touches: this.memory.entries.touches[entry] as Touches,
       completed: outcome.completed.map((each) => ({
         touch: each.touch,
         completed: evidence.completed(each),
@@ -113,10 +118,10 @@ export class SimpleRules {
 }
 
 /** Ids of the rules that a row has begun. */
-export function rulesHeld(row: SimpleRow, { arenas: { cells } }: SimpleMemory): ReadonlySet<string> {
+export function rulesHeld(row: SimpleRow, { cells }: SimpleMemory): ReadonlySet<string> {
   const firsts: number[] = [];
   for (let cell = row.cellAt; cell < row.cellAt + row.cellCount; cell++) {
-    const state = (cells.numbers[cell * 8 + 6] as number) - 1;
+    const state = cells.state(cell);
     if (state >= 0 && row.group.isFirst(state)) firsts.push(state);
   }
   return new Set(row.group.rulesFrom(firsts));
