@@ -63,6 +63,16 @@ export class CellArena {
     return (this.numbers[cell * 8 + 6] as number) - 1;
   }
 
+  /** Empties a track (0: by event time, 1: by append time) that started before; true where something holds. */
+  keepSince(cell: number, track: 0 | 1, sinceMs: number): boolean {
+    const at = cell * 4 + track;
+    if ((this.starts[at] as number) < sinceMs) {
+      this.starts[at] = Number.NEGATIVE_INFINITY;
+      this.numbers[cell * 8 + 4 + track] = NO_CELL;
+    }
+    return this.numbers[cell * 8 + 4 + track] !== NO_CELL;
+  }
+
   /** Takes away cells (their numbers) and makes the block smaller where it is three quarters empty. */
   remove(block: CellBlock, gone: readonly number[]): void {
     for (const cell of gone) this.numbers[cell * 8 + 6] = 0;

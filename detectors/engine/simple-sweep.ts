@@ -30,19 +30,15 @@ export function sweep(memory: SimpleMemory, rows: Iterable<SimpleRow>, nowMs: nu
 
 /** Empties what has passed in the cells of a row, and takes away the cells in which all has. */
 function letGo({ cells, entries }: SimpleMemory, row: SimpleRow, nowMs: number): void {
-  const { starts, numbers } = cells;
+  // No event will be put before those of the base any more, nor appended before now.
   const passedMs = row.baseEnd === NONE ? Number.NEGATIVE_INFINITY : entries.timeMs(row.baseEnd);
   let gone: number[] | undefined;
   for (let cell = row.cellAt; cell < row.cellAt + row.cellCount; cell++) {
     const state = cells.state(cell);
     if (state < 0) continue;
     const horizonMs = row.group.horizonOf(state);
-    // No event will be put before those of the base any more, nor appended before now.
-    if (passedMs - (starts[cell * 4] as number) > horizonMs) numbers[cell * 8 + 4] = NONE;
-    if (nowMs - (starts[cell * 4 + 1] as number) > horizonMs) numbers[cell * 8 + 5] = NONE;
-    if (numbers[cell * 8 + 4] === NONE) starts[cell * 4] = Number.NEGATIVE_INFINITY;
-    if (numbers[cell * 8 + 5] === NONE) starts[cell * 4 + 1] = Number.NEGATIVE_INFINITY;
-    if (numbers[cell * 8 + 4] === NONE && numbers[cell * 8 + 5] === NONE) (gone ??= []).push(cell);
+    const left = cells.keepSince(cell, 0, passedMs - horizonMs);
+    if (!cells.keepSince(cell, 1, nowMs - horizonMs) && !left) (gone ??= []).push(cell);
   }
   if (gone !== undefined) cells.remove(row, gone);
 }
