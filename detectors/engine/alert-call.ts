@@ -12,6 +12,11 @@ export const MAX_ALERT_DEPTH = 3;
 
 const NO_HOST = (): string => '';
 
+/** Tool class of an alert: that of the call that completed it. */
+export function alertClass({ completed }: Match): string {
+  return completed.last.entry.reference.class ?? 'other';
+}
+
 export class AlertCall implements Call {
   readonly tenant: string;
   readonly kind = 'alert';
@@ -31,7 +36,7 @@ export class AlertCall implements Call {
     const body = alertBody(match, hashes.sha256);
     this.completing = entry.reference;
     this.tenant = match.tenant;
-    this.toolClass = entry.reference.class ?? 'other';
+    this.toolClass = alertClass(match);
     this.timeMs = entry.timeMs;
     this.appendMs = match.decidedMs;
     this.partition = entry.partition;

@@ -174,8 +174,8 @@ function runFunnel(load: Workload): number {
       ([a, b, c], rule) =>
         `windowFunnel(${WITHIN_MS})(ts, tool = ${a}, tool = ${b}, tool = ${c}) AS l${rule}`,
     );
-    const counts = load.rules.map((_, rule) => `countIf(l${rule} = 3)`).join(' + ');
-    const query = `SELECT ${counts} FROM (SELECT key, ${funnels.join(', ')} FROM e GROUP BY key)`;
+    const counts = load.rules.map((_, rule) => `countIf(l${rule} = 3)`).join(', ');
+    const query = `SELECT arraySum([${counts}]) FROM (SELECT key, ${funnels.join(', ')} FROM e GROUP BY key)`;
     return rate(load.tools.length, () => session.query(query, 'TSV'));
   } finally {
     session.cleanup?.();
