@@ -256,7 +256,8 @@ export class Batch {
     const rejected = line.read.kind === 'rejected';
     if (late && !rejected) this.#counts.late += 1;
     const type = rejected ? ENTRY_TYPES.deadLetter : late ? ENTRY_TYPES.late : typeOfKind(line.read);
-    this.#appendLine(context, { type, ...hashed, draft, equivocation: false });
+    const { hash, prev } = hashed;
+    this.#appendLine(context, { type, hash, prev, draft, equivocation: false });
   }
 
   #enterEquivocation(
