@@ -1,9 +1,9 @@
 /** An event as simple rules keep it. */
 import type { CallSummary, KeptCall } from './call.ts';
-import type { Entry } from './prefixes.ts';
+import type { Entry, FieldValue } from './prefixes.ts';
 import type { Touches } from './simple-group.ts';
 
-const NO_FIELDS: readonly (string | null)[] = [];
+const NO_FIELDS: readonly (FieldValue | null)[] = [];
 
 /**
  * An event that simple rules touch; shared by all of them, so what it completed is kept by rule. Most are never told:
@@ -46,7 +46,7 @@ export class SimpleEntry implements Entry {
   get guardMask(): number {
     return 0;
   }
-  get fields(): readonly (string | null)[] {
+  get fields(): readonly (FieldValue | null)[] {
     return NO_FIELDS;
   }
   get alerted(): null {
