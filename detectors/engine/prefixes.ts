@@ -8,7 +8,7 @@ import type { CallReference } from '../../schemas/alert/v1.ts';
 import { START, type Step, type Transition } from '../compile/rule.ts';
 import type { Fingerprints } from '../flow/list.ts';
 import type { FieldPlace, PlannedJoin, RulePlan } from './plan.ts';
-import { insertPrefix } from './buckets.ts';
+import { Buckets, insertPrefix } from './buckets.ts';
 
 /** Value of a field: text, or what a flow field holds. */
 export type FieldValue = string | Fingerprints;
@@ -50,7 +50,7 @@ export interface Node {
 }
 
 /** By state (all but the final one) its prefixes: one node where the plan is `single`, else all, in buckets by value. */
-export type Prefixes = (Map<string, Node[]> | Node | null)[];
+export type Prefixes = (Buckets | Node | null)[];
 
 export function emptyPrefixes(plan: RulePlan): Prefixes {
   const prefixes: Prefixes = [];
@@ -59,19 +59,15 @@ export function emptyPrefixes(plan: RulePlan): Prefixes {
 }
 
 export function copyPrefixes(prefixes: Prefixes): Prefixes {
-  return prefixes.map((buckets) => {
-    if (!(buckets instanceof Map)) return buckets;
-    const copy = new Map<string, Node[]>();
-    for (const [value, nodes] of buckets) copy.set(value, nodes.slice());
-    return copy;
-  });
+  return prefixes.map((held) => (held instanceof Buckets ? held.copy() : held));
 }
 
 /** Whether a prefix of more than one element is held. */
 export function holdsAdvanced(plan: RulePlan, prefixes: Prefixes): boolean {
   for (let state = 0; state < prefixes.length; state++) {
     const held = prefixes[state];
-    if (plan.advanced[state] === true && (held instanceof Map ? held.size > 0 : held !== null)) return true;
+    if (plan.advanced[state] === true && (held instanceof Buckets ? held.size > 0 : held !== null))
+      return true;
   }
   return false;
 }
@@ -159,7 +155,7 @@ function insert(visit: Visit, state: number, node: Node): void {
 /** Prefixes in the state before that this entry may extend. */
 function candidates(visit: Visit, transition: Transition): readonly Node[] {
   const held = visit.prefixes[transition.from];
-  if (!(held instanceof Map)) return [];
+  if (!(held instanceof Buckets)) return [];
   if (transition.bucketJoin < 0) return held.get('') ?? [];
   const join = visit.plan.joins[transition.step]?.[transition.bucketJoin];
   const value = textOf(visit.entry.fields[join?.ownIndex ?? -1]);

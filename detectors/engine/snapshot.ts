@@ -5,6 +5,7 @@
 import { Engine, type EngineOptions } from './engine.ts';
 import type { CompiledRule } from '../compile/rule.ts';
 import { packStatistic, unpackStatistic, type PackedStatistic } from '../statistics/pack.ts';
+import { Buckets } from './buckets.ts';
 import { Packer, unpackNodes, type PackedNode, type PackedPrefixes } from './pack.ts';
 import type { RulePlan } from './plan.ts';
 import { Fingerprints } from '../flow/list.ts';
@@ -79,8 +80,8 @@ function unpackPrefixes(packed: PackedPrefixes, nodes: readonly Node[], plan: Ru
   return packed.map((buckets) => {
     if (plan.single) return nodes[buckets[0]?.[1][0] ?? -1] ?? null;
     if (buckets.length === 0) return null;
-    return new Map(
-      buckets.map(([value, numbers]) => [value, numbers.map((number) => nodes[number] as Node)]),
+    return Buckets.of(
+      buckets.map(([value, numbers]) => [value, numbers.map((number) => nodes[number] as Node)] as const),
     );
   });
 }
