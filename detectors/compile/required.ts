@@ -33,6 +33,36 @@ function rarest(all: readonly OneOf[]): OneOf | undefined {
   return all.toSorted((a, b) => leastLength(b) - leastLength(a))[0];
 }
 
+/** How often a part stands there. */
+type Repeat = 'once' | 'again' | 'empty';
+
+/** Plain text in a row, and what groups between ask for. */
+class Runs {
+  private readonly found: OneOf[] = [];
+  private run = '';
+
+  /** `text`: undefined where it is nothing plain. */
+  add(text: string | undefined, repeat: Repeat): void {
+    if (repeat !== 'empty') this.run += text ?? '';
+    if (text === undefined || repeat !== 'once') this.end();
+  }
+
+  addGroup(inside: readonly OneOf[], repeat: Repeat): void {
+    this.end();
+    if (repeat !== 'empty') this.found.push(...inside);
+  }
+
+  done(): OneOf[] {
+    this.end();
+    return this.found;
+  }
+
+  private end(): void {
+    if (this.run.length >= LEAST_CHARACTERS) this.found.push([this.run]);
+    this.run = '';
+  }
+}
+
 class Reader {
   private readonly tokens: readonly string[];
   private at = 0;
@@ -54,25 +84,17 @@ class Reader {
   }
 
   private sequence(): OneOf[] {
-    const found: OneOf[] = [];
-    let run = '';
-    const end = (): void => {
-      if (run.length >= LEAST_CHARACTERS) found.push([run]);
-      run = '';
-    };
+    const runs = new Runs();
     for (let token = this.tokens[this.at]; token !== undefined && token !== '|' && token !== ')';) {
       this.at++;
       const isGroup = token.startsWith('(') && !FLAGS.test(token);
-      const inside = isGroup ? this.group() : [];
-      const text = isGroup ? undefined : plainOf(token);
+      const inside = isGroup ? this.group() : undefined;
       const repeat = this.repeat();
-      if (text !== undefined && repeat !== 'empty') run += text;
-      if (text === undefined || repeat !== 'once') end();
-      if (repeat !== 'empty') found.push(...inside);
+      if (inside === undefined) runs.add(plainOf(token), repeat);
+      else runs.addGroup(inside, repeat);
       token = this.tokens[this.at];
     }
-    end();
-    return found;
+    return runs.done();
   }
 
   private group(): readonly OneOf[] {
@@ -82,8 +104,8 @@ class Reader {
   }
 
   /** Whether what stands before may be left out, or come again. */
-  private repeat(): 'once' | 'again' | 'empty' {
-    let found: 'once' | 'again' | 'empty' = 'once';
+  private repeat(): Repeat {
+    let found: Repeat = 'once';
     for (let token = this.tokens[this.at]; token !== undefined && REPEAT.test(token);) {
       if (found !== 'empty') found = EMPTY_REPEAT.test(token) ? 'empty' : 'again';
       token = this.tokens[++this.at];

@@ -166,6 +166,14 @@ function chooseAll(chosen: Chosen): boolean {
   return true;
 }
 
+/** End of the places that stay when an N-gram of this hash comes: those that it is less than, or equal to, go. */
+function tailFor(hash: number, head: number, tail: number): number {
+  const { hashes, places } = shared;
+  let end = tail;
+  while (end > head && (hashes[places[end - 1] as number] as number) >= hash) end--;
+  return end;
+}
+
 /** What winnowing with window w chooses, in order; false once it is too much. A text of fewer N-grams is one window. */
 function winnow(chosen: Chosen, w: number): boolean {
   const { count, hashes, flags, places } = shared;
@@ -175,8 +183,7 @@ function winnow(chosen: Chosen, w: number): boolean {
   let last = -1;
   for (let at = 0; at < count; at++) {
     if (flags[at] === 1) {
-      const hash = hashes[at] as number;
-      while (tail > head && (hashes[places[tail - 1] as number] as number) >= hash) tail--;
+      tail = tailFor(hashes[at] as number, head, tail);
       places[tail++] = at;
     }
     const first = at - window + 1;

@@ -101,62 +101,76 @@ class Texts {
   }
 }
 
+type ArgsOf = (texts: Texts, word: string) => Record<string, unknown>;
+
+const path: ArgsOf = (texts, word) => ({ path: `/srv/${word}/${texts.pick(WORDS)}/${texts.number(1e4)}.md` });
+
+/** Arguments by tool; all others search. */
+const ARGS: Readonly<Record<string, ArgsOf>> = {
+  compute_sum: (texts) => ({ values: Array.from({ length: 12 }, () => texts.number(1000)) }),
+  fetch_url: (texts, word) => ({
+    url: `https://${word}.example.com/${texts.pick(WORDS)}/${texts.number(1e6)}`,
+  }),
+  http_post: (texts, word) => ({
+    url: `https://api-${texts.number(20)}.example.net/v1/${word}`,
+    body: texts.prose(texts.size()),
+  }),
+  write_file: (texts, word) => ({
+    path: `/srv/${word}/${texts.number(1e4)}.ts`,
+    content: texts.code(texts.size()),
+  }),
+  send_email: (texts, word) => ({
+    to: [`${word}@example.org`],
+    subject: texts.prose(40),
+    body: texts.prose(texts.size()),
+  }),
+  run_command: (texts, word) => ({
+    command: `npm run ${word} -- --${texts.pick(WORDS)} ${texts.number(100)}`,
+  }),
+  create_entities: (texts, word) => ({
+    entities: [{ name: word, observations: [texts.prose(200), texts.prose(200)] }],
+  }),
+  run_query: (texts, word) => ({
+    sql: `SELECT ${word}, ${texts.pick(WORDS)} FROM orders WHERE id = ${texts.number(1e6)} LIMIT 50`,
+  }),
+  send_money: (texts) => ({
+    recipient: `DE${texts.number(1e9)}`,
+    amount: texts.number(500),
+    subject: texts.prose(30),
+  }),
+  read_file: path,
+  delete_file: path,
+};
+const search: ArgsOf = (texts) => ({ query: texts.prose(40), limit: texts.number(50) });
+
 function argsOf(tool: string, texts: Texts): Record<string, unknown> {
   const word = texts.pick(WORDS);
-  switch (tool) {
-    case 'compute_sum':
-      return { values: Array.from({ length: 12 }, () => texts.number(1000)) };
-    case 'fetch_url':
-      return { url: `https://${word}.example.com/${texts.pick(WORDS)}/${texts.number(1e6)}` };
-    case 'http_post':
-      return {
-        url: `https://api-${texts.number(20)}.example.net/v1/${word}`,
-        body: texts.prose(texts.size()),
-      };
-    case 'write_file':
-      return { path: `/srv/${word}/${texts.number(1e4)}.ts`, content: texts.code(texts.size()) };
-    case 'send_email':
-      return { to: [`${word}@example.org`], subject: texts.prose(40), body: texts.prose(texts.size()) };
-    case 'run_command':
-      return { command: `npm run ${word} -- --${texts.pick(WORDS)} ${texts.number(100)}` };
-    case 'create_entities':
-      return { entities: [{ name: word, observations: [texts.prose(200), texts.prose(200)] }] };
-    case 'run_query':
-      return {
-        sql: `SELECT ${word}, ${texts.pick(WORDS)} FROM orders WHERE id = ${texts.number(1e6)} LIMIT 50`,
-      };
-    case 'send_money':
-      return { recipient: `DE${texts.number(1e9)}`, amount: texts.number(500), subject: texts.prose(30) };
-    case 'read_file':
-    case 'delete_file':
-      return { path: `/srv/${word}/${texts.pick(WORDS)}/${texts.number(1e4)}.md` };
-    default:
-      return { query: texts.prose(40), limit: texts.number(50) };
-  }
+  return (ARGS[tool] ?? search)(texts, word);
 }
+
+type ResultOf = (texts: Texts, secret: string) => string;
+
+const amount: ResultOf = (texts) => `${texts.number(100_000)}`;
+const done: ResultOf = () => 'done';
+
+/** Results by tool; all others are prose. */
+const RESULTS: Readonly<Record<string, ResultOf>> = {
+  compute_sum: amount,
+  send_money: amount,
+  delete_file: amount,
+  read_secret: (texts) => JSON.stringify({ name: texts.pick(WORDS), value: texts.token(32) }),
+  run_query: (texts, secret) => texts.rows(texts.size()) + secret,
+  fetch_url: (texts, secret) => texts.page(texts.size()) + secret,
+  read_file: (texts, secret) => texts.code(texts.size()) + secret,
+  write_file: done,
+  send_email: done,
+  create_entities: done,
+};
+const prose: ResultOf = (texts, secret) => texts.prose(texts.size()) + secret;
 
 function resultText(tool: string, texts: Texts): string {
   const secret = texts.number(50) === 0 ? ` AKIA${texts.token(16).toUpperCase()} ${texts.token(40)}` : '';
-  switch (tool) {
-    case 'compute_sum':
-    case 'send_money':
-    case 'delete_file':
-      return `${texts.number(100_000)}`;
-    case 'read_secret':
-      return JSON.stringify({ name: texts.pick(WORDS), value: texts.token(32) });
-    case 'run_query':
-      return texts.rows(texts.size()) + secret;
-    case 'fetch_url':
-      return texts.page(texts.size()) + secret;
-    case 'read_file':
-      return texts.code(texts.size()) + secret;
-    case 'write_file':
-    case 'send_email':
-    case 'create_entities':
-      return 'done';
-    default:
-      return texts.prose(texts.size()) + secret;
-  }
+  return (RESULTS[tool] ?? prose)(texts, secret);
 }
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
