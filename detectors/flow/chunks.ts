@@ -139,11 +139,13 @@ class Chosen {
   readonly places: number[] = [];
   private readonly n: number;
   private readonly maxCount: number;
+  private readonly distinct: NumberSet;
 
   constructor(n: number, maxCount: number) {
     this.n = n;
     this.maxCount = maxCount;
-    distinct.clear();
+    this.distinct = maxCount <= MAX_SOURCE_CHUNKS ? fewDistinct : manyDistinct;
+    this.distinct.clear();
   }
 
   /** False once there are too many. */
@@ -151,13 +153,15 @@ class Chosen {
     const first = shared.hashes[place] as number;
     const second = mix32((shared.seconds[place] as number) ^ Math.imul(this.n, 0x27d4eb2f)) >>> 6;
     const number = (first >>> 6) * TWO_26 + second;
-    if (!distinct.add(number, first)) return true;
+    if (!this.distinct.add(number, first)) return true;
     this.numbers.push(number);
     this.places.push(place);
     return this.numbers.length <= this.maxCount;
   }
 }
-const distinct = new NumberSet(MAX_SINK_CHUNKS + 1);
+/** Those of a source fit into the processor's nearest cache. */
+const fewDistinct = new NumberSet(MAX_SOURCE_CHUNKS + 1);
+const manyDistinct = new NumberSet(MAX_SINK_CHUNKS + 1);
 
 /** Every N-gram is a window of its own. */
 function chooseAll(chosen: Chosen): boolean {
