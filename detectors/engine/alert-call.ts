@@ -2,6 +2,7 @@
 import type { Event } from '../../schemas/event/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
+import type { Fingerprints } from '../flow/list.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
 import type { Match } from './engine.ts';
@@ -61,6 +62,10 @@ export class AlertCall implements Call {
 
   value(field: string): string | null {
     return this.inner.value(field);
+  }
+
+  fingerprints(field: string): Fingerprints | null {
+    return this.inner.fingerprints(field);
   }
 
   /** The call that completed the alert is what an analyst needs to see. */

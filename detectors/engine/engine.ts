@@ -4,14 +4,13 @@
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
-import { isPartial } from '../flow/fingerprints.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
 import { keyName, keyNames, keyTextOf } from './key.ts';
 import { applyMeasures } from './measures.ts';
 import { planRule, type RulePlan } from './plan.ts';
 import { PredicateIndex } from './predicate-index.ts';
-import { holdsAdvanced, type Entry } from './prefixes.ts';
+import { holdsAdvanced, type Entry, type FieldValue } from './prefixes.ts';
 import { isSimple, type SimpleGroup } from './simple-group.ts';
 import type { SimpleRow } from './simple-row.ts';
 import { rowExpiresAtMs, rulesHeld, SimpleRules, type RowVisit } from './simple-rules.ts';
@@ -311,7 +310,9 @@ export class Engine {
   }
 
   private checkFingerprints(plan: RulePlan, entry: Entry): void {
-    if (plan.fingerprints.some((at) => isPartial(entry.fields[at] ?? ''))) {
+    const isPartial = (value: FieldValue | null | undefined): boolean =>
+      typeof value === 'object' && value?.isPartial === true;
+    if (plan.fingerprints.some((at) => isPartial(entry.fields[at]))) {
       this.degrade('values_left_out', plan.rule.id, this.currentTenant);
     }
   }
@@ -565,7 +566,7 @@ function keyNumberOf(rule: CompiledRule, numbers: Map<string, number>): number {
   return known;
 }
 
-const NO_FIELDS: readonly (string | null)[] = [];
+const NO_FIELDS: readonly (FieldValue | null)[] = [];
 
 /** An event as it fits one rule under one key. */
 interface Fit {
@@ -593,10 +594,11 @@ function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
   };
 }
 
-function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (string | null)[] {
-  return plan.rule.valueFields.map((field, at) =>
-    ((plan.askedOf[at] as number) & stepMask) === 0 ? null : call.value(field),
-  );
+function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (FieldValue | null)[] {
+  return plan.rule.valueFields.map((field, at) => {
+    if (((plan.askedOf[at] as number) & stepMask) === 0) return null;
+    return plan.isFlow[at] === true ? call.fingerprints(field) : call.value(field);
+  });
 }
 
 interface KeyGroup {

@@ -8,6 +8,7 @@ import type { CompiledRule } from '../../detectors/compile/rule.ts';
 import type { Engine } from '../../detectors/engine/engine.ts';
 import { ParsedCall } from '../../detectors/engine/parsed-call.ts';
 import type { Event } from '../../schemas/event/v1.ts';
+import { randomBelow } from './random.ts';
 
 export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
@@ -16,17 +17,6 @@ const TOOLS = 64;
 export const WITHIN_MS = 600_000;
 const START_MS = 1_750_000_000_000;
 const RUNS = 3;
-
-/** mulberry32 */
-function randomBelow(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4_294_967_296) * below);
-  };
-}
 
 export interface Workload {
   readonly rules: readonly (readonly [number, number, number])[];
