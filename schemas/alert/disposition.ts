@@ -12,13 +12,13 @@ export type Disposition = (typeof DISPOSITIONS)[number];
 /** What each says, and what others call it. */
 export const DISPOSITION_MEANINGS: Readonly<Record<Disposition, string>> = {
   true_positive:
-    'The chain happened as the rule describes, and it was a threat. OCSF verdict 2 True Positive; Microsoft TruePositive.',
+    'The chain happened as the rule describes, and it was a threat. OCSF verdict 2 True Positive; Microsoft Sentinel TruePositive.',
   benign_true_positive:
-    'The chain happened as the rule describes, and it was expected or allowed: a test, an approved job. OCSF verdict 5 Benign; Microsoft BenignPositive.',
+    'The chain happened as the rule describes, and it was expected or allowed: a test, an approved job. OCSF verdict 5 Benign; Microsoft Sentinel BenignPositive.',
   false_positive:
-    'The chain is not what the rule describes: its logic or its data is wrong. OCSF verdict 1 False Positive; Microsoft FalsePositive.',
+    'The chain is not what the rule describes: its logic or its data is wrong. OCSF verdict 1 False Positive; Microsoft Sentinel FalsePositive.',
   undetermined:
-    'Looked into, and what is known does not decide it. OCSF verdict 7 Insufficient Data; Microsoft Undetermined.',
+    'Looked into, and what is known does not decide it. OCSF verdict 7 Insufficient Data; Microsoft Sentinel Undetermined.',
 };
 
 export const MAX_DISPOSITION_REASON_CHARS = 1024;
