@@ -119,27 +119,37 @@ type AlertName = Pick<DispositionRow, 'alert_id' | 'tenant'>;
 /** Key of a map by alert: the same id may stand in two tenants only where somebody forged it, and then they are two. */
 export const alertName = (row: AlertName): string => `${row.tenant}\0${row.alert_id}`;
 
+/** Ids travel in the URL to a ClickHouse server: so many keep it short of the 8 kB that proxies take. */
+const MAX_ALERTS_PER_QUERY = 100;
+
 /** The latest disposition of each of the alerts that has one, by alertName. */
 export async function latestDispositions(
   store: Store,
   tenant: string,
   alerts: readonly AlertName[],
 ): Promise<ReadonlyMap<string, DispositionItem>> {
-  if (alerts.length === 0) return new Map();
-  const where = andAlso(whereOf(tenant, {}), 'alert_id IN {alerts:Array(String)}', {
-    alerts: alerts.map((row) => row.alert_id),
-  });
-  const rows = await store.query<DispositionRow>(
+  const found = new Map<string, DispositionItem>();
+  for (let from = 0; from < alerts.length; from += MAX_ALERTS_PER_QUERY) {
+    const ids = alerts.slice(from, from + MAX_ALERTS_PER_QUERY).map((row) => row.alert_id);
+    for (const row of await dispositionRows(store, tenant, ids)) {
+      const { value, reason, actor, time_ms: ms } = row;
+      found.set(alertName(row), { value, reason, actor, time: isoOf(ms) });
+    }
+  }
+  return found;
+}
+
+async function dispositionRows(
+  store: Store,
+  tenant: string,
+  alerts: readonly string[],
+): Promise<DispositionRow[]> {
+  const where = andAlso(whereOf(tenant, {}), 'alert_id IN {alerts:Array(String)}', { alerts });
+  return await store.query<DispositionRow>(
     `SELECT tenant, alert_id, disposition AS value, reason, actor,
        toString(toUnixTimestamp64Milli(event_time)) AS time_ms
      FROM dispositions WHERE ${where.sql} ORDER BY tenant, alert_id, idx DESC LIMIT 1 BY tenant, alert_id`,
     { params: where.params },
-  );
-  return new Map(
-    rows.map((row) => {
-      const { value, reason, actor, time_ms: ms } = row;
-      return [alertName(row), { value, reason, actor, time: isoOf(ms) }];
-    }),
   );
 }
 

@@ -17,6 +17,8 @@ import { startClickHouseHttp } from '../../support/clickhouse-http/start.ts';
 
 const HOSTILE = "it's ours'; DROP TABLE alerts; -- \n\t\u0000";
 
+type Item = Readonly<Record<string, unknown>>;
+
 /** Alerts 1 to 4 of tenant a, and 1 of tenant b: the id that only a forger gives twice. */
 const ALERTS = ['a/1', 'a/2', 'a/3', 'a/4', 'b/1'].map((name) => {
   const [tenant, id] = name.split('/');
@@ -41,9 +43,23 @@ const SAID = [
   ['b', '1', 'true_positive'],
 ] as const;
 
+/** A page as large as pages get, of ids as long as ids are. */
+const MANY = Array.from({ length: 1000 }, (_, index) => index.toString(16).padStart(64, '0'));
+const rowOf = (id: string, index: number): Item => ({
+  tenant: 'many',
+  alert_id: id,
+  effective_time: '2026-01-31 12:00:00.000',
+  append_time: '2026-01-31 12:00:00.000',
+  body: '{}',
+  idx: index,
+});
+
 async function seed(store: Store): Promise<void> {
   await migrate(store, 'tripline');
-  await store.insertRows('alerts', ALERTS);
+  await store.insertRows('alerts', [...ALERTS, ...MANY.map(rowOf)]);
+  const saidOfMany = { tenant: 'many', disposition: 'undetermined', event_time: '2026-02-01 12:00:00.000' };
+  const manyRows = MANY.map((id, idx) => ({ ...saidOfMany, alert_id: id, reason: id, idx }));
+  await store.insertRows('dispositions', manyRows);
   const rows = new RowWriter(64);
   for (const [index, [tenant, alert, disposition]] of SAID.entries()) {
     const logId = Buffer.alloc(32, tenant);
@@ -72,8 +88,6 @@ async function seed(store: Store): Promise<void> {
     token: 'seed',
   });
 }
-
-type Item = Readonly<Record<string, unknown>>;
 
 async function listed(store: Store, tenant: string, query: Item): Promise<readonly Item[]> {
   return (await listAlerts(store, tenant, zAlertQuery.parse(query))).items;
@@ -126,6 +140,14 @@ function dispositionReads(driver: string, open: () => Promise<[Store, () => Prom
       const all = await listed(store, '*', { disposition: 'true_positive' });
       assert.deepEqual(names(all), ['b/1']);
       assert.deepEqual(names(await listed(store, 'b', { disposition: 'none' })), []);
+    });
+
+    it('a page of a thousand alerts has them all', async () => {
+      const items = await listed(store, 'many', { limit: 1000 });
+      assert.deepEqual(
+        items.map((item) => (item['disposition'] as Item)['reason']),
+        MANY.toReversed(),
+      );
     });
 
     it('a session shows it with its alerts', async () => {
