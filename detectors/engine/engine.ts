@@ -135,7 +135,10 @@ export class Engine {
     this.simple = new SimpleRules((row) => this.admit(row));
     const keyNumbers = new Map<string, number>();
     this.plans = rules.map((rule, index) =>
-      planRule(rule, index, () => this.degrade('prefixes_evicted', rule.id, this.currentTenant)),
+      planRule(rule, index, {
+        onEvicted: () => this.degrade('prefixes_evicted', rule.id, this.currentTenant),
+        onLeftOut: () => this.degrade('values_left_out', rule.id, this.currentTenant),
+      }),
     );
     for (const plan of this.plans) this.enrol(plan, keyNumbers);
   }
@@ -296,7 +299,6 @@ export class Engine {
     const completes = (fit.stepMask & plan.completingMask) !== 0;
     if (plan.comparing || fit.guardMask !== 0 || completes) {
       const entry = entryOf(plan, fit);
-      this.checkFingerprints(plan, entry);
       if (!completes || exceptions.length === 0) return entry;
       const names = exceptions.flatMap(({ name, selection }) =>
         fit.selections.includes(selection) ? [name] : [],
@@ -307,14 +309,6 @@ export class Engine {
     if (this.sharedStamp === this.stamp && shared?.stepMask === fit.stepMask) return shared;
     this.sharedStamp = this.stamp;
     return (this.sharedEntry = entryOf(plan, fit));
-  }
-
-  private checkFingerprints(plan: RulePlan, entry: Entry): void {
-    const isPartial = (value: FieldValue | null | undefined): boolean =>
-      typeof value === 'object' && value?.isPartial === true;
-    if (plan.fingerprints.some((at) => isPartial(entry.fields[at]))) {
-      this.degrade('values_left_out', plan.rule.id, this.currentTenant);
-    }
   }
 
   /** Key text of the call, worked out once an event for all rules that share the key's fields. */
@@ -448,6 +442,8 @@ export class Engine {
       this.tell(state, completed);
       this.report(completed.last.entry);
     }
+    const newest = state.entries.at(-1);
+    if (newest !== undefined) this.report(newest);
     pruneGuarded(state, this.watermarkMs, waitMs);
   }
 
@@ -597,7 +593,7 @@ function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
 function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (FieldValue | null)[] {
   return plan.rule.valueFields.map((field, at) => {
     if (((plan.askedOf[at] as number) & stepMask) === 0) return null;
-    return plan.isFlow[at] === true ? call.fingerprints(field) : call.value(field);
+    return plan.isFlow[at] === true ? call.flow(field) : call.value(field);
   });
 }
 

@@ -64,7 +64,7 @@ function compiled(texts: readonly RuleText[], generic: boolean): readonly Compil
     assert.equal(
       isSimple(
         rule,
-        planRule(rule, 0, () => undefined),
+        planRule(rule, 0, { onEvicted: () => undefined, onLeftOut: () => undefined }),
       ),
       !generic,
     );
