@@ -39,14 +39,14 @@ export class HeldValue {
     if (this.counted < 0) this.counted = sizeOf(this.value, MAX_KEPT_CHARACTERS + 1);
     return this.counted;
   }
+}
 
-  taken(): FlowValue {
-    if (lastHeld !== this || lastTaken === undefined) {
-      lastHeld = this;
-      lastTaken = new FlowValue(this.value);
-    }
-    return lastTaken;
+function takenApart(held: HeldValue): FlowValue {
+  if (lastHeld !== held || lastTaken === undefined) {
+    lastHeld = held;
+    lastTaken = new FlowValue(held.value);
   }
+  return lastTaken;
 }
 
 /** Each member counts, so that a list of many short values is no short one. */
@@ -103,7 +103,7 @@ export class FlowCell {
     if (this.held === undefined) return (this.made = Fingerprints.parse(this.written ?? ''));
     const { spec, via } = this.reader;
     const read = spec.side === 'source' ? fingerprintsOfSource : fingerprintsOfSink;
-    this.made = read(this.held.taken(), { via, minEntropy: spec.minEntropy });
+    this.made = read(takenApart(this.held), { via, minEntropy: spec.minEntropy });
     // Sources are told apart by it: asked later it would be another.
     if (spec.side === 'source') this.id = this.held.identity;
     this.held = undefined;

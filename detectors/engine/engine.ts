@@ -101,6 +101,11 @@ export class Engine {
   watermarkMs = Number.NEGATIVE_INFINITY;
   /** Counts since the start of this life, for metrics. */
   readonly counts = { events: 0, probes: 0, evictions: 0, findings: 0 };
+  /**
+   * Told of every assignment of a rule with an action, thinned or not: that a rule has spoken already is no reason to let
+   * the next call through that completes it.
+   */
+  onCompleted: ((rule: CompiledRule, completed: Completed) => void) | undefined;
   /** Watermark of the last report by rule, tenant, reason. */
   readonly reported = new Map<string, number>();
 
@@ -239,6 +244,7 @@ export class Engine {
 
   private takeRow({ row, entry, touches, completed, unrepaired }: RowVisit): void {
     for (const { touch, completed: each } of completed) {
+      this.completes(touch.plan, each);
       const memory = { plan: touch.plan, fired: row.fired[touch.rule] ?? null };
       if (passesPolicy(memory, each)) this.found(touch.plan, row, each);
       if (memory.fired !== null) row.fired[touch.rule] = memory.fired;
@@ -458,7 +464,12 @@ export class Engine {
   }
 
   private tell(state: KeyState, completed: Completed): void {
+    this.completes(state.plan, completed);
     if (passesPolicy(state, completed)) this.found(state.plan, state, completed);
+  }
+
+  private completes({ rule }: RulePlan, completed: Completed): void {
+    if (rule.action !== undefined) this.onCompleted?.(rule, completed);
   }
 
   private found(
@@ -546,7 +557,7 @@ export class Engine {
 }
 
 /** The exception that an alert completed by this event falls under: one of the rule's that had not ended by then. */
-function exceptionOf(rule: CompiledRule, entry: Entry): string | undefined {
+export function exceptionOf(rule: CompiledRule, entry: Entry): string | undefined {
   if (entry.excepted === undefined) return undefined;
   const { excepted } = entry;
   return rule.exceptions.find(({ name, expiresMs }) => excepted.includes(name) && entry.timeMs < expiresMs)

@@ -66,8 +66,7 @@ const COMPARISONS: Readonly<Record<Join['operator'], Compare>> = {
   '<=': ordered((a, b) => a <= b),
   '>': ordered((a, b) => a > b),
   '>=': ordered((a, b) => a >= b),
-  flows: (source, sink) =>
-    source instanceof FlowCell && sink instanceof FlowCell && source.sharesWith(sink),
+  flows: (source, sink) => source instanceof FlowCell && sink instanceof FlowCell && source.sharesWith(sink),
 };
 
 /** Compares values, and says where what was left out of a list may be what both share. */

@@ -86,7 +86,9 @@ function placeValue(last: Node, [step, index]: FieldPlace): FieldValue | null | 
 
 /** Value as a key has it. */
 function textOf(value: FieldValue | null | undefined): string | null {
-  return value === null || value === undefined || typeof value === 'string' ? (value ?? null) : value.identity;
+  return value === null || value === undefined || typeof value === 'string'
+    ? (value ?? null)
+    : value.identity;
 }
 
 /** Value of a field of an element in a whole assignment, null where either is missing. */

@@ -118,6 +118,14 @@ export const zStreamState = z.looseObject({
   dropped: zCount.optional(),
   reason: zName.optional(),
 });
+/** A call that a host held back until detection had judged its intent; what came of it stands in the result. */
+export const zHold = z.looseObject({
+  budgetMs: zCount,
+  /** call.result: how long it waited, and for what. */
+  waitedMs: z.number().min(0).max(1e12).optional(),
+  verdict: z.enum(['clear', 'shadow_refuse', 'refuse', 'timeout_open', 'timeout_closed']).optional(),
+  ruleId: zName.optional(),
+});
 export const zControlAck = z.looseObject({
   state: z.enum(['applied', 'lifted', 'rejected', 'channel_lost', 'channel_restored']),
   version: zCount.optional(),
@@ -168,6 +176,7 @@ export const zEvent = z.looseObject({
   verdict: z.string().max(64).optional(),
   controlId: zName.optional(),
   approvalId: zName.optional(),
+  hold: zHold.optional(),
   error: z.looseObject({ code: z.number().optional(), message: z.string().max(4096).optional() }).optional(),
   approval: zApproval.optional(),
   decision: zDecision.optional(),

@@ -13,6 +13,7 @@ import {
   zControlAck,
   zDecision,
   zEvent,
+  zHold,
   zRegistry,
   zStreamState,
 } from './v1.ts';
@@ -133,6 +134,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   verdict: text(64),
   controlId: name,
   approvalId: name,
+  hold: bySchema(zHold),
   error: bySchema(zEvent.shape.error),
   approval: bySchema(zApproval),
   decision: bySchema(zDecision),

@@ -1,8 +1,12 @@
 /** WS /v1/controls/stream: what is set now, then every change in the turn in which it is known. */
 import type { WebSocket } from '@fastify/websocket';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import type { ControlStreamMessage } from '../../../schemas/control/v1.ts';
 import { isTriplineError } from '../../../schemas/errors.ts';
-import type { BoardChange, ControlBoard } from './board.ts';
+import { zHex32 } from '../../../schemas/event/v1.ts';
+import type { BoardChange } from './board.ts';
+import type { ControlReader } from './open.ts';
 import { principalOf } from '../http/principal.ts';
 import { concerns, CONTROL_READERS, type ControlRouteContext } from './access.ts';
 
@@ -13,13 +17,23 @@ const MAX_QUEUED_BYTES = 1024 * 1024;
 const CLOSE_INTERNAL = 1011;
 const CLOSE_TRY_AGAIN = 1013;
 
-export function registerControlStream(context: ControlRouteContext, board: ControlBoard): void {
-  context.http.get(
+/** A host that holds calls back names the stream whose verdicts it waits for. */
+const zStreamQuery = z.strictObject({ stream: zHex32.optional() });
+
+type Sources = Pick<ControlReader, 'board' | 'verdicts'>;
+
+export function registerControlStream(context: ControlRouteContext, sources: Sources): void {
+  context.http.withTypeProvider<ZodTypeProvider>().get(
     '/v1/controls/stream',
     {
       websocket: true,
       config: { roles: CONTROL_READERS },
-      schema: { summary: 'Follow controls (WebSocket)', tags: ['controls'] },
+      schema: {
+        summary: 'Follow controls (WebSocket)',
+        description: 'With `stream` also the verdicts on calls of that stream that are held back.',
+        tags: ['controls'],
+        querystring: zStreamQuery,
+      },
     },
     async (socket, request) => {
       const principal = principalOf(request);
@@ -39,18 +53,19 @@ export function registerControlStream(context: ControlRouteContext, board: Contr
         socket.close(isTriplineError(error) && error.retryable ? CLOSE_TRY_AGAIN : CLOSE_INTERNAL);
         return;
       }
-      serve(context, { socket, board, tenant: principal.tenant });
+      serve(context, { socket, ...sources, tenant: principal.tenant, stream: request.query.stream });
     },
   );
 }
 
-interface Subscription {
+interface Subscription extends Sources {
   readonly socket: WebSocket;
-  readonly board: ControlBoard;
   readonly tenant: string;
+  readonly stream: string | undefined;
 }
 
-function serve(context: ControlRouteContext, { socket, board, tenant }: Subscription): void {
+function serve(context: ControlRouteContext, subscription: Subscription): void {
+  const { socket, board, verdicts, tenant, stream } = subscription;
   if (socket.readyState !== socket.OPEN) return;
   const send = (message: ControlStreamMessage): void => {
     if (socket.readyState !== socket.OPEN) return;
@@ -62,6 +77,10 @@ function serve(context: ControlRouteContext, { socket, board, tenant }: Subscrip
     if (change.kind !== 'expired' && concerns(change.held.control, tenant))
       send({ type: 'control', control: change.held.signed });
   };
+  const unsubscribeVerdicts =
+    stream === undefined
+      ? undefined
+      : verdicts.subscribe(tenant, stream, (verdict) => send({ type: 'verdict', verdict }));
   // Subscribe and snapshot in one turn: no change falls between them.
   const unsubscribe = board.subscribe(onChange);
   const nowMs = context.clock.nowMs();
@@ -79,5 +98,6 @@ function serve(context: ControlRouteContext, { socket, board, tenant }: Subscrip
   socket.on('close', () => {
     clearInterval(ping);
     unsubscribe();
+    unsubscribeVerdicts?.();
   });
 }
