@@ -544,6 +544,8 @@ export class Engine {
   adopt(state: KeyState): void {
     const candidate = this.candidateFor(state);
     this.hold(this.rowOf(state.mapKey), state);
+    // Its events were run again to get here: what was given up then has been told.
+    this.degradedNow = [];
     this.admit(state);
     if (!candidate.guarded) return;
     for (const entry of state.entries) {
