@@ -7,7 +7,9 @@ import { REFUSED_RPC_CODE, zRefusal } from '../../../schemas/control/v1.ts';
 import * as schema from '../../../schemas/event/v1.ts';
 import { prepareLines, placeLine } from '../../../services/capture/encode.ts';
 import * as limits from '../../../services/capture/limits.ts';
-import { Observer, REFUSED_CODE, type ObserverOptions } from '../../../services/capture/observer.ts';
+import { Observer } from '../../../services/capture/observer.ts';
+import type { ObserverOptions } from '../../../services/capture/observer-options.ts';
+import { REFUSED_CODE } from '../../../services/capture/refusal.ts';
 import { randomSpans } from '../../../services/capture/spans.ts';
 import type { EventDraft } from '../../../services/capture/draft.ts';
 
