@@ -1,166 +1,166 @@
-/** Tool calls of a connection, from the moment they leave to their one result. */
+/** Tool calls: what leaves, whether it may, and how its answer is read. */
 import type { CallDecision } from '../../schemas/control/decide.ts';
-import { bodyOf, endedDraft, intentDraft, lateAnswerDraft } from './call-drafts.ts';
-import { PendingCalls, pendingKey, type PendingCall } from './calls.ts';
-import { recordableName, type EventDraft } from './draft.ts';
-import { lastMember, objectMembers } from './json-scan.ts';
+import { taskAt } from './describe.ts';
+import { recordableName } from './draft.ts';
+import { verdictOf, type CallAbout, type Exchange } from './exchange.ts';
+import { bodyOf, endedDrafts, given, lateAnswerDraft, requestDraft, type End } from './exchange-drafts.ts';
+import { lastMember, type Member } from './json-scan.ts';
 import type { LineState } from './line-state.ts';
-import { idKey, stringAt, valueAt, type Direction, type WireMessage } from './message.ts';
+import type { MessageObserver, Shared } from './message-observer.ts';
+import { stringAt, valueAt, type Direction, type WireMessage } from './message.ts';
+import { metaOf, newExchange, parentOf } from './new-exchange.ts';
 import type { ObserverOptions } from './observer-options.ts';
-import { opaqueState, readAnswer, recordableMessage, type Answer } from './outcome.ts';
+import { readAnswer, type Answer } from './outcome.ts';
 import { refusalAnswer } from './refusal.ts';
-import { CallRounds } from './rounds.ts';
+import type { ToolDefinition } from './registry.ts';
 import type { ToolClasses } from './tool-classes.ts';
 import type { ToolLists } from './tool-lists.ts';
-import { formatTraceparent, parseTraceparent, traceparentSplice } from './trace-context.ts';
+import { formatTraceparent, traceparentSplice } from './trace-context.ts';
+
+/** Structured output that is looked at; a longer one stays unchecked. */
+const MAX_STRUCTURED_BYTES = 256 * 1024;
+
+export interface CallParts extends Shared {
+  readonly lists: ToolLists;
+  readonly classes: ToolClasses;
+  readonly messages: MessageObserver;
+}
 
 export class CallObserver {
   readonly #options: ObserverOptions;
-  readonly #lists: ToolLists;
-  readonly #classes: ToolClasses;
-  readonly #calls: PendingCalls;
-  readonly #rounds = new CallRounds();
+  readonly #parts: CallParts;
+  #decisionId: string | undefined;
 
-  constructor(options: ObserverOptions, known: { readonly lists: ToolLists; readonly classes: ToolClasses }) {
+  constructor(options: ObserverOptions, parts: CallParts) {
     this.#options = options;
-    this.#lists = known.lists;
-    this.#classes = known.classes;
-    this.#calls = new PendingCalls(options.maxPendingCalls);
+    this.#parts = parts;
   }
 
-  /** Calls without an answer. */
-  get pending(): number {
-    return this.#calls.size;
+  /** The next call follows from this decision. */
+  decided(decisionId: string): void {
+    this.#decisionId = decisionId;
   }
 
   leaves(direction: Direction, message: WireMessage, state: LineState): void {
-    const { bytes, params } = message;
+    const { bytes, params, ambiguous } = message;
     const tool = recordableName(stringAt(bytes, lastMember(params, 'name')) ?? '');
-    const definition = this.#lists.definition(tool);
-    const toolClass = this.#classes.of(tool, definition?.annotations);
+    const definition = this.#parts.lists.definition(tool);
+    const toolClass = this.#parts.classes.of(tool, definition?.annotations);
     const { agent, session, server, sha256Hex } = this.#options;
     const decision = this.#options.decide({ agent, session, server, tool, class: toolClass });
-    const call = this.#newCall(direction, message, { tool, toolClass, decision });
+    const meta = metaOf(message);
+    const about = this.#about(message, meta, { tool, class: toolClass, definition, decision });
+    const round = this.#parts.rounds.join(tool, message);
+    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, round });
     const args = bodyOf('args', bytes, lastMember(params, 'arguments'), sha256Hex);
-    const { ambiguous } = message;
-    state.drafts.push(intentDraft(this.#options, call, { definition, args, ambiguous }));
+    state.drafts.push(requestDraft(this.#options, call, { args, ambiguous }));
     if (decision.kind === 'refuse') {
       state.refused.add(message);
       state.answers.push(refusalAnswer(message, decision.control));
-      state.drafts.push(endedDraft(this.#options, call, { outcome: 'refused' }));
+      state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }));
       return;
     }
-    for (const evicted of this.#calls.add(call)) {
-      if (!evicted.ended) state.drafts.push(endedDraft(this.#options, evicted, { outcome: 'abandoned' }));
-    }
-    this.#inject(call, message, state);
+    this.#parts.exchanges.open(call, state);
+    if (round !== undefined) this.#parts.messages.inputsAnswered(message, round, state);
+    this.#inject(about, message, state);
   }
 
-  #newCall(
-    direction: Direction,
+  #about(
     message: WireMessage,
-    about: { readonly tool: string; readonly toolClass: string; readonly decision: CallDecision },
-  ): PendingCall {
-    const meta = lastMember(message.params, '_meta');
-    const metaMembers = meta === undefined ? undefined : objectMembers(message.bytes, meta);
-    const parent = parseTraceparent(valueAt(message.bytes, lastMember(metaMembers, 'traceparent')));
-    const callId = this.#options.randomHex(16);
+    meta: readonly Member[] | undefined,
+    of: {
+      readonly tool: string;
+      readonly class: string;
+      readonly definition: ToolDefinition | undefined;
+      readonly decision: CallDecision;
+    },
+  ): CallAbout {
+    const { tool, class: toolClass, definition, decision } = of;
+    const parent = parentOf(message, meta);
+    const decisionId = this.#decisionId;
+    this.#decisionId = undefined;
     return {
-      key: pendingKey(direction, message.id?.key ?? ''),
-      callId,
-      logicalCallId: this.#joinRound(about.tool, message) ?? callId,
-      tool: about.tool,
-      class: about.toolClass,
-      span: this.#options.spans.start({ tool: about.tool, server: this.#options.server, parent }),
+      kind: 'call',
+      tool,
+      class: toolClass,
+      span: this.#options.spans.start({ tool, server: this.#options.server, parent }),
       parentSpanId: parent?.spanId,
-      startedAtMs: this.#options.clock.monotonicMs(),
-      ended: false,
-      ...verdictOf(about.decision),
+      decisionId,
+      definition,
+      ...verdictOf(decision),
     };
   }
 
-  #joinRound(tool: string, message: WireMessage): string | undefined {
-    if (lastMember(message.params, 'inputResponses') === undefined) return undefined;
-    const state = lastMember(message.params, 'requestState');
-    const stateHash = state === undefined ? undefined : this.#hashText(opaqueState(message.bytes, state));
-    return this.#rounds.join(CallRounds.key(tool, stateHash));
-  }
-
-  #hashText(text: string): string {
-    return this.#options.sha256Hex(new TextEncoder().encode(text));
-  }
-
-  #inject(call: PendingCall, message: WireMessage, state: LineState): void {
+  #inject({ span }: CallAbout, message: WireMessage, state: LineState): void {
     if (!this.#options.injectTrace) return;
-    const splice = traceparentSplice(message, formatTraceparent(call.span));
+    const splice = traceparentSplice(message, formatTraceparent(span));
     if (splice !== undefined) state.splices.push(splice);
   }
 
-  cancelled(direction: Direction, message: WireMessage, state: LineState): void {
-    const key = idKey(message.bytes, lastMember(message.params, 'requestId'));
-    const call = key === undefined ? undefined : this.#calls.find(pendingKey(direction, key));
-    if (call === undefined) return;
-    const reason = stringAt(message.bytes, lastMember(message.params, 'reason'));
-    const error = reason === undefined ? {} : { error: { message: recordableMessage(reason) } };
-    state.drafts.push(endedDraft(this.#options, call, { outcome: 'cancelled', ...error }));
-    call.ended = true;
-  }
-
-  /** The draft that the answer gives; undefined where no call waits under this key. */
-  answered(key: string, message: WireMessage): EventDraft | undefined {
-    const call = this.#calls.take(key);
-    if (call === undefined) return undefined;
+  /** An answer to `call`; `members` are those of its result. */
+  answered(
+    call: Exchange & { readonly about: CallAbout },
+    message: WireMessage,
+    members: readonly Member[] | undefined,
+    state: LineState,
+  ): void {
     const { bytes } = message;
     const body = bodyOf('result', bytes, message.result ?? message.error, this.#options.sha256Hex);
-    if (call.ended) return lateAnswerDraft(this.#options, call, body);
-    const answer = readAnswer(message);
-    if (answer.outcome === 'input_required') this.#openRound(call, answer);
-    const isResult = message.result !== undefined && body !== undefined;
-    return endedDraft(this.#options, call, {
-      outcome: answer.outcome,
-      ...(isResult ? { resultHash: body.hash, resultBytes: body.span.end - body.span.start, body } : {}),
-      ...(answer.error === undefined ? {} : { error: answer.error }),
-      ...(message.ambiguous ? { labels: ['ambiguous_json'] } : {}),
-    });
+    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body));
+    const answer = readAnswer(message, members);
+    const promised = answer.outcome === 'ok' ? heldToPromise(call.about.definition, bytes, members) : {};
+    const labels = [...(message.ambiguous ? ['ambiguous_json'] : []), ...(promised.labels ?? [])];
+    state.drafts.push(
+      ...endedDrafts(this.#options, call, {
+        outcome: answer.outcome,
+        ...(message.result === undefined ? {} : { body }),
+        error: answer.error,
+        ...promised,
+        labels,
+        mcp: this.#answerFields(call, answer, bytes, members),
+      }),
+    );
+    if (answer.outcome === 'input_required')
+      this.#parts.messages.inputRequired(call, answer, { message, members }, state);
   }
 
-  #openRound(call: PendingCall, answer: Answer): void {
-    const hash = answer.requestState === undefined ? undefined : this.#hashText(answer.requestState);
-    this.#rounds.open(CallRounds.key(call.tool, hash), call.logicalCallId);
-  }
-
-  /** Calls that have waited for longer than callTimeoutMs, as `timeout`. */
-  expire(): readonly EventDraft[] {
-    const before = this.#options.clock.monotonicMs() - this.#options.callTimeoutMs;
-    const drafts: EventDraft[] = [];
-    for (const call of this.#calls.all()) {
-      if (call.ended || call.startedAtMs > before) continue;
-      drafts.push(endedDraft(this.#options, call, { outcome: 'timeout' }));
-      call.ended = true;
-    }
-    return drafts;
-  }
-
-  /** Every call without a result is `abandoned`, else it would vanish from the record. */
-  close(): readonly EventDraft[] {
-    const drafts = [...this.#calls.all()]
-      .filter((call) => !call.ended)
-      .map((call) => endedDraft(this.#options, call, { outcome: 'abandoned' }));
-    this.#calls.clear();
-    return drafts;
+  #answerFields(
+    call: Exchange,
+    answer: Answer,
+    bytes: Uint8Array,
+    members: readonly Member[] | undefined,
+  ): Readonly<Record<string, unknown>> {
+    const requestStateHash = this.#parts.rounds.stateHash(answer.requestState);
+    if (answer.outcome !== 'task_created') return given({ requestStateHash });
+    const task = taskAt(bytes, members);
+    if (task === undefined) return {};
+    this.#parts.tasks.created(task, call);
+    return given({ taskId: task.taskId, taskStatus: task.status });
   }
 }
 
-function verdictOf(decision: CallDecision): {
-  readonly verdict: string;
-  readonly controlId: string | undefined;
-} {
-  switch (decision.kind) {
-    case 'allow':
-      return { verdict: 'allow', controlId: undefined };
-    case 'shadow':
-      return { verdict: 'shadow_refuse', controlId: decision.control.id };
-    case 'refuse':
-      return { verdict: 'refuse', controlId: decision.control.id };
+/** MCP: a tool with an outputSchema answers with structuredContent that fits it. Free text instead can say anything. */
+function heldToPromise(
+  definition: ToolDefinition | undefined,
+  bytes: Uint8Array,
+  members: readonly Member[] | undefined,
+): Pick<End, 'schemaValid' | 'labels'> {
+  const schema = definition?.outputSchema;
+  if (schema === undefined) return {};
+  const structured = lastMember(members, 'structuredContent');
+  if (structured === undefined) return { schemaValid: false, labels: ['unstructured_result'] };
+  const value = valueAt(bytes, structured, MAX_STRUCTURED_BYTES);
+  const verdict = value === undefined ? 'unchecked' : schema.check(value);
+  switch (verdict) {
+    case 'valid':
+      return { schemaValid: true };
+    case 'invalid':
+      return { schemaValid: false };
+    case 'unchecked':
+      return { labels: ['schema_unchecked'] };
   }
+}
+
+export function isCall(exchange: Exchange): exchange is Exchange & { readonly about: CallAbout } {
+  return exchange.about.kind === 'call';
 }

@@ -130,7 +130,7 @@ export class Capture {
    * the spool. Answers at once except before the first call (controls) and while a full spool blocks.
    */
   pass(direction: Direction, line: Uint8Array): Passed | Promise<Passed> {
-    if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsCall(line)) {
+    if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsControlled(line)) {
       return this.#guard.ready().then(() => this.#passNow(direction, line));
     }
     return this.#passNow(direction, line);

@@ -1,29 +1,49 @@
 /**
- * The one observer of tap and decorator: a state machine without I/O. A line of JSON-RPC goes in; what is to be put on
- * record, what is passed on and what the sender is answered come out. Intents must be on record before `forward` leaves.
+ * The one observer of tap, decorator and gate: a state machine without I/O. A line of JSON-RPC goes in; what is to be put
+ * on record, what is passed on and what the sender is answered come out. Intents must be on record before `forward` leaves.
  */
-import { CallObserver } from './call-observer.ts';
-import { pendingKey } from './calls.ts';
+import { CallObserver, isCall } from './call-observer.ts';
 import type { EventDraft } from './draft.ts';
+import { pendingKey, type Exchange } from './exchange.ts';
+import { Exchanges } from './exchanges.ts';
+import { objectMembers } from './json-scan.ts';
 import { forwarded, joined, newLineState, type LineState, type Observation } from './line-state.ts';
+import { isControlled, isMessage, MessageObserver } from './message-observer.ts';
 import { readLine, type Direction, type WireMessage } from './message.ts';
+import { answeredKey, metaOf } from './new-exchange.ts';
+import { Notifications } from './notifications.ts';
 import type { ObserverOptions } from './observer-options.ts';
+import { Peers } from './peers.ts';
+import { RequestRounds } from './rounds.ts';
+import { Tasks } from './tasks.ts';
 import { ToolClasses } from './tool-classes.ts';
 import { ToolLists } from './tool-lists.ts';
 
 export class Observer {
+  readonly #exchanges: Exchanges;
   readonly #calls: CallObserver;
+  readonly #messages: MessageObserver;
+  readonly #notifications: Notifications;
   readonly #lists: ToolLists;
+  readonly #peers: Peers;
 
   constructor(options: ObserverOptions) {
     const classes = new ToolClasses(options.server, options.mappings);
+    const tasks = new Tasks();
+    const rounds = new RequestRounds(options.sha256Hex);
+    this.#exchanges = new Exchanges(options);
     this.#lists = new ToolLists(options, classes);
-    this.#calls = new CallObserver(options, { lists: this.#lists, classes });
+    this.#peers = new Peers(options);
+    this.#notifications = new Notifications(options, tasks);
+    const shared = { exchanges: this.#exchanges, rounds, tasks };
+    this.#messages = new MessageObserver(options, shared);
+    const parts = { ...shared, lists: this.#lists, classes, messages: this.#messages };
+    this.#calls = new CallObserver(options, parts);
   }
 
-  /** Calls without an answer. */
-  get pendingCalls(): number {
-    return this.#calls.pending;
+  /** Requests without an answer. */
+  get pendingRequests(): number {
+    return this.#exchanges.size;
   }
 
   /** Takes one line (no newline at its end) that travels in `direction`. */
@@ -38,36 +58,90 @@ export class Observer {
     };
   }
 
-  /** True when the line holds a tool call on its way to a server; for shells that wait before the first one. */
-  static holdsCall(line: Uint8Array): boolean {
-    return readLine(line).messages.some((message) => message.method === 'tools/call');
+  /** True when the line holds what a control may refuse; for shells that wait before the first one. */
+  static holdsControlled(line: Uint8Array): boolean {
+    return readLine(line).messages.some(({ method }) => method === 'tools/call' || isControlled(method));
+  }
+
+  /** The next tool call follows from this decision. */
+  decided(decisionId: string): void {
+    this.#calls.decided(decisionId);
   }
 
   #message(direction: Direction, message: WireMessage, state: LineState): void {
-    // Whatever its id: a server may well run a call that has none, or one that JSON-RPC forbids.
-    if (message.method === 'tools/call') return this.#calls.leaves(direction, message, state);
-    if (message.method === 'tools/list' && message.id !== undefined)
-      return this.#lists.leaves(pendingKey(direction, message.id.key), message);
-    if (message.method === 'notifications/cancelled') return this.#calls.cancelled(direction, message, state);
-    if (message.method === undefined && message.id !== undefined) this.#answered(direction, message, state);
+    const { method, id } = message;
+    if (method === undefined) {
+      if (id !== undefined) this.#answered(direction, message, state);
+    } else if (method === 'tools/call') {
+      // Whatever its id: a server may well run a call that has none, or one that JSON-RPC forbids.
+      this.#requested(message, state);
+      this.#calls.leaves(direction, message, state);
+    } else if (id === undefined && !isControlled(method)) {
+      this.#notified(direction, message, state);
+    } else if (method !== 'ping') {
+      this.#requested(message, state);
+      if (method === 'tools/list' && id !== undefined)
+        this.#lists.leaves(pendingKey(direction, id.key), message);
+      else this.#messages.leaves(direction, message, state);
+    }
   }
 
-  #answered(direction: Direction, message: WireMessage, state: LineState): void {
-    if (message.result === undefined && message.error === undefined) return;
-    // An answer travels against its request.
-    const key = pendingKey(direction === 'to_client' ? 'to_server' : 'to_client', message.id?.key ?? '');
-    const draft = this.#calls.answered(key, message) ?? this.#lists.answered(key, message);
+  /** What a request says of its sender; before the request itself on record. Of initialize both sides come together. */
+  #requested(message: WireMessage, state: LineState): void {
+    this.#peers.requested(message, metaOf(message));
+    if (message.method !== 'initialize') this.#recordPeers(state);
+  }
+
+  #recordPeers(state: LineState): void {
+    const draft = this.#peers.take();
     if (draft !== undefined) state.drafts.push(draft);
   }
 
-  /** Calls that have waited for longer than callTimeoutMs, as `timeout`. Call it now and then. */
-  expire(): readonly EventDraft[] {
-    return this.#calls.expire();
+  #notified(direction: Direction, message: WireMessage, state: LineState): void {
+    switch (message.method ?? '') {
+      case 'notifications/cancelled':
+        return this.#exchanges.cancelled(direction, message, state);
+      case 'notifications/progress':
+        return this.#exchanges.progressed(direction, message);
+      case 'notifications/initialized':
+        return;
+      default: {
+        const draft = this.#notifications.sent(direction, message);
+        if (draft !== undefined) state.drafts.push(draft);
+      }
+    }
   }
 
-  /** The connection is gone: every call without a result is `abandoned`. */
+  #answered(direction: Direction, message: WireMessage, state: LineState): void {
+    const { bytes, result, error } = message;
+    if (result === undefined && error === undefined) return;
+    const key = answeredKey(direction, message);
+    const exchange = this.#exchanges.take(key);
+    const members = result === undefined ? undefined : objectMembers(bytes, result);
+    if (direction === 'to_client') this.#peers.answered(methodOf(exchange), bytes, members);
+    this.#recordPeers(state);
+    if (exchange === undefined) this.#listed(key, message, state);
+    else if (isMessage(exchange)) this.#messages.answered(exchange, message, members, state);
+    else if (isCall(exchange)) this.#calls.answered(exchange, message, members, state);
+  }
+
+  #listed(key: string, message: WireMessage, state: LineState): void {
+    const snapshot = this.#lists.answered(key, message);
+    if (snapshot !== undefined) state.drafts.push(snapshot);
+  }
+
+  /** Requests that have waited for longer than callTimeoutMs, as `timeout`. Call it now and then. */
+  expire(): readonly EventDraft[] {
+    return this.#exchanges.expire();
+  }
+
+  /** The connection is gone: every request without a result is `abandoned`. */
   close(): readonly EventDraft[] {
     this.#lists.clear();
-    return this.#calls.close();
+    return [...this.#exchanges.close(), ...this.#notifications.close()];
   }
+}
+
+function methodOf(exchange: Exchange | undefined): string {
+  return exchange !== undefined && isMessage(exchange) ? exchange.about.method : 'tools/call';
 }

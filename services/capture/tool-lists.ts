@@ -50,13 +50,17 @@ export class ToolLists {
   #draft(snapshot: Snapshot): EventDraft {
     const labels = [
       ...(snapshot.changed.length > 0 ? ['definition_changed'] : []),
+      ...(snapshot.tools.some(({ concealed }) => concealed.length > 0) ? ['concealed_unicode'] : []),
       ...(snapshot.truncated ? ['tools_truncated'] : []),
     ];
+    const changed = new Set(snapshot.changed);
     const tools = snapshot.tools.map((tool) => ({
       name: tool.name,
       definitionHash: tool.definitionHash,
       class: this.#classes.of(tool.name, tool.annotations),
       ...(tool.annotations === undefined ? {} : { annotations: tool.annotations }),
+      ...(changed.has(tool.name) ? { changed: true } : {}),
+      ...(tool.concealed.length === 0 ? {} : { concealed: tool.concealed }),
     }));
     return {
       kind: 'registry.snapshot',
