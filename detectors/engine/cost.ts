@@ -53,7 +53,7 @@ export function heardSelections(rule: CompiledRule): Selection[] {
   return [...new Map(parts.map((selection) => [selection.name, selection])).values()];
 }
 
-const CALL_KINDS: ReadonlySet<string> = new Set(['call.intent', 'call.result']);
+const CALL_KINDS: ReadonlySet<string> = new Set(['call.intent', 'call.result', 'mcp.request', 'mcp.result']);
 
 /** Only calls have a class. */
 export function takesCalls({ kinds }: { readonly kinds: readonly string[] }): boolean {

@@ -13,6 +13,10 @@ export const EVENT_KINDS = [
   'stream.close',
   'stream.gap',
   'registry.snapshot',
+  'mcp.request',
+  'mcp.result',
+  'mcp.notification',
+  'peer.info',
   'decision',
   'approval',
   'control.ack',
@@ -88,6 +92,8 @@ export const zApproval = z.looseObject({
   expiresAt: zTime.optional(),
 });
 export const zDecision = z.looseObject({
+  /** Names the decision inside its stream; intents that follow from it carry it as `decisionId`. */
+  id: zName.optional(),
   promptHash: zHex64.optional(),
   rationale: z.string().max(8192).optional(),
   rationaleHash: zHex64.optional(),
@@ -98,6 +104,10 @@ export const zRegistryTool = z.looseObject({
   definitionHash: zHex64,
   class: z.enum(TOOL_CLASSES).optional(),
   annotations: z.record(z.string(), zJson).optional(),
+  /** Listed with another definition than before. */
+  changed: z.boolean().optional(),
+  /** Kinds of characters in the definition that a person does not see. */
+  concealed: z.array(z.string().max(64)).max(16).optional(),
 });
 export const zRegistry = z.looseObject({ snapshotHash: zHex64, tools: z.array(zRegistryTool).max(4096) });
 export const zBodyPart = z.looseObject({
@@ -110,6 +120,47 @@ export const zBodyPart = z.looseObject({
   /** How `data` gives its bytes: as UTF-8 text (also when absent), or base64 where they are no UTF-8. */
   encoding: z.enum(['utf8', 'base64']).optional(),
   data: z.string(),
+});
+/** What MCP says of a message, beside its method. All of it is the peers' own words. */
+export const zMcp = z.looseObject({
+  /** Who sent the request or the notification. */
+  sender: z.enum(['client', 'server']).optional(),
+  /** Resource of resources/read, subscribe, updated. */
+  uri: z.string().max(2048).optional(),
+  /** Name of a prompt, of what is completed, of a logger. */
+  name: zName.optional(),
+  level: zName.optional(),
+  /** Elicitation: form or url, host and scheme of the URL, what it says, names of the fields asked (never values), answer. */
+  mode: zName.optional(),
+  host: zName.optional(),
+  scheme: zName.optional(),
+  message: z.string().max(4096).optional(),
+  fields: z.array(zName).max(64).optional(),
+  action: zName.optional(),
+  /** Sampling: names of the tools offered to the model. */
+  tools: z.array(zName).max(64).optional(),
+  taskId: zName.optional(),
+  taskStatus: zName.optional(),
+  /** 2 for the first repetition of a request after input_required, and so on. */
+  round: zCount.optional(),
+  requestStateHash: zHex64.optional(),
+  progress: z
+    .looseObject({ count: zCount, last: z.number().optional(), total: z.number().optional() })
+    .optional(),
+  /** Like messages since the last one on record that are not on record themselves. */
+  skipped: zCount.optional(),
+});
+const zPeer = z.looseObject({ name: zName.optional(), version: zName.optional(), title: zName.optional() });
+/** What client and server say of themselves. Nobody has verified it: no identity, no authority. */
+export const zPeers = z.looseObject({
+  verified: z.literal(false),
+  client: zPeer.optional(),
+  server: zPeer.optional(),
+  protocolVersion: zName.optional(),
+  clientCapabilities: z.array(zName).max(64).optional(),
+  serverCapabilities: z.array(zName).max(64).optional(),
+  /** SHA-256 of the instructions that the server gives the model. */
+  instructionsHash: zHex64.optional(),
 });
 export const zStreamState = z.looseObject({
   /** stream.close: number of events of the stream, this one included. */
@@ -146,6 +197,8 @@ export const zEvent = z.looseObject({
   host: zName.optional(),
   callId: zName.optional(),
   logicalCallId: zName.optional(),
+  /** The decision (decision.id) that this call follows from. */
+  decisionId: zName.optional(),
   traceId: zHex32.optional(),
   spanId: zHex16.optional(),
   parentSpanId: zHex16.optional(),
@@ -153,6 +206,8 @@ export const zEvent = z.looseObject({
   server: zName.optional(),
   transport: z.enum(TRANSPORTS).optional(),
   tool: zName.optional(),
+  /** JSON-RPC method of a message that is no tool call. */
+  method: zName.optional(),
   /** Claimed tool class; the effective class is computed (detectors/classify). */
   class: z.enum(TOOL_CLASSES).optional(),
   definitionHash: zHex64.optional(),
@@ -181,6 +236,8 @@ export const zEvent = z.looseObject({
   approval: zApproval.optional(),
   decision: zDecision.optional(),
   registry: zRegistry.optional(),
+  mcp: zMcp.optional(),
+  peers: zPeers.optional(),
   body: zBodyPart.optional(),
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
@@ -197,6 +254,10 @@ export const REQUIRED_BY_KIND: Readonly<Record<EventKind, readonly (keyof Event)
   'stream.close': [],
   'stream.gap': ['streamState'],
   'registry.snapshot': ['server', 'registry'],
+  'mcp.request': ['callId', 'method'],
+  'mcp.result': ['callId', 'method', 'outcome'],
+  'mcp.notification': ['method'],
+  'peer.info': ['peers'],
   decision: ['decision'],
   approval: ['approval'],
   'control.ack': ['controlId', 'ack'],

@@ -6,7 +6,8 @@ import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
 import type { CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
-import { Observer, type ObserverOptions } from './observer.ts';
+import { Observer } from './observer.ts';
+import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
@@ -129,7 +130,7 @@ export class Capture {
    * the spool. Answers at once except before the first call (controls) and while a full spool blocks.
    */
   pass(direction: Direction, line: Uint8Array): Passed | Promise<Passed> {
-    if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsCall(line)) {
+    if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsControlled(line)) {
       return this.#guard.ready().then(() => this.#passNow(direction, line));
     }
     return this.#passNow(direction, line);

@@ -8,7 +8,7 @@
 import { Capture, type CaptureTimings, type Passed } from './capture.ts';
 import { silentLog, type CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
-import type { ObserverOptions } from './observer.ts';
+import type { ObserverOptions } from './observer-options.ts';
 import type { CaptureSettings } from './settings.ts';
 import type { SpanSource } from './spans.ts';
 
