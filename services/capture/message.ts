@@ -69,11 +69,15 @@ export function idKey(bytes: Uint8Array, span: Span | undefined): string | undef
   return idAt(bytes, span)?.key;
 }
 
+function scoped(id: RpcId | undefined, scope: string): RpcId | undefined {
+  return id === undefined || scope === '' ? id : { key: `${scope} ${id.key}`, raw: id.raw };
+}
+
 function hasTwins(members: readonly Member[] | undefined): boolean {
   return members !== undefined && new Set(members.map((member) => member.name)).size !== members.length;
 }
 
-function readOne(bytes: Uint8Array, span: Span): WireMessage | undefined {
+function readOne(bytes: Uint8Array, span: Span, scope: string): WireMessage | undefined {
   const members = objectMembers(bytes, span);
   if (members === undefined) return undefined;
   const paramsSpan = lastMember(members, 'params');
@@ -81,7 +85,7 @@ function readOne(bytes: Uint8Array, span: Span): WireMessage | undefined {
   return {
     bytes,
     span,
-    id: idAt(bytes, lastMember(members, 'id')),
+    id: scoped(idAt(bytes, lastMember(members, 'id')), scope),
     method: stringAt(bytes, lastMember(members, 'method')),
     params,
     paramsSpan,
@@ -99,16 +103,19 @@ export interface WireLine {
 
 const NO_MESSAGES: WireLine = { messages: [], isBatch: false };
 
-/** The messages of one line (or of one serialised message), none when it is no JSON object or array of objects. */
-export function readLine(bytes: Uint8Array): WireLine {
+/**
+ * The messages of one line (or of one serialised message), none when it is no JSON object or array of objects. Their ids
+ * are a number space of `scope`.
+ */
+export function readLine(bytes: Uint8Array, scope = ''): WireLine {
   const whole: Span = { start: 0, end: bytes.length };
   const elements = arrayElements(bytes, whole);
   if (elements === undefined) {
-    const message = readOne(bytes, whole);
+    const message = readOne(bytes, whole, scope);
     return message === undefined ? NO_MESSAGES : { messages: [message], isBatch: false };
   }
   const messages = elements
-    .map((span) => readOne(bytes, span))
+    .map((span) => readOne(bytes, span, scope))
     .filter((message): message is WireMessage => message !== undefined);
   return { messages, isBatch: true };
 }

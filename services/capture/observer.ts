@@ -63,6 +63,14 @@ export interface Observation {
   readonly answers: readonly string[];
 }
 
+/** How calls end that are not answered on the wire. */
+export interface CallsEnd {
+  readonly outcome: Outcome;
+  readonly message?: string;
+  /** No late answer can come: nothing is kept of the calls. */
+  readonly final: boolean;
+}
+
 interface LineState {
   readonly drafts: EventDraft[];
   readonly splices: Splice[];
@@ -104,9 +112,12 @@ export class Observer {
     return this.#calls.size;
   }
 
-  /** Takes one line (no newline at its end) that travels in `direction`. */
-  observe(direction: Direction, line: Uint8Array): Observation {
-    const { messages, isBatch } = readLine(line);
+  /**
+   * Takes one line (no newline at its end) that travels in `direction`. Ids of one `scope` are a number space of their
+   * own: where several clients share a connection's stream, their ids do not meet.
+   */
+  observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
+    const { messages, isBatch } = readLine(line, scope);
     const state: LineState = { drafts: [], splices: [], answers: [], refused: new Set() };
     for (const message of messages) this.#message(direction, message, state);
     return {
@@ -314,6 +325,18 @@ export class Observer {
     for (const call of this.#calls.all()) {
       if (call.ended || call.startedAtMs > before) continue;
       drafts.push(this.#ended(call, 'timeout'));
+      call.ended = true;
+    }
+    return drafts;
+  }
+
+  /** Ends calls without their answer; those that ended already, or are none, are left alone. */
+  endCalls(keys: readonly string[], { outcome, message, final }: CallsEnd): readonly EventDraft[] {
+    const drafts: EventDraft[] = [];
+    for (const key of keys) {
+      const call = final ? this.#calls.take(key) : this.#calls.find(key);
+      if (call === undefined || call.ended) continue;
+      drafts.push(this.#ended(call, outcome, message === undefined ? {} : { error: { message } }));
       call.ended = true;
     }
     return drafts;
