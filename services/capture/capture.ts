@@ -182,6 +182,11 @@ export class Capture {
     while (this.#recorder.record(drafts, true) === 'full');
   }
 
+  /** Of these calls (by pendingKey), those without a result on record. */
+  unanswered(keys: readonly string[]): readonly string[] {
+    return this.#observer.unanswered(keys);
+  }
+
   /** Ends calls (by pendingKey) that will not be answered; those that have ended are left alone. */
   endCalls(keys: readonly string[], end: CallsEnd): void {
     if (keys.length > 0) this.#recorder.record(this.#observer.endCalls(keys, end));

@@ -330,6 +330,11 @@ export class Observer {
     return drafts;
   }
 
+  /** Of these calls, those without a result on record. */
+  unanswered(keys: readonly string[]): readonly string[] {
+    return keys.filter((key) => this.#calls.find(key) !== undefined);
+  }
+
   /** Ends calls without their answer; those that ended already, or are none, are left alone. */
   endCalls(keys: readonly string[], { outcome, message, final }: CallsEnd): readonly EventDraft[] {
     const drafts: EventDraft[] = [];
