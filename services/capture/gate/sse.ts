@@ -18,6 +18,9 @@ const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
 const BLANK = 0x20;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+/** Longer than the names that are looked at. */
+const MAX_NAME_BYTES = 8;
 const LINE_FEED = Uint8Array.of(LF);
 
 export class SseSplitter {
@@ -43,6 +46,7 @@ export class SseSplitter {
 
   /** Takes bytes; answers the events that are whole by them, in order. Comments before an event do not wait for it. */
   push(chunk: Buffer): readonly SseEvent[] {
+    if (chunk.length === 0) return [];
     const events: SseEvent[] = [];
     const ends = new LineEnds(chunk);
     // The LF of a CR LF that was cut between two chunks belongs to the line before.
@@ -51,18 +55,22 @@ export class SseSplitter {
     for (let end = ends.after(at); end !== -1; end = ends.after(at)) {
       const next = chunk[end] === CR && chunk[end + 1] === LF ? end + 2 : end + 1;
       const isEmpty = this.#line.length === 0 && end === at;
-      if (!isEmpty) this.#endLine(chunk.subarray(at, end), chunk.subarray(end, next));
+      if (isEmpty) {
+        this.#keepRaw(chunk.subarray(rawFrom, next));
+        rawFrom = next;
+        events.push(this.#finish());
+      } else this.#endLine(chunk.subarray(at, end), chunk.subarray(end, next));
       at = next;
-      if (!isEmpty) continue;
-      this.#keepRaw(chunk.subarray(rawFrom, at));
-      rawFrom = at;
-      events.push(this.#finish());
     }
-    if (at < chunk.length) this.#line.push(chunk.subarray(at));
-    if (rawFrom < chunk.length) this.#keepRaw(chunk.subarray(rawFrom));
-    if (chunk.length > 0) this.#lastWasCr = chunk.at(-1) === CR;
+    this.#lastWasCr = chunk.at(-1) === CR;
+    this.#keepRest(chunk.subarray(rawFrom), chunk.subarray(at));
     if (this.#isLong || this.#isOnlyComments()) events.push(this.#rest());
     return events;
+  }
+
+  #keepRest(raw: Buffer, line: Buffer): void {
+    if (line.length > 0) this.#line.push(line);
+    if (raw.length > 0) this.#keepRaw(raw);
   }
 
   /** What is left when the stream has ended: no whole event, so clients dispatch nothing of it. */
@@ -93,16 +101,15 @@ export class SseSplitter {
   }
 
   #endLine(last: Buffer, end: Buffer): void {
-    let line = this.#line.length === 0 ? last : Buffer.concat([...this.#line, last]);
+    const whole = this.#line.length === 0 ? last : Buffer.concat([...this.#line, last]);
+    const line = this.#isFirstLine ? withoutMark(whole) : whole;
     this.#line = [];
-    if (this.#isFirstLine && line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf)
-      line = line.subarray(3);
     this.#isFirstLine = false;
     if (line[0] === COLON) return;
     this.#hasField = true;
     if (this.#isLong) return;
     const colon = line.indexOf(COLON);
-    const name = line.toString('latin1', 0, colon === -1 ? Math.min(line.length, 8) : Math.min(colon, 8));
+    const name = line.toString('latin1', 0, Math.min(colon === -1 ? line.length : colon, MAX_NAME_BYTES));
     if (name === 'data') this.#data.push(valueOf(line, colon));
     else {
       if (name === 'id') this.#hasId = true;
@@ -127,6 +134,11 @@ export class SseSplitter {
     this.#isFirstLine = false;
     return event;
   }
+}
+
+/** The stream may begin with a byte order mark, which is no part of its first line. */
+function withoutMark(line: Buffer): Buffer {
+  return line.subarray(0, 3).equals(BYTE_ORDER_MARK) ? line.subarray(3) : line;
 }
 
 /** Line ends of a chunk; most have no CR at all, which is looked for once. */
