@@ -53,7 +53,7 @@ export class SseSplitter {
     let at = this.#lastWasCr && chunk[0] === LF ? 1 : 0;
     let rawFrom = 0;
     for (let end = ends.after(at); end !== -1; end = ends.after(at)) {
-      const next = chunk[end] === CR && chunk[end + 1] === LF ? end + 2 : end + 1;
+      const next = ends.past(end);
       const isEmpty = this.#line.length === 0 && end === at;
       if (isEmpty) {
         this.#keepRaw(chunk.subarray(rawFrom, next));
@@ -151,6 +151,11 @@ class LineEnds {
     this.#chunk = chunk;
     this.#lf = chunk.indexOf(LF);
     this.#cr = chunk.indexOf(CR);
+  }
+
+  /** Index after the line end at `end`. */
+  past(end: number): number {
+    return this.#chunk[end] === CR && this.#chunk[end + 1] === LF ? end + 2 : end + 1;
   }
 
   /** The first at or after `at`; -1 when there is none. */
