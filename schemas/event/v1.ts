@@ -182,6 +182,27 @@ export const zControlAck = z.looseObject({
   version: zCount.optional(),
   code: zName.optional(),
 });
+/** Claims of a bearer token as they stood in it: nobody verified its signature, so they name a suspect, not a person. */
+export const zUnverifiedClaims = z.looseObject({
+  iss: z.string().max(512).optional(),
+  sub: z.string().max(512).optional(),
+  clientId: z.string().max(512).optional(),
+  aud: z.array(z.string().max(512)).max(16).optional(),
+  scope: z.string().max(2048).optional(),
+  /** SHA-256 of the token's id. */
+  jtiHash: zHex64.optional(),
+});
+/** What a gate knows of the connection behind a stream; on stream.open, and on a heartbeat when the claims change. */
+export const zConnection = z.looseObject({
+  sessionSource: zName.optional(),
+  /** gen_ai.conversation.id as the host asserted it. */
+  conversationId: zName.optional(),
+  /** SHA-256 of the Mcp-Session-Id; who has the id itself has the session. */
+  mcpSessionHash: zHex64.optional(),
+  /** SHA-256 fingerprint of the verified client certificate. */
+  certificateHash: zHex64.optional(),
+  claims: zUnverifiedClaims.optional(),
+});
 
 /** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
 export const zEvent = z.looseObject({
@@ -241,6 +262,7 @@ export const zEvent = z.looseObject({
   body: zBodyPart.optional(),
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
+  connection: zConnection.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 

@@ -10,6 +10,7 @@ import {
   TRANSPORTS,
   zApproval,
   zBodyPart,
+  zConnection,
   zControlAck,
   zDecision,
   zEvent,
@@ -148,6 +149,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   body: bySchema(zBodyPart),
   streamState: bySchema(zStreamState),
   ack: bySchema(zControlAck),
+  connection: bySchema(zConnection),
 };
 
 /** One more than any sum of fields can make up for. */

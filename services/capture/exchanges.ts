@@ -1,10 +1,11 @@
 /** The life of all exchanges of a connection: opened, cancelled, told of progress, given up. */
+import type { Outcome } from '../../schemas/event/v1.ts';
 import type { EventDraft } from './draft.ts';
 import { against, pendingKey, type Exchange } from './exchange.ts';
 import { endedDrafts } from './exchange-drafts.ts';
 import { lastMember } from './json-scan.ts';
 import type { LineState } from './line-state.ts';
-import { idKey, stringAt, valueAt, type Direction, type WireMessage } from './message.ts';
+import { idKeyOf, stringAt, valueAt, type Direction, type WireMessage } from './message.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { recordableMessage } from './outcome.ts';
 import { PendingExchanges } from './pending.ts';
@@ -13,6 +14,14 @@ type ExchangesOptions = Pick<
   ObserverOptions,
   'server' | 'transport' | 'clock' | 'callTimeoutMs' | 'maxPendingCalls'
 >;
+
+/** How requests end that are not answered on the wire. */
+export interface ExchangesEnd {
+  readonly outcome: Outcome;
+  readonly message?: string;
+  /** No late answer can come: nothing is kept of them. */
+  readonly final: boolean;
+}
 
 export class Exchanges {
   readonly #options: ExchangesOptions;
@@ -39,7 +48,7 @@ export class Exchanges {
   }
 
   cancelled(direction: Direction, message: WireMessage, state: LineState): void {
-    const key = idKey(message.bytes, lastMember(message.params, 'requestId'));
+    const key = idKeyOf(message, lastMember(message.params, 'requestId'));
     const exchange = key === undefined ? undefined : this.#pending.find(pendingKey(direction, key));
     if (exchange === undefined) return;
     const reason = stringAt(message.bytes, lastMember(message.params, 'reason'));
@@ -50,7 +59,7 @@ export class Exchanges {
 
   /** Counted, and told with the result: an event for each would be a flood that a server can open. */
   progressed(direction: Direction, message: WireMessage): void {
-    const token = idKey(message.bytes, lastMember(message.params, 'progressToken'));
+    const token = idKeyOf(message, lastMember(message.params, 'progressToken'));
     if (token === undefined) return;
     const progress = this.#pending.withProgress(pendingKey(against(direction), token))?.progress;
     if (progress === undefined) return;
@@ -68,6 +77,22 @@ export class Exchanges {
     for (const exchange of this.#pending.all()) {
       if (exchange.ended || exchange.startedAtMs > before || isSubscription(exchange)) continue;
       drafts.push(...endedDrafts(this.#options, exchange, { outcome: 'timeout' }));
+      exchange.ended = true;
+    }
+    return drafts;
+  }
+
+  unanswered(keys: readonly string[]): readonly string[] {
+    return keys.filter((key) => this.#pending.find(key) !== undefined);
+  }
+
+  end(keys: readonly string[], { outcome, message, final }: ExchangesEnd): readonly EventDraft[] {
+    const error = message === undefined ? undefined : { message };
+    const drafts: EventDraft[] = [];
+    for (const key of keys) {
+      const exchange = final ? this.#pending.take(key) : this.#pending.find(key);
+      if (exchange === undefined || exchange.ended) continue;
+      drafts.push(...endedDrafts(this.#options, exchange, { outcome, error }));
       exchange.ended = true;
     }
     return drafts;

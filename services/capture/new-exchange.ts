@@ -2,7 +2,7 @@
 import { against, pendingKey, type Exchange } from './exchange.ts';
 import { given } from './exchange-drafts.ts';
 import { lastMember, objectMembers, type Member } from './json-scan.ts';
-import { idKey, valueAt, type Direction, type WireMessage } from './message.ts';
+import { idKeyOf, valueAt, type Direction, type WireMessage } from './message.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import type { JoinedRound } from './rounds.ts';
 import { parseTraceparent, type TraceParent } from './trace-context.ts';
@@ -34,7 +34,7 @@ export function newExchange(
   { direction, message, meta, about, mcp, round, ...known }: Opening,
 ): Exchange {
   const callId = options.randomHex(16);
-  const token = idKey(message.bytes, lastMember(meta, 'progressToken'));
+  const token = idKeyOf(message, lastMember(meta, 'progressToken'));
   return {
     key: known.key ?? pendingKey(direction, message.id?.key ?? ''),
     direction,

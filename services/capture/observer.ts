@@ -5,7 +5,7 @@
 import { CallObserver, isCall } from './call-observer.ts';
 import type { EventDraft } from './draft.ts';
 import { pendingKey, type Exchange } from './exchange.ts';
-import { Exchanges } from './exchanges.ts';
+import { Exchanges, type ExchangesEnd } from './exchanges.ts';
 import { objectMembers } from './json-scan.ts';
 import { forwarded, joined, newLineState, type LineState, type Observation } from './line-state.ts';
 import { isControlled, isMessage, MessageObserver } from './message-observer.ts';
@@ -46,9 +46,12 @@ export class Observer {
     return this.#exchanges.size;
   }
 
-  /** Takes one line (no newline at its end) that travels in `direction`. */
-  observe(direction: Direction, line: Uint8Array): Observation {
-    const { messages, isBatch } = readLine(line);
+  /**
+   * Takes one line (no newline at its end) that travels in `direction`. Ids of one `scope` are a number space of their
+   * own: where several clients share a connection's stream, their ids do not meet.
+   */
+  observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
+    const { messages, isBatch } = readLine(line, scope);
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
     return {
@@ -133,6 +136,16 @@ export class Observer {
   /** Requests that have waited for longer than callTimeoutMs, as `timeout`. Call it now and then. */
   expire(): readonly EventDraft[] {
     return this.#exchanges.expire();
+  }
+
+  /** Of these requests (by pendingKey), those without a result on record. */
+  unanswered(keys: readonly string[]): readonly string[] {
+    return this.#exchanges.unanswered(keys);
+  }
+
+  /** Ends requests that will not be answered; those that ended already, or are none, are left alone. */
+  end(keys: readonly string[], how: ExchangesEnd): readonly EventDraft[] {
+    return this.#exchanges.end(keys, how);
   }
 
   /** The connection is gone: every request without a result is `abandoned`. */

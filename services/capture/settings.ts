@@ -50,7 +50,7 @@ function urlOfRunningService(dataDir: string): string | undefined {
   }
 }
 
-function expandHome(directory: string): string {
+export function expandHome(directory: string): string {
   return directory === '~' || directory.startsWith('~/')
     ? path.join(homedir(), directory.slice(1))
     : path.resolve(directory);

@@ -42,6 +42,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .showHelpAfterError('(see --help)');
   addService(program, run);
+  addGate(program, run);
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
@@ -122,6 +123,28 @@ function addService(program: Command, run: Run): void {
       new Option('--format <format>', 'form of the lines').choices(['event', 'trace-v1']).default('event'),
     )
     .option('--rate <n>', 'events a second at most');
+}
+
+function addGate(program: Command, run: Run): void {
+  const action: Action = async (context, _operands, options) => {
+    const { gate } = await import('./commands/gate.ts');
+    const [config, upstream, server, port, agent] = ['config', 'upstream', 'server', 'port', 'agent'].map(
+      (name) => text(options, name),
+    );
+    return await gate(context, { config, upstream, server, port, agent, check: options['check'] === true });
+  };
+  define(
+    program,
+    'gate',
+    ['Reverse proxy before MCP servers on streamable HTTP: records and enforces as the tap does.', action],
+    run,
+  )
+    .addOption(new Option('--config <file>', 'YAML configuration').conflicts(['upstream', 'server', 'agent']))
+    .option('--upstream <url>', 'one MCP endpoint, instead of a configuration')
+    .option('--server <name>', 'name of that server in events, rules and controls; its path at the gate')
+    .option('--agent <name>', 'name of the agent (default: TRIPLINE_AGENT)')
+    .option('--port <n>', 'port on loopback (0 = any free one)')
+    .option('--check', 'print what would be in force, secrets masked, and end');
 }
 
 const upAction: Action = async (context, _operands, options) => {

@@ -62,14 +62,14 @@ export class Recorder {
     return this.#options.identity.stream;
   }
 
-  /** Puts stream.open on record and starts the heartbeat. */
-  open(): RecordOutcome {
+  /** Puts stream.open (with `fields`) on record and starts the heartbeat. */
+  open(fields: Readonly<Record<string, unknown>> = {}): RecordOutcome {
     this.#heartbeat = setInterval(
       () => void this.record([this.#draft('stream.heartbeat')]),
       this.#options.heartbeatMs,
     );
     this.#heartbeat.unref();
-    return this.record([this.#draft('stream.open')]);
+    return this.record([this.#draft('stream.open', fields)]);
   }
 
   #draft(kind: EventDraft['kind'], fields: Readonly<Record<string, unknown>> = {}): EventDraft {
@@ -121,6 +121,16 @@ export class Recorder {
       parts.push(bytes);
     }
     return joinLines(parts);
+  }
+
+  /** A heartbeat now, with fields that changed. */
+  note(fields: Readonly<Record<string, unknown>>): RecordOutcome {
+    return this.record([this.#draft('stream.heartbeat', fields)]);
+  }
+
+  /** Bytes that the service has not taken. */
+  get unsentBytes(): number {
+    return this.#options.spool.unsentBytes;
   }
 
   /** Resolves when the spool may have room again, or after a short while: ask again then. */
