@@ -1,9 +1,11 @@
 /** Tool calls: what leaves, whether it may, and how its answer is read. */
 import type { CallDecision } from '../../schemas/control/decide.ts';
+import type { ToolClass } from '../../schemas/event/v1.ts';
 import { taskAt } from './describe.ts';
 import { recordableName } from './draft.ts';
 import { verdictOf, type CallAbout, type Exchange } from './exchange.ts';
 import { bodyOf, endedDrafts, given, lateAnswerDraft, requestDraft, type End } from './exchange-drafts.ts';
+import { holdRefusal, type Held, type HeldCall } from './holds.ts';
 import { lastMember, type Member } from './json-scan.ts';
 import type { LineState } from './line-state.ts';
 import type { MessageObserver, Shared } from './message-observer.ts';
@@ -53,7 +55,8 @@ export class CallObserver {
     const round = this.#parts.rounds.join(tool, message);
     const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, round });
     const args = bodyOf('args', bytes, lastMember(params, 'arguments'), sha256Hex);
-    state.drafts.push(requestDraft(this.#options, call, { args, ambiguous }));
+    const holdMs = this.#holdMs(toolClass, decision);
+    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, holdMs })) - 1;
     if (decision.kind === 'refuse') {
       state.refused.add(message);
       state.answers.push(refusalAnswer(message, decision.control));
@@ -63,6 +66,28 @@ export class CallObserver {
     this.#parts.exchanges.open(call, state);
     if (round !== undefined) this.#parts.messages.inputsAnswered(message, round, state);
     this.#inject(about, message, state);
+    if (holdMs !== undefined) state.held.push({ call, message, draft });
+  }
+
+  #holdMs(toolClass: string, decision: CallDecision): number | undefined {
+    const { hold } = this.#options;
+    return decision.kind !== 'refuse' && hold?.classes.has(toolClass as ToolClass) === true
+      ? hold.budgetMs
+      : undefined;
+  }
+
+  /** A call that was held back; one that was cancelled or abandoned meanwhile does not leave either. */
+  settle({ call, message }: HeldCall, held: Held, state: LineState): void {
+    if (call.ended || !this.#parts.exchanges.isOpen(call)) return void state.refused.add(message);
+    call.hold = held.field;
+    if (!held.refused) return;
+    this.#parts.exchanges.remove(call);
+    state.refused.add(message);
+    const about = call.about as CallAbout;
+    const control = holdRefusal(held, about, this.#options.clock.nowMs());
+    state.answers.push(refusalAnswer(message, control));
+    call.about = { ...about, verdict: 'refuse' };
+    state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }));
   }
 
   #about(

@@ -8,6 +8,8 @@ import { parseControlKeys } from './controls/keys.ts';
 import type { CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
 import type { ExchangesEnd } from './exchanges.ts';
+import { heldBy, type Held, type HoldSettings, type Ruling } from './holds.ts';
+import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
@@ -75,7 +77,8 @@ const TIMINGS: CaptureTimings = {
   channelLostAfterMs: 5_000,
   firstWaitMs: 500,
 };
-const CLOSED_FIRST_WAIT_MS = 3_000;
+/** Where calls need the channel. */
+const NEEDED_FIRST_WAIT_MS = 3_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const SHARED_SOCKETS = 8;
 const SEGMENT_BYTES = 4 * 1024 * 1024;
@@ -89,6 +92,8 @@ export interface Passed {
   readonly forward: Uint8Array | undefined;
   /** JSON texts for the sender. */
   readonly answers: readonly string[];
+  /** The line is held back: what becomes of it when its calls are judged. Others need not wait for it. */
+  readonly later?: Promise<Passed>;
 }
 
 export class Capture {
@@ -102,6 +107,7 @@ export class Capture {
   readonly #address: CaptureSettings['address'];
   readonly #opening: Readonly<Record<string, unknown>>;
   readonly #expiry: NodeJS.Timeout;
+  readonly #hold: HoldSettings | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
 
@@ -112,6 +118,7 @@ export class Capture {
     this.#opening = options.opening ?? {};
     this.session = settings.sessionId ?? options.session ?? sessionOf(options);
     this.#address = settings.address;
+    this.#hold = settings.hold;
     const publisher =
       options.shared === undefined
         ? httpPublisher(settings.address, REQUEST_TIMEOUT_MS)
@@ -135,6 +142,7 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      ...(settings.hold === undefined ? {} : { hold: settings.hold }),
     });
     this.#drainer = options.shared?.drainer ?? newDrainer(options);
     this.#expiry = setInterval(() => void this.#recorder.record(this.#observer.expire()), EXPIRE_INTERVAL_MS);
@@ -144,6 +152,7 @@ export class Capture {
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
   async start(): Promise<void> {
     this.#recorder.open(this.#opening);
+    if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
@@ -172,11 +181,31 @@ export class Capture {
     this.#refusal = about.refuse;
     const observed = this.#observer.observe(direction, line, about.scope);
     this.#refusal = undefined;
-    const { forward, answers } = observed;
+    const { forward, answers, held } = observed;
     const drafts = about.labels === undefined ? observed.drafts : labelled(observed.drafts, about.labels);
-    if (drafts.length === 0) return { forward, answers };
-    if (this.#recorder.record(drafts, true) !== 'full') return { forward, answers };
-    return this.#recordWhenRoom(drafts).then(() => ({ forward, answers }));
+    const passed = (): Passed =>
+      held === undefined ? { forward, answers } : { forward, answers, later: this.#judged(held) };
+    if (drafts.length === 0 || this.#recorder.record(drafts, true) !== 'full') return passed();
+    return this.#recordWhenRoom(drafts).then(passed);
+  }
+
+  /** Called in the turn in which the intents were recorded. */
+  async #judged(held: HeldLine): Promise<Passed> {
+    const hold = this.#hold as HoldSettings;
+    const { places, stream } = this.#recorder;
+    this.#recorder.flush();
+    const decided = await Promise.all(
+      held.calls.map(async ({ draft }): Promise<Held> => {
+        const fromMs = performance.now();
+        const seq = places[draft];
+        const ruling: Ruling =
+          seq === undefined ? { kind: 'timeout' } : await this.#guard.verdict(stream, seq, hold.budgetMs);
+        return heldBy(ruling, hold, performance.now() - fromMs);
+      }),
+    );
+    const { drafts, forward, answers } = held.settle(decided);
+    this.#recorder.record(drafts);
+    return { forward, answers };
   }
 
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
@@ -212,6 +241,7 @@ export class Capture {
   async close(): Promise<void> {
     clearInterval(this.#expiry);
     this.#recorder.record(this.#observer.close());
+    this.#guard.unwatch(this.stream);
     if (this.#shared !== undefined) return await this.#closeShared(this.#shared);
     this.#guard.stop();
     await Promise.all([this.#recorder.close(this.#timings.closeTimeoutMs), this.#drainer.stop()]);
@@ -240,7 +270,9 @@ function neverClosed(publisher: Publisher): Publisher {
 }
 
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
-  return settings.onChannelLost === 'closed' ? { firstWaitMs: CLOSED_FIRST_WAIT_MS } : {};
+  // A call that is held back needs the channel for its verdict.
+  const needsChannel = settings.onChannelLost === 'closed' || settings.hold !== undefined;
+  return needsChannel ? { firstWaitMs: NEEDED_FIRST_WAIT_MS } : {};
 }
 
 function spoolDirectory(settings: CaptureSettings): string {

@@ -53,9 +53,14 @@ export function labelsField(labels: readonly string[]): Record<string, unknown> 
 export function requestDraft(
   on: Connection,
   exchange: Exchange,
-  of: { readonly args: DraftBody | undefined; readonly ambiguous: boolean },
+  of: {
+    readonly args: DraftBody | undefined;
+    readonly ambiguous: boolean;
+    /** It waits so long for a verdict. */
+    readonly holdMs?: number | undefined;
+  },
 ): EventDraft {
-  const { args, ambiguous } = of;
+  const { args, ambiguous, holdMs } = of;
   const { about } = exchange;
   const body = about.kind === 'message' && about.hidesBodies ? undefined : args;
   return {
@@ -66,6 +71,7 @@ export function requestDraft(
       ...(about.kind === 'call' ? definitionFields(about.definition) : {}),
       ...(args === undefined ? {} : { argsHash: args.hash, argsBytes: args.span.end - args.span.start }),
       ...labelsField(ambiguous ? ['ambiguous_json'] : []),
+      ...(holdMs === undefined ? {} : { hold: { budgetMs: holdMs } }),
       ...mcpField(exchange.mcp),
     },
     ...(body === undefined ? {} : { body }),
@@ -108,7 +114,7 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
       outcome,
       durationMs: Math.round(durationMs * 1000) / 1000,
       ...bodyFields(exchange, end.body),
-      ...given({ error, schemaValid }),
+      ...given({ error, schemaValid, hold: exchange.hold }),
       ...labelsField(end.labels ?? []),
       ...mcpField({ ...exchange.mcp, ...progressField(exchange), ...end.mcp }),
     },

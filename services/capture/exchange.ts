@@ -49,7 +49,7 @@ export interface Exchange {
   readonly logicalCallId: string;
   /** Monotonic ms. */
   readonly startedAtMs: number;
-  readonly about: CallAbout | MessageAbout;
+  about: CallAbout | MessageAbout;
   /** What MCP says of it (schemas/event/v1.ts zMcp); on both of its events. */
   readonly mcp: Readonly<Record<string, unknown>>;
   /** Names its progress notifications. */
@@ -57,6 +57,8 @@ export interface Exchange {
   readonly progress: Progress;
   /** Its request, held back until its answer shows that it is worth a place on record (polls). */
   heldBack: EventDraft | undefined;
+  /** What came of holding it back; stands in its result. */
+  hold: Readonly<Record<string, unknown>> | undefined;
   /** A result is on record (cancelled, timeout): a later answer is evidence of it, not a second result. */
   ended: boolean;
 }

@@ -47,6 +47,15 @@ export class Exchanges {
     return this.#pending.take(key);
   }
 
+  isOpen(exchange: Exchange): boolean {
+    return this.#pending.has(exchange);
+  }
+
+  /** This very one, no longer open; its result is the caller's to put on record. */
+  remove(exchange: Exchange): void {
+    this.#pending.remove(exchange);
+  }
+
   cancelled(direction: Direction, message: WireMessage, state: LineState): void {
     const key = idKeyOf(message, lastMember(message.params, 'requestId'));
     const exchange = key === undefined ? undefined : this.#pending.find(pendingKey(direction, key));

@@ -1,5 +1,6 @@
 /** What becomes of one line: its drafts, its changed or held back bytes, and the answers to its sender. */
 import type { EventDraft } from './draft.ts';
+import type { Held, HeldCall } from './holds.ts';
 import type { WireMessage } from './message.ts';
 import { applySplices, type Splice } from './trace-context.ts';
 
@@ -10,6 +11,14 @@ export interface Observation {
   readonly forward: Uint8Array | undefined;
   /** JSON texts for the sender of the line (refusals). */
   readonly answers: readonly string[];
+  /** The line waits for verdicts: nothing of it leaves, nor is answered, before. */
+  readonly held?: HeldLine;
+}
+
+export interface HeldLine {
+  readonly calls: readonly HeldCall[];
+  /** What becomes of the line, with what was decided about each of its calls, in their order. */
+  settle(decided: readonly Held[]): Observation;
 }
 
 /** Collected while the messages of a line are looked at. */
@@ -18,10 +27,12 @@ export interface LineState {
   readonly splices: Splice[];
   readonly answers: string[];
   readonly refused: Set<WireMessage>;
+  /** Calls that must wait, each already open. */
+  readonly held: HeldCall[];
 }
 
 export function newLineState(): LineState {
-  return { drafts: [], splices: [], answers: [], refused: new Set() };
+  return { drafts: [], splices: [], answers: [], refused: new Set(), held: [] };
 }
 
 /** Refusals of one batch are answered as one batch. */

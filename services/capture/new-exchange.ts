@@ -46,6 +46,7 @@ export function newExchange(
     progressKey: token === undefined ? undefined : pendingKey(direction, token),
     progress: { count: 0 },
     heldBack: undefined,
+    hold: undefined,
     ended: false,
   };
 }

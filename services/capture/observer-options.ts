@@ -2,6 +2,7 @@
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { TRANSPORTS } from '../../schemas/event/v1.ts';
 import type { ClassMappingLine } from '../../detectors/classify/index.ts';
+import type { HoldSettings } from './holds.ts';
 import type { Sha256Hex } from './registry.ts';
 import type { SpanSource } from './spans.ts';
 
@@ -28,4 +29,6 @@ export interface ObserverOptions {
   /** A call without an answer for this long is put on record as `timeout`. */
   readonly callTimeoutMs: number;
   readonly maxPendingCalls: number;
+  /** Calls that are held back for a verdict. */
+  readonly hold?: HoldSettings;
 }

@@ -7,6 +7,7 @@ import type { EventDraft } from './draft.ts';
 import { pendingKey, type Exchange } from './exchange.ts';
 import { Exchanges, type ExchangesEnd } from './exchanges.ts';
 import { objectMembers } from './json-scan.ts';
+import type { Held } from './holds.ts';
 import { forwarded, joined, newLineState, type LineState, type Observation } from './line-state.ts';
 import { isControlled, isMessage, MessageObserver } from './message-observer.ts';
 import { readLine, type Direction, type WireMessage } from './message.ts';
@@ -54,11 +55,18 @@ export class Observer {
     const { messages, isBatch } = readLine(line, scope);
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
-    return {
-      drafts: state.drafts,
+    const pass = (): Omit<Observation, 'drafts'> => ({
       forward: forwarded(line, messages, state),
       answers: joined(state, isBatch),
+    });
+    const { drafts, held } = state;
+    if (held.length === 0) return { drafts, ...pass() };
+    const settle = (decided: readonly Held[]): Observation => {
+      const settled: EventDraft[] = [];
+      held.forEach((one, at) => this.#calls.settle(one, decided[at] as Held, { ...state, drafts: settled }));
+      return { drafts: settled, ...pass() };
     };
+    return { drafts, forward: undefined, answers: [], held: { calls: held, settle } };
   }
 
   /** True when the line holds what a control may refuse; for shells that wait before the first one. */

@@ -52,6 +52,20 @@ export class PendingExchanges {
     return exchange;
   }
 
+  has(exchange: Exchange): boolean {
+    return this.#byKey.get(exchange.key)?.includes(exchange) === true;
+  }
+
+  remove(exchange: Exchange): void {
+    const exchanges = this.#byKey.get(exchange.key);
+    const at = exchanges?.indexOf(exchange) ?? -1;
+    if (exchanges === undefined || at < 0) return;
+    exchanges.splice(at, 1);
+    this.#count--;
+    this.#forgetProgress(exchange);
+    if (exchanges.length === 0) this.#byKey.delete(exchange.key);
+  }
+
   /** The newest under this key that has no result on record. */
   find(key: string): Exchange | undefined {
     return this.#byKey.get(key)?.findLast((exchange) => !exchange.ended);

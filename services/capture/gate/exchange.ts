@@ -137,7 +137,8 @@ export class Exchange {
       ...(about.mustRefuse ? { refuse: mismatchControl(Date.now()) } : {}),
     };
     const passed = this.#stream?.capture.pass('to_server', body, line) ?? NOTHING;
-    return passed instanceof Promise ? await passed : passed;
+    const { later, ...now } = passed instanceof Promise ? await passed : passed;
+    return later === undefined ? now : await later;
   }
 
   /** Ids are one space in an MCP session; where there is none, each exchange is one: only its own answer can end it. */

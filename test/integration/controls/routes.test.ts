@@ -85,8 +85,8 @@ suite('routes of the kill switch', () => {
     readonly atMs: number[];
     readonly socket: WebSocket;
   }
-  async function openStream(principal: Principal, query = ''): Promise<Stream> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/controls/stream${query}`, {
+  async function openStream(principal: Principal, watched?: string): Promise<Stream> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/controls/stream`, {
       headers: bearer(principal),
     });
     const stream: Stream = { messages: [], atMs: [], socket };
@@ -95,6 +95,7 @@ suite('routes of the kill switch', () => {
       stream.messages.push(JSON.parse(data.toString('utf8')) as ControlStreamMessage);
     });
     await eventually('snapshot', () => stream.messages.length > 0);
+    if (watched !== undefined) socket.send(JSON.stringify({ type: 'watch', stream: watched }));
     return stream;
   }
 
@@ -219,9 +220,9 @@ suite('routes of the kill switch', () => {
   test('verdicts on held calls go to the host that names their stream, and to no other tenant', async () => {
     const [own, other] = ['a'.repeat(32), 'b'.repeat(32)];
     const streams = await Promise.all([
-      openStream(HOST, `?stream=${own}`),
-      openStream(HOST, `?stream=${other}`),
-      openStream(OTHER, `?stream=${own}`),
+      openStream(HOST, own),
+      openStream(HOST, other),
+      openStream(OTHER, own),
       openStream(HOST),
     ]);
     const verdict = { v: 1, stream: own, seq: 7, verdict: 'refuse', ruleId: 'a.b' };
