@@ -80,32 +80,47 @@ async function toldOnce(bus: EmbeddedBus): Promise<string[]> {
   return [...byId.keys()].toSorted();
 }
 
-/** Reads the log of a bus from its start, without interruption, on a bus of its own. */
-async function toldAnew(live: EmbeddedBus, dir: string, root: string): Promise<string[]> {
-  const calls = await recordsOf(live, TOPICS.toolcalls.name);
-  const bus = await openBus(dir);
-  for (let partition = 0; partition < PARTITIONS; partition++) {
-    const own = calls.filter((record) => record.partition === partition);
-    await bus.importPartition(TOPICS.toolcalls.name, partition, own);
-  }
-  const detect = await runReading(bus, configIn(root), new Position(() => undefined));
-  await rest(bus, REST_MS);
-  await detect.stop();
-  const ids = await toldOnce(bus);
-  await bus.close();
-  return ids;
-}
-
 describe(`${EVENTS} events`, () => {
   const root = mkdtempSync(join(tmpdir(), 'tripline-detect-200-'));
   const random = seeded(SEED);
   const readers = new Set<Reader>();
+  /** What a test that fails leaves running; ending it twice does nothing. */
+  const left: (() => Promise<void>)[] = [];
 
   before(() => console.log(`KILL_SEED=${SEED}`));
   after(async () => {
     await Promise.all([...readers].map((reader) => reader.kill()));
+    for (const end of left.toReversed()) await end();
     rmSync(root, { recursive: true, force: true });
   });
+
+  async function open(name: string): Promise<EmbeddedBus> {
+    const bus = await openBus(join(root, name));
+    left.push(() => bus.close());
+    return bus;
+  }
+
+  async function read(bus: EmbeddedBus, position = new Position(() => undefined)): Promise<RunningStep> {
+    const detect = await runReading(bus, configIn(root), position);
+    left.push(() => detect.stop());
+    return detect;
+  }
+
+  /** Reads the log of a bus from its start, without interruption, on a bus of its own. */
+  async function toldAnew(live: EmbeddedBus, name: string): Promise<string[]> {
+    const calls = await recordsOf(live, TOPICS.toolcalls.name);
+    const bus = await open(name);
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const own = calls.filter((record) => record.partition === partition);
+      await bus.importPartition(TOPICS.toolcalls.name, partition, own);
+    }
+    const detect = await read(bus);
+    await rest(bus, REST_MS);
+    await detect.stop();
+    const ids = await toldOnce(bus);
+    await bus.close();
+    return ids;
+  }
 
   function newReader(dir: string): Reader {
     const reader = new Reader(dir, root);
@@ -116,7 +131,7 @@ describe(`${EVENTS} events`, () => {
   it(`killed at ${KILLS} points, it tells what it tells uninterrupted`, async () => {
     const startMs = performance.now();
     const dir = join(root, 'killed');
-    const made = await openBus(dir);
+    const made = await open('killed');
     const records = await appendLog(made, SEED, EVENTS);
     await made.close();
     let reader = newReader(dir);
@@ -127,12 +142,12 @@ describe(`${EVENTS} events`, () => {
       reader = next;
     }
     const killedMs = performance.now() - startMs;
-    const live = await openBus(dir);
-    const detect = await runReading(live, configIn(root), new Position(() => undefined));
+    const live = await open('killed');
+    const detect = await read(live);
     await rest(live, REST_MS);
     await detect.stop();
     const told = await toldOnce(live);
-    assert.deepEqual(told, await toldAnew(live, join(root, 'fresh-of-killed'), root));
+    assert.deepEqual(told, await toldAnew(live, 'fresh-of-killed'));
     await live.close();
     console.log(
       `${records} records, ${told.length} alerts, ${KILLS} kills in ${Math.round(killedMs / 1000)} s`,
@@ -141,14 +156,14 @@ describe(`${EVENTS} events`, () => {
   });
 
   it(`handed over ${HAND_OVERS} times, it tells what one reader tells`, async () => {
-    const bus = await openBus(join(root, 'handed'));
+    const bus = await open('handed');
     const records = await appendLog(bus, SEED + 1, HAND_OVER_EVENTS);
     const together = new Together();
-    let owner: RunningStep = await runReading(bus, configIn(root), together.position());
+    let owner: RunningStep = await read(bus, together.position());
     for (const place of placesIn(random, HAND_OVERS, records)) {
       await together.until(place);
       // Half of the partitions go to the one that joins, the rest when the other leaves; each in the midst of its batches.
-      const joined = await runReading(bus, configIn(root), together.position());
+      const joined = await read(bus, together.position());
       await sleep(random(40));
       await owner.stop();
       owner = joined;
@@ -156,7 +171,7 @@ describe(`${EVENTS} events`, () => {
     await rest(bus, REST_MS);
     await owner.stop();
     const told = await toldOnce(bus);
-    assert.deepEqual(told, await toldAnew(bus, join(root, 'fresh-of-handed'), root));
+    assert.deepEqual(told, await toldAnew(bus, 'fresh-of-handed'));
     await bus.close();
     assert.ok(told.length > HAND_OVER_EVENTS / 400, `only ${told.length} alerts`);
   });

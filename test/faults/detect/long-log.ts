@@ -111,7 +111,7 @@ export async function appendLog(bus: EmbeddedBus, seed: number, events: number):
   const queues: BusRecord[][] = Array.from({ length: PARTITIONS }, () => []);
   const seqs = new Map<string, number>();
   let appendMs = Date.now() - 60_000 - events * STEP_MS;
-  for (let n = 0; n < EVENTS;) {
+  for (let n = 0; n < events;) {
     const place = random(LIVE_SESSIONS);
     // Sessions do not all end at once.
     const life = Math.floor((n + (place * SESSION_LIFE_EVENTS) / LIVE_SESSIONS) / SESSION_LIFE_EVENTS);
