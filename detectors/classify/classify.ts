@@ -32,9 +32,29 @@ export interface Classification {
 /** Names kept per mapping before the older half is forgotten: names are attacker-controlled, so memory is bounded. */
 const MAX_CACHED_NAMES = 8_192;
 
+/** By tool, then by server: a key made of both would be a new text to hash for each event. */
+class Names {
+  size = 0;
+  readonly #byTool = new Map<string, Map<string | undefined, Classification | null>>();
+
+  get(server: string | undefined, tool: string): Classification | null | undefined {
+    return this.#byTool.get(tool)?.get(server);
+  }
+
+  add(server: string | undefined, tool: string, found: Classification | null): void {
+    let byServer = this.#byTool.get(tool);
+    if (byServer === undefined) {
+      byServer = new Map();
+      this.#byTool.set(tool, byServer);
+    }
+    byServer.set(server, found);
+    this.size += 1;
+  }
+}
+
 interface NameCache {
-  recent: Map<string, Classification | null>;
-  older: Map<string, Classification | null>;
+  recent: Names;
+  older: Names;
 }
 const caches = new WeakMap<readonly ClassMappingLine[], NameCache>();
 
@@ -78,18 +98,17 @@ function cached(
 ): Classification | null {
   let cache = caches.get(mappings);
   if (cache === undefined) {
-    cache = { recent: new Map(), older: new Map() };
+    cache = { recent: new Names(), older: new Names() };
     caches.set(mappings, cache);
   }
-  const key = server === undefined ? tool : `${tool}\0${server}`;
-  let found = cache.recent.get(key);
+  let found = cache.recent.get(server, tool);
   if (found !== undefined) return found;
-  found = cache.older.get(key) ?? decideByNames(server, tool, mappings);
+  found = cache.older.get(server, tool) ?? decideByNames(server, tool, mappings);
   if (cache.recent.size >= MAX_CACHED_NAMES) {
     cache.older = cache.recent;
-    cache.recent = new Map();
+    cache.recent = new Names();
   }
-  cache.recent.set(key, found);
+  cache.recent.add(server, tool, found);
   return found;
 }
 

@@ -58,7 +58,7 @@ export function isInternalHost(host: string, internalHosts: readonly string[]): 
 function* hostsInText(text: string, isAddress: boolean): Generator<string> {
   const scanned = text.length > MAX_SCANNED_CHARACTERS ? text.slice(0, MAX_SCANNED_CHARACTERS) : text;
   if (scanned.includes('://')) {
-    for (const match of scanned.matchAll(URL_IN_TEXT)) yield hostOfUrl(match[0]);
+    for (const match of scanned.match(URL_IN_TEXT) ?? []) yield hostOfUrl(match);
   }
   if (isAddress) yield* hostsInAddress(scanned);
 }

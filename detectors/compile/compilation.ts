@@ -10,6 +10,8 @@ export interface CompileOptions {
   readonly sha256Hex: HashText;
   /** Operator's `$name` lists; they replace the rule's own defaults. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
+  /** The rule comes with the package, whose tests compile its patterns: here they are compiled when first needed. */
+  readonly isShipped?: boolean;
 }
 
 export type Place = readonly (string | number)[];
@@ -38,6 +40,8 @@ export class Compilation {
   readonly lists: ReadonlyMap<string, readonly string[]>;
   readonly selections = new Map<string, Selection>();
   readonly elements: readonly Element[];
+  /** Patterns of its own are known to compile; with a list of the operator's they may be others. */
+  readonly areTried: boolean;
   private readonly last: number;
   /** Names of steps that stand more than once though nobody repeated them. */
   private readonly ambiguous: ReadonlySet<string>;
@@ -46,6 +50,8 @@ export class Compilation {
     this.source = source;
     this.options = options;
     this.lists = new Map([...Object.entries(source.lists), ...Object.entries(options.lists ?? {})]);
+    const isOwn = (name: string): boolean => !Object.hasOwn(options.lists ?? {}, name);
+    this.areTried = options.isShipped === true && Object.keys(source.lists).every(isOwn);
     const names = sourceNames(source);
     this.ambiguous = new Set(names.filter((name, index) => names.indexOf(name) !== index));
     this.last = (source.sequence?.length ?? 0) - 1;

@@ -2,7 +2,9 @@
  * Value flow as a field: its value is the fingerprints of what stands in another field, so that runs, facts and snapshots
  * carry it like any other value. Fingerprints tell that two values are one; they do not tell the value.
  */
-import { sinkFingerprints, sourceFingerprints } from '../flow/fingerprints.ts';
+import { fingerprintsOfSink, fingerprintsOfSource } from '../flow/fingerprints.ts';
+import type { Fingerprints } from '../flow/list.ts';
+import { FlowValue } from '../flow/value.ts';
 import { parseVia, type Via } from '../flow/via.ts';
 import { fieldReader, type FieldSource } from './fields.ts';
 
@@ -50,13 +52,39 @@ export function flowSpec(name: string): FlowSpec | undefined {
   return readers.get(name)?.spec;
 }
 
-/** The fingerprints as text, null where the field holds nothing that could be told apart. */
-export function readFlowField(name: string, source: FieldSource): string | null {
-  const reader = readers.get(name);
-  if (reader === undefined) return null;
-  const value = fieldReader(reader.spec.field)?.read(source);
-  if (value === undefined || value === null) return null;
-  const read = reader.spec.side === 'source' ? sourceFingerprints : sinkFingerprints;
-  const text = read(value, reader.via, reader.spec.minEntropy);
-  return text === '' ? null : text;
+/** Flow fields of one event. Rules ask for the same ones, and several are read of one value: it is taken apart once. */
+export class FlowFields {
+  private readonly source: FieldSource;
+  private readonly values = new Map<string, FlowValue | null>();
+  private readonly read = new Map<string, Fingerprints | null>();
+
+  constructor(source: FieldSource) {
+    this.source = source;
+  }
+
+  /** The fingerprints, null where the field holds nothing that could be told apart. */
+  fingerprints(name: string): Fingerprints | null {
+    let made = this.read.get(name);
+    if (made === undefined) this.read.set(name, (made = this.make(name)));
+    return made;
+  }
+
+  private make(name: string): Fingerprints | null {
+    const reader = readers.get(name);
+    const value = reader === undefined ? null : this.value(reader.spec.field);
+    if (reader === undefined || value === null) return null;
+    const { side, minEntropy } = reader.spec;
+    const read = side === 'source' ? fingerprintsOfSource : fingerprintsOfSink;
+    const made = read(value, { via: reader.via, minEntropy });
+    return made.isEmpty ? null : made;
+  }
+
+  private value(field: string): FlowValue | null {
+    let value = this.values.get(field);
+    if (value === undefined) {
+      const raw = fieldReader(field)?.read(this.source) ?? null;
+      this.values.set(field, (value = raw === null ? null : new FlowValue(raw)));
+    }
+    return value;
+  }
 }

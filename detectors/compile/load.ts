@@ -8,6 +8,8 @@ import type { CompiledRule, RuleFault } from './rule.ts';
 export interface RuleFile {
   readonly path: string;
   readonly text: string;
+  /** Comes with the package: what its tests have tried is taken as it is, and the rules' own tests are left out. */
+  readonly isShipped?: boolean;
 }
 
 export interface LoadOptions extends CompileOptions {
@@ -80,7 +82,7 @@ function operatorExceptions(
 ): { readonly exceptions: CompiledRule['exceptions']; readonly faults: readonly RuleFault[] } {
   const own = (options.exceptions ?? []).filter((exception) => exception.rule === source.id);
   if (own.length === 0) return { exceptions: [], faults: [] };
-  const { exceptions, faults } = compileOperatorExceptions(source, own, options);
+  const { exceptions, faults } = compileOperatorExceptions(source, own, { ...options, isShipped: false });
   const told = faults.map(({ message, hint }) => ({
     path: 'configuration',
     line: 1,
@@ -91,7 +93,18 @@ function operatorExceptions(
   return { exceptions, faults: told };
 }
 
+/** The rules' own tests are most of a file, and of no use to who only runs it. */
+const TESTS = /^tests:.*\n(?:(?:[ #].*|- .*)?(?:\n|$))*/gm;
+
 function loadFile(file: RuleFile, options: LoadOptions): LoadedRules {
+  if (file.isShipped !== true) return loadText(file, options);
+  const text = file.text.replace(TESTS, '');
+  const loaded = loadText({ path: file.path, text }, { ...options, isShipped: true });
+  // Somebody changed it: faults are told as of any other file.
+  return loaded.faults.length === 0 ? loaded : loadText(file, options);
+}
+
+function loadText(file: RuleFile, options: LoadOptions): LoadedRules {
   const whole = (message: string): RuleFault => ({
     path: file.path,
     line: 1,

@@ -85,13 +85,17 @@ function expandLists(
 type ValueFault = readonly [message: string, hint: string];
 
 /** Why a value does not fit its operator, and what would; undefined when it does. */
-function valueFault({ operator, cased }: Condition, value: Scalar): ValueFault | undefined {
+function valueFault(
+  { operator, cased }: Condition,
+  value: Scalar,
+  areTried: boolean,
+): ValueFault | undefined {
   const base = baseOf(operator);
   if (NUMBER_OPERATORS.has(base) && typeof value !== 'number')
     return ['compares numbers', 'write a number without quotes'];
   if (base === 'exists' && typeof value !== 'boolean') return ['takes true or false', 'write exists: true'];
   if (base === 'cidr') return networkFault(value);
-  if (base === 're') return patternFault(value, cased);
+  if (base === 're') return areTried ? undefined : patternFault(value, cased);
   const named = selfField(value);
   if (named === undefined || fieldReader(named) !== undefined) return undefined;
   return [`compares with ${named}, which is no field`, 'see the table of fields'];
@@ -109,9 +113,9 @@ function patternFault(value: Scalar, cased: boolean): ValueFault | undefined {
   return outcome.kind === 'fault' ? [`cannot take ${value}: ${outcome.message}`, hint] : undefined;
 }
 
-function checkValues(condition: Condition): ConditionOutcome {
+function checkValues(condition: Condition, areTried: boolean): ConditionOutcome {
   for (const value of condition.values) {
-    const [message, hint] = valueFault(condition, value) ?? [];
+    const [message, hint] = valueFault(condition, value, areTried) ?? [];
     if (message !== undefined && hint !== undefined) {
       const operator = condition.operator === 'eq' ? '' : `|${condition.operator}`;
       return fault(`${condition.field}${operator} ${message}`, hint);
@@ -120,11 +124,12 @@ function checkValues(condition: Condition): ConditionOutcome {
   return { kind: 'condition', condition };
 }
 
-/** Reads one line of a selection. */
+/** Reads one line of a selection. `areTried`: its patterns are known to compile, and are not compiled to find out. */
 export function parseCondition(
   name: string,
   raw: Scalar | readonly Scalar[],
   lists: ReadonlyMap<string, readonly string[]>,
+  areTried = false,
 ): ConditionOutcome {
   const [fieldName = '', ...modifiers] = name.split('|');
   if (fieldReader(fieldName) === undefined) {
@@ -155,7 +160,8 @@ export function parseCondition(
       'define it under lists of the rule or in rules.lists of the configuration',
     );
   }
-  return checkValues({ field: fieldName, operator, negated: draft.negated, cased: draft.cased, values });
+  const { negated, cased } = draft;
+  return checkValues({ field: fieldName, operator, negated, cased, values }, areTried);
 }
 
 type ValueTest = (value: unknown, source: FieldSource) => boolean;
@@ -165,7 +171,7 @@ function textTest(
   cased: boolean,
   wanted: readonly string[],
 ): (text: string) => boolean {
-  if (operator === 're') return patternTest(cased, wanted);
+  if (operator === 're') return anyPattern(wanted, cased);
   const fold = (text: string): string => (cased ? text : text.toLowerCase());
   const folded = wanted.map(fold);
   const exact = new Set(folded);
@@ -173,11 +179,6 @@ function textTest(
   if (operator === 'startswith') return (text) => folded.some((part) => fold(text).startsWith(part));
   if (operator === 'endswith') return (text) => folded.some((part) => fold(text).endsWith(part));
   return (text) => exact.has(fold(text));
-}
-
-function patternTest(cased: boolean, patterns: readonly string[]): (text: string) => boolean {
-  const sound = patterns.filter((pattern) => compilePattern(pattern, cased).kind === 'pattern');
-  return anyPattern(sound, cased);
 }
 
 function numberTest(operator: BaseOperator, limits: readonly Scalar[]): ValueTest {

@@ -50,7 +50,7 @@ function alternativeOf(
 ): Alternative {
   const conditions: Condition[] = [];
   for (const [key, values] of Object.entries(fields)) {
-    const outcome = parseCondition(key, values, c.lists);
+    const outcome = parseCondition(key, values, c.lists, c.areTried);
     if (outcome.kind === 'condition') conditions.push(outcome.condition);
     else c.fault([...place.at, key], outcome.message, outcome.hint);
   }

@@ -2,6 +2,7 @@
 import type { Event } from '../../schemas/event/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
+import type { Fingerprints } from '../flow/list.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
 import type { Match } from './engine.ts';
@@ -11,6 +12,11 @@ import { ParsedCall, type CallFacts } from './parsed-call.ts';
 export const MAX_ALERT_DEPTH = 3;
 
 const NO_HOST = (): string => '';
+
+/** Tool class of an alert: that of the call that completed it. */
+export function alertClass({ completed }: Match): string {
+  return completed.last.entry.reference.class ?? 'other';
+}
 
 export class AlertCall implements Call {
   readonly tenant: string;
@@ -31,7 +37,7 @@ export class AlertCall implements Call {
     const body = alertBody(match, hashes.sha256);
     this.completing = entry.reference;
     this.tenant = match.tenant;
-    this.toolClass = entry.reference.class ?? 'other';
+    this.toolClass = alertClass(match);
     this.timeMs = entry.timeMs;
     this.appendMs = match.decidedMs;
     this.partition = entry.partition;
@@ -56,6 +62,10 @@ export class AlertCall implements Call {
 
   value(field: string): string | null {
     return this.inner.value(field);
+  }
+
+  fingerprints(field: string): Fingerprints | null {
+    return this.inner.fingerprints(field);
   }
 
   /** The call that completed the alert is what an analyst needs to see. */

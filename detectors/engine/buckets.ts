@@ -1,79 +1,130 @@
 /** Prefixes of one state where a rule compares: a bounded list for each value that the next element asks for. */
 import type { Node, Prefixes } from './prefixes.ts';
 import type { RulePlan } from './plan.ts';
+import { Starts, type Start } from './starts.ts';
 
-/** Drops what the window has passed from every bucket of a state; returns what is left. */
-function sweep(buckets: Map<string, Node[]>, oldestStartMs: number): number {
-  let left = 0;
-  for (const [value, nodes] of buckets) {
-    const rest = nodes.filter((node) => node.startMs >= oldestStartMs);
-    left += rest.length;
-    if (rest.length === 0) buckets.delete(value);
-    else buckets.set(value, rest);
+/** Stale starts beyond the prefixes held, at which they are sorted out. */
+const MAX_STALE = 64;
+
+/** Lists of prefixes by value, with what tells at once how many there are and which is the oldest. */
+export class Buckets extends Map<string, Node[]> {
+  private count = 0;
+  private readonly starts = new Starts();
+  private readonly orders = new Map<string, number>();
+  private made = 0;
+
+  static of(lists: Iterable<readonly [string, readonly Node[]]>): Buckets {
+    const buckets = new Buckets();
+    for (const [value, nodes] of lists) {
+      buckets.open(value);
+      for (const node of nodes) buckets.add(value, node);
+    }
+    return buckets;
   }
-  return left;
-}
 
-function evictOldest(plan: RulePlan, buckets: Map<string, Node[]>): void {
-  let oldest: string | undefined;
-  let oldestMs = Number.POSITIVE_INFINITY;
-  for (const [value, nodes] of buckets) {
-    for (const node of nodes) {
-      if (node.startMs < oldestMs) {
-        oldestMs = node.startMs;
-        oldest = value;
-      }
+  copy(): Buckets {
+    return Buckets.of(this);
+  }
+
+  /** Keeps a prefix, behind those of its value. */
+  add(value: string, node: Node): void {
+    this.open(value).push(node);
+    this.count++;
+    this.starts.push({ startMs: node.startMs, order: this.orders.get(value) as number, value });
+    if (this.starts.size > 2 * this.count + MAX_STALE) this.sortOut();
+  }
+
+  /**
+   * Removes from a value's prefixes what `node` outlives; false when one of them outlives `node` instead. What was there
+   * came earlier in time, so `node` ends no earlier; an equal start is enough to take its place.
+   */
+  dominate(value: string, node: Node, gapMatters: boolean): boolean {
+    const nodes = this.get(value);
+    if (nodes === undefined) return true;
+    let isRival = false;
+    for (const other of nodes) {
+      if (other.signature !== node.signature) continue;
+      if (outlives(other, node, gapMatters)) return false;
+      isRival = true;
+    }
+    if (!isRival) return true;
+    let kept = 0;
+    for (const other of nodes) {
+      if (other.signature !== node.signature || other.startMs > node.startMs) nodes[kept++] = other;
+    }
+    this.count -= nodes.length - kept;
+    nodes.length = kept;
+    return true;
+  }
+
+  /** Makes room for one more prefix where the rule's limit is reached: the expired first, then the oldest start. */
+  makeRoom(plan: RulePlan, nowMs: number): void {
+    const { withinMs, runsPerKey } = plan.rule;
+    if (this.count < runsPerKey) return;
+    this.sweep(nowMs - withinMs);
+    if (this.count < runsPerKey) return;
+    const oldest = this.oldest();
+    if (oldest === undefined) return;
+    this.keep(oldest.value, (node) => node.startMs !== oldest.startMs);
+    plan.onEvicted();
+  }
+
+  private open(value: string): Node[] {
+    const known = this.get(value);
+    if (known !== undefined) return known;
+    const nodes: Node[] = [];
+    this.set(value, nodes);
+    this.orders.set(value, this.made++);
+    return nodes;
+  }
+
+  /** Drops what the window has passed. */
+  private sweep(oldestStartMs: number): void {
+    for (
+      let start = this.oldest();
+      start !== undefined && start.startMs < oldestStartMs;
+      start = this.oldest()
+    )
+      this.keep(start.value, (node) => node.startMs >= oldestStartMs);
+  }
+
+  private keep(value: string, isKept: (node: Node) => boolean): void {
+    const nodes = this.get(value) ?? [];
+    const rest = nodes.filter(isKept);
+    this.count -= nodes.length - rest.length;
+    if (rest.length > 0) this.set(value, rest);
+    else {
+      this.delete(value);
+      this.orders.delete(value);
     }
   }
-  if (oldest === undefined) return;
-  const rest = (buckets.get(oldest) ?? []).filter((node) => node.startMs !== oldestMs);
-  if (rest.length === 0) buckets.delete(oldest);
-  else buckets.set(oldest, rest);
-  plan.onEvicted();
-}
 
-function countNodes(buckets: Map<string, Node[]>): number {
-  let count = 0;
-  for (const nodes of buckets.values()) count += nodes.length;
-  return count;
-}
+  private oldest(): Start | undefined {
+    for (let start = this.starts.oldest; start !== undefined; start = this.starts.oldest) {
+      if (this.isHeld(start)) return start;
+      this.starts.pop();
+    }
+    return undefined;
+  }
 
-/** Makes room for one more prefix where the rule's limit is reached: the expired first, then the oldest start. */
-function makeRoom(plan: RulePlan, buckets: Map<string, Node[]>, nowMs: number): void {
-  const { rule } = plan;
-  if (buckets.size === 1 && rule.runsPerKey > 8) {
-    const only = buckets.values().next().value;
-    if (only !== undefined && only.length < rule.runsPerKey) return;
-  } else if (countNodes(buckets) < rule.runsPerKey) return;
-  if (sweep(buckets, nowMs - rule.withinMs) >= rule.runsPerKey) evictOldest(plan, buckets);
+  private isHeld({ value, order, startMs }: Start): boolean {
+    if (this.orders.get(value) !== order) return false;
+    return this.get(value)?.some((node) => node.startMs === startMs) === true;
+  }
+
+  private sortOut(): void {
+    this.starts.clear();
+    for (const [value, nodes] of this) {
+      const order = this.orders.get(value) as number;
+      for (const { startMs } of nodes) this.starts.push({ startMs, order, value });
+    }
+  }
 }
 
 /** Whether `other` outlives `node` in every window: it starts later, and where gaps matter ends no earlier. */
 function outlives(other: Node, node: Node, gapMatters: boolean): boolean {
   if (other.entry === node.entry) return other.startMs >= node.startMs;
   return other.startMs > node.startMs && (!gapMatters || other.lastMs >= node.lastMs);
-}
-
-/** Removes from `nodes` what `node` outlives; false when one of them outlives `node` instead. */
-function dominate(nodes: Node[], node: Node, gapMatters: boolean): boolean {
-  for (const other of nodes) {
-    if (other.signature === node.signature && outlives(other, node, gapMatters)) return false;
-  }
-  let kept = 0;
-  for (const other of nodes) {
-    // What was there came earlier in time, so `node` ends no earlier; an equal start is enough to take its place.
-    if (other.signature !== node.signature || other.startMs > node.startMs) nodes[kept++] = other;
-  }
-  nodes.length = kept;
-  return true;
-}
-
-function bucketsOf(prefixes: Prefixes, state: number): Map<string, Node[]> {
-  const held = prefixes[state];
-  if (held instanceof Map) return held;
-  const made = new Map<string, Node[]>();
-  prefixes[state] = made;
-  return made;
 }
 
 /** Keeps a prefix unless an equal one outlives it; removes those that it outlives. */
@@ -83,16 +134,11 @@ export function insertPrefix(
   item: { readonly state: number; readonly value: string; readonly node: Node },
 ): void {
   const { state, value, node } = item;
-  const buckets = bucketsOf(prefixes, state);
-  const nodes = buckets.get(value);
-  if (nodes !== undefined && !dominate(nodes, node, plan.rule.automaton.gapMatters[state] === true)) return;
-  if (nodes?.length === 0) {
-    nodes.push(node);
-    return;
-  }
-  makeRoom(plan, buckets, node.lastMs);
-  // Looked up again: making room may have put another list in its place.
-  const target = buckets.get(value);
-  if (target === undefined) buckets.set(value, [node]);
-  else target.push(node);
+  const held = prefixes[state];
+  const buckets = held instanceof Buckets ? held : new Buckets();
+  prefixes[state] = buckets;
+  if (!buckets.dominate(value, node, plan.rule.automaton.gapMatters[state] === true)) return;
+  // A value whose prefixes have all gone has room for this one: it takes their place.
+  if (buckets.get(value)?.length !== 0) buckets.makeRoom(plan, node.lastMs);
+  buckets.add(value, node);
 }

@@ -4,17 +4,16 @@
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { CompiledRule, Selection, Step } from '../compile/rule.ts';
-import { isPartial } from '../flow/fingerprints.ts';
 import type { Call } from './call.ts';
 import { Budget } from './budget.ts';
 import { keyName, keyNames, keyTextOf } from './key.ts';
 import { applyMeasures } from './measures.ts';
 import { planRule, type RulePlan } from './plan.ts';
 import { PredicateIndex } from './predicate-index.ts';
-import { holdsAdvanced, type Entry } from './prefixes.ts';
+import { holdsAdvanced, type Entry, type FieldValue } from './prefixes.ts';
 import { isSimple, type SimpleGroup } from './simple-group.ts';
-import { isAdvanced, type SimpleRow } from './simple-row.ts';
-import { rowExpiresAtMs, SimpleRules, type RowVisit } from './simple-rules.ts';
+import type { SimpleRow } from './simple-row.ts';
+import { rowExpiresAtMs, rulesHeld, SimpleRules, type RowVisit } from './simple-rules.ts';
 import {
   applyPositive,
   decideGuarded,
@@ -235,17 +234,18 @@ export class Engine {
     for (const told of this.simple.process(call, selections, this.watermarkMs)) this.takeRow(told);
   }
 
-  private takeRow({ row, entry, completed, unrepaired }: RowVisit): void {
+  private takeRow({ row, entry, touches, completed, unrepaired }: RowVisit): void {
     for (const { touch, completed: each } of completed) {
       const memory = { plan: touch.plan, fired: row.fired[touch.rule] ?? null };
       if (passesPolicy(memory, each)) this.found(touch.plan, row, each);
       if (memory.fired !== null) row.fired[touch.rule] = memory.fired;
+      row.begun ||= memory.fired !== null;
     }
     if (unrepaired) {
-      for (const id of row.group.rulesOf(entry.touches)) this.degrade('late_unrepaired', id, row.tenant);
+      for (const id of row.group.rulesOf(touches)) this.degrade('late_unrepaired', id, row.tenant);
     }
-    if (isAdvanced(row) !== row.advanced) {
-      row.advanced = !row.advanced;
+    if (row.begun !== row.advanced) {
+      row.advanced = row.begun;
       this.budget.move(row);
     }
     this.report(entry);
@@ -310,7 +310,9 @@ export class Engine {
   }
 
   private checkFingerprints(plan: RulePlan, entry: Entry): void {
-    if (plan.fingerprints.some((at) => isPartial(entry.fields[at] ?? ''))) {
+    const isPartial = (value: FieldValue | null | undefined): boolean =>
+      typeof value === 'object' && value?.isPartial === true;
+    if (plan.fingerprints.some((at) => isPartial(entry.fields[at]))) {
       this.degrade('values_left_out', plan.rule.id, this.currentTenant);
     }
   }
@@ -392,7 +394,7 @@ export class Engine {
 
   private drop(held: KeyState | SimpleRow): void {
     if ('group' in held) {
-      held.group.drop(held);
+      this.simple.drop(held);
       return;
     }
     const row = this.rows.get(held.mapKey);
@@ -406,9 +408,10 @@ export class Engine {
   private admit(held: KeyState | SimpleRow): void {
     const evicted = this.budget.add(held);
     if (evicted !== undefined) {
+      // What it holds is asked before it is given back.
+      const ids = 'group' in evicted ? rulesHeld(evicted, this.simple.memory) : [evicted.plan.rule.id];
       this.drop(evicted);
       this.forget(evicted);
-      const ids = 'group' in evicted ? evicted.group.rulesHeld(evicted) : [evicted.plan.rule.id];
       for (const id of ids) this.degrade('states_evicted', id, evicted.tenant);
     }
     this.expiry.add(this.expiresMs(held), held);
@@ -521,10 +524,13 @@ export class Engine {
     return this.index;
   }
 
+  get simpleRules(): SimpleRules {
+    return this.simple;
+  }
+
   /** Takes a row back in from a snapshot. */
   adoptRow(row: SimpleRow): void {
-    row.group.hold(row);
-    this.admit(row);
+    this.simple.adopt(row);
   }
 
   /** Takes a state back in from a snapshot and sets its timers anew. */
@@ -560,7 +566,7 @@ function keyNumberOf(rule: CompiledRule, numbers: Map<string, number>): number {
   return known;
 }
 
-const NO_FIELDS: readonly (string | null)[] = [];
+const NO_FIELDS: readonly (FieldValue | null)[] = [];
 
 /** An event as it fits one rule under one key. */
 interface Fit {
@@ -588,10 +594,11 @@ function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
   };
 }
 
-function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (string | null)[] {
-  return plan.rule.valueFields.map((field, at) =>
-    ((plan.askedOf[at] as number) & stepMask) === 0 ? null : call.value(field),
-  );
+function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (FieldValue | null)[] {
+  return plan.rule.valueFields.map((field, at) => {
+    if (((plan.askedOf[at] as number) & stepMask) === 0) return null;
+    return plan.isFlow[at] === true ? call.fingerprints(field) : call.value(field);
+  });
 }
 
 interface KeyGroup {

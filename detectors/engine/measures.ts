@@ -5,7 +5,7 @@
 import type { Fired, Sample } from '../statistics/sample.ts';
 import { applyStatistic, newStatisticState, type StatisticState } from '../statistics/statistic.ts';
 import type { Statistic } from '../compile/rule.ts';
-import type { Entry, Node } from './prefixes.ts';
+import type { Entry, FieldValue, Node } from './prefixes.ts';
 import type { Completed, KeyState, TimeBasis } from './state.ts';
 
 export interface Measured {
@@ -30,13 +30,18 @@ function stateOf(state: KeyState, statistic: Statistic, basis: TimeBasis): Stati
   return (state.statistics[at] ??= newStatisticState<Entry>(statistic.plan));
 }
 
+/** A measure never reads a flow field. */
+function measuredText(value: FieldValue | null | undefined): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
 function sampleOf(state: KeyState, statistic: Statistic, entry: Entry, basis: TimeBasis): Sample<Entry> {
   return {
     timeMs: basis === 'event' ? entry.timeMs : entry.appendMs,
     partition: entry.partition,
     offset: entry.offset,
     line: entry.line,
-    value: entry.fields[state.plan.measured[statistic.step] ?? -1] ?? null,
+    value: measuredText(entry.fields[state.plan.measured[statistic.step] ?? -1]),
     tag: entry,
   };
 }

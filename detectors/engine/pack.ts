@@ -1,4 +1,5 @@
 /** Entries and prefixes of one state as plain JSON: each entry and node once, then by number. */
+import { Buckets } from './buckets.ts';
 import type { Entry, Node, Prefixes } from './prefixes.ts';
 
 export type PackedNode = readonly [
@@ -44,7 +45,7 @@ export class Packer<Kept extends Entry> {
   prefixes(prefixes: Prefixes): PackedPrefixes {
     return prefixes.map((held) => {
       if (held === null) return [];
-      if (!(held instanceof Map)) return [['', [this.node(held)]] as const];
+      if (!(held instanceof Buckets)) return [['', [this.node(held)]] as const];
       return [...held].map(([value, nodes]) => [value, nodes.map((node) => this.node(node))] as const);
     });
   }

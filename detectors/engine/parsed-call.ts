@@ -2,8 +2,9 @@
 import { eventId, type Event } from '../../schemas/event/v1.ts';
 import type { HashText } from '../compile/compile.ts';
 import { fieldReader, scalarText, type FieldReader, type FieldSource } from '../compile/fields.ts';
-import { isFlowField, readFlowField } from '../compile/flow-field.ts';
+import { FlowFields, isFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
+import type { Fingerprints } from '../flow/list.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
 
 /** Longer values are compared and carried by hash: keys and joins hold attackers' text. */
@@ -48,7 +49,7 @@ export class ParsedCall implements Call, FieldSource {
   readonly toolClass: string;
   private readonly facts: CallFacts;
   private host: string | undefined;
-  private flows: Map<string, string | null> | undefined;
+  private flows: FlowFields | undefined;
   private kept: KeptParsedCall | undefined;
   private made: CallSummary | undefined;
 
@@ -103,19 +104,14 @@ export class ParsedCall implements Call, FieldSource {
   }
 
   value(field: string): string | null {
-    if (isFlowField(field)) return this.fingerprints(field);
+    if (isFlowField(field)) return this.fingerprints(field)?.text ?? null;
     const text = scalarText(fieldReader(field)?.read(this));
     if (text === null || text.length <= MAX_VALUE_CHARACTERS) return text;
     return `sha256:${this.facts.sha256Hex(text)}`;
   }
 
-  /** Rules ask for the same fingerprints, which cost more than anything else. */
-  private fingerprints(field: string): string | null {
-    const known = this.flows?.get(field);
-    if (known !== undefined) return known;
-    const text = readFlowField(field, this);
-    (this.flows ??= new Map<string, string | null>()).set(field, text);
-    return text;
+  fingerprints(field: string): Fingerprints | null {
+    return (this.flows ??= new FlowFields(this)).fingerprints(field);
   }
 
   reference(): CallSummary {

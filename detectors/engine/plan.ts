@@ -1,5 +1,6 @@
 /** A rule with what the hot loop needs worked out once. */
-import { sharesValue } from '../flow/fingerprints.ts';
+import { Fingerprints } from '../flow/list.ts';
+import type { FieldValue } from './prefixes.ts';
 import { isFlowField } from '../compile/flow-field.ts';
 import { fieldsOfStep } from '../compile/needs.ts';
 import { START, type CompiledRule, type Join } from '../compile/rule.ts';
@@ -9,7 +10,7 @@ export interface PlannedJoin {
   readonly other: number;
   readonly otherIndex: number;
   readonly ownIndex: number;
-  readonly holds: (other: string, own: string) => boolean;
+  readonly holds: (other: FieldValue, own: FieldValue) => boolean;
 }
 
 /** A place in an assignment: element and index among the fields of its entry. */
@@ -39,23 +40,32 @@ export interface RulePlan {
   readonly askedOf: readonly number[];
   /** Where fingerprints of values stand among the fields of an entry. */
   readonly fingerprints: readonly number[];
+  /** By index of a field whether it holds fingerprints. */
+  readonly isFlow: readonly boolean[];
   /** By index in the rule's measures, where their values stand; -1 where events are counted. */
   readonly measured: readonly number[];
 }
 
+type Compare = (a: FieldValue, b: FieldValue) => boolean;
+
 /** Numbers compare as numbers; what is none compares with nothing. */
-function ordered(holds: (a: number, b: number) => boolean): (a: string, b: string) => boolean {
-  return (a, b) => a.trim() !== '' && b.trim() !== '' && holds(Number(a), Number(b));
+function ordered(holds: (a: number, b: number) => boolean): Compare {
+  return (a, b) =>
+    typeof a === 'string' &&
+    typeof b === 'string' &&
+    a.trim() !== '' &&
+    b.trim() !== '' &&
+    holds(Number(a), Number(b));
 }
 
-const COMPARISONS: Readonly<Record<Join['operator'], (a: string, b: string) => boolean>> = {
+const COMPARISONS: Readonly<Record<Join['operator'], Compare>> = {
   '==': (a, b) => a === b,
   '!=': (a, b) => a !== b,
   '<': ordered((a, b) => a < b),
   '<=': ordered((a, b) => a <= b),
   '>': ordered((a, b) => a > b),
   '>=': ordered((a, b) => a >= b),
-  flows: sharesValue,
+  flows: (a, b) => a instanceof Fingerprints && b instanceof Fingerprints && a.sharesWith(b),
 };
 
 function plannedJoin(join: Join, indexOf: (field: string) => number): PlannedJoin {
@@ -107,6 +117,7 @@ export function planRule(rule: CompiledRule, index: number, onEvicted: () => voi
       ),
     ),
     fingerprints: rule.valueFields.flatMap((field, at) => (isFlowField(field) ? [at] : [])),
+    isFlow: rule.valueFields.map(isFlowField),
     measured: rule.statistics.map(({ field }) => (field === undefined ? -1 : indexOf(field))),
   };
 }

@@ -6,8 +6,12 @@
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import { START, type Step, type Transition } from '../compile/rule.ts';
+import type { Fingerprints } from '../flow/list.ts';
 import type { FieldPlace, PlannedJoin, RulePlan } from './plan.ts';
-import { insertPrefix } from './buckets.ts';
+import { Buckets, insertPrefix } from './buckets.ts';
+
+/** Value of a field: text, or what a flow field holds. */
+export type FieldValue = string | Fingerprints;
 
 /** A call (or guard event) that a rule keeps. */
 export interface Entry {
@@ -22,7 +26,7 @@ export interface Entry {
   /** Bit g: matches guard g. */
   readonly guardMask: number;
   /** Values of rule.valueFields; empty where the rule compares nothing. */
-  readonly fields: readonly (string | null)[];
+  readonly fields: readonly (FieldValue | null)[];
   readonly reference: Omit<CallReference, 'step'>;
   /** Names of the exceptions that an alert completed here falls under. */
   readonly excepted?: readonly string[];
@@ -46,7 +50,7 @@ export interface Node {
 }
 
 /** By state (all but the final one) its prefixes: one node where the plan is `single`, else all, in buckets by value. */
-export type Prefixes = (Map<string, Node[]> | Node | null)[];
+export type Prefixes = (Buckets | Node | null)[];
 
 export function emptyPrefixes(plan: RulePlan): Prefixes {
   const prefixes: Prefixes = [];
@@ -55,19 +59,15 @@ export function emptyPrefixes(plan: RulePlan): Prefixes {
 }
 
 export function copyPrefixes(prefixes: Prefixes): Prefixes {
-  return prefixes.map((buckets) => {
-    if (!(buckets instanceof Map)) return buckets;
-    const copy = new Map<string, Node[]>();
-    for (const [value, nodes] of buckets) copy.set(value, nodes.slice());
-    return copy;
-  });
+  return prefixes.map((held) => (held instanceof Buckets ? held.copy() : held));
 }
 
 /** Whether a prefix of more than one element is held. */
 export function holdsAdvanced(plan: RulePlan, prefixes: Prefixes): boolean {
   for (let state = 0; state < prefixes.length; state++) {
     const held = prefixes[state];
-    if (plan.advanced[state] === true && (held instanceof Map ? held.size > 0 : held !== null)) return true;
+    if (plan.advanced[state] === true && (held instanceof Buckets ? held.size > 0 : held !== null))
+      return true;
   }
   return false;
 }
@@ -79,14 +79,19 @@ function nodeOf(last: Node, step: number): Node | null {
 }
 
 /** Value at a place; undefined where the chain lacks the element, null where the element lacks the value. */
-function placeValue(last: Node, [step, index]: FieldPlace): string | null | undefined {
+function placeValue(last: Node, [step, index]: FieldPlace): FieldValue | null | undefined {
   const node = nodeOf(last, step);
   return node === null ? undefined : (node.entry.fields[index] ?? null);
 }
 
+/** Value as a key has it. */
+function textOf(value: FieldValue | null | undefined): string | null {
+  return value === null || value === undefined || typeof value === 'string' ? (value ?? null) : value.text;
+}
+
 /** Value of a field of an element in a whole assignment, null where either is missing. */
 export function assignmentValue(plan: RulePlan, last: Node, step: number, field: string): string | null {
-  return placeValue(last, [step, plan.rule.valueFields.indexOf(field)]) ?? null;
+  return textOf(placeValue(last, [step, plan.rule.valueFields.indexOf(field)]));
 }
 
 /** The nodes of an assignment in the order of its calls. */
@@ -142,7 +147,7 @@ function extend(visit: Visit, prev: Node | null, transition: Transition): Node {
 
 function insert(visit: Visit, state: number, node: Node): void {
   const place = visit.plan.buckets[state];
-  const value = place === undefined ? '' : (placeValue(node, place) ?? null);
+  const value = place === undefined ? '' : textOf(placeValue(node, place));
   // Without the value no later call can join it.
   if (value !== null) insertPrefix(visit.plan, visit.prefixes, { state, value, node });
 }
@@ -150,10 +155,10 @@ function insert(visit: Visit, state: number, node: Node): void {
 /** Prefixes in the state before that this entry may extend. */
 function candidates(visit: Visit, transition: Transition): readonly Node[] {
   const held = visit.prefixes[transition.from];
-  if (!(held instanceof Map)) return [];
+  if (!(held instanceof Buckets)) return [];
   if (transition.bucketJoin < 0) return held.get('') ?? [];
   const join = visit.plan.joins[transition.step]?.[transition.bucketJoin];
-  const value = visit.entry.fields[join?.ownIndex ?? -1] ?? null;
+  const value = textOf(visit.entry.fields[join?.ownIndex ?? -1]);
   return value === null ? [] : (held.get(value) ?? []);
 }
 

@@ -6,6 +6,7 @@
 import type { CompiledRule, Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 import { keyTextOf } from './key.ts';
+import { NONE } from './simple-memory.ts';
 import type { RulePlan } from './plan.ts';
 import type { SimpleRow } from './simple-row.ts';
 
@@ -15,12 +16,19 @@ export interface Touch {
   /** Position of the rule in its group. */
   readonly rule: number;
   readonly step: number;
-  /** Number of the selection whose newest event is the first step, where this is the second; else -1. */
-  readonly afterFirst: number;
-  /** State that it extends and state that it leads to; -1 where there is none. */
+  /** State that it extends: the newest event of a first step, or a prefix. NONE where it is the only step. */
   readonly from: number;
+  readonly fromFirst: boolean;
+  /** State that it leads to; NONE where it completes the rule. */
   readonly to: number;
   readonly withinMs: number;
+}
+
+/** The same before it is known how many first steps there are: prefixes are numbered after them. */
+interface Part extends Omit<Touch, 'from' | 'to'> {
+  readonly first: number;
+  readonly fromPrefix: number;
+  readonly toPrefix: number;
 }
 
 /** All that an event touches, by the selections that it fits. */
@@ -29,11 +37,13 @@ export interface Touches {
   readonly selections: readonly number[];
   /** Later steps before earlier ones: a call serves one step of an assignment. */
   readonly later: readonly Touch[];
-  /** Selections that are some rule's first step, as numbers of the group. */
+  /** States of the selections that are some rule's first step. */
   readonly firsts: readonly number[];
   /** How long the newest event of a first step matters, ms. */
   readonly horizonMs: number;
 }
+
+const NOTHING = Symbol('nothing');
 
 /** Combinations of selections that are kept; which ones occur is up to whoever writes events. */
 const MAX_COMBINATIONS = 4_096;
@@ -57,14 +67,17 @@ export class SimpleGroup {
   readonly rule: CompiledRule;
   /** By tenant, then by name: the value of the key where it has one field, else the text of all. */
   private readonly rows = new Map<string, Map<string, SimpleRow>>();
-  /** Selections that are first steps, by their number here: their numbers in the engine. */
+  /** By state their numbers in the engine: selections that are first steps, the newest event of each is a state. */
   readonly firstSelections: number[] = [];
-  readonly states: { readonly plan: RulePlan; readonly rule: number; readonly state: number }[] = [];
-  private readonly touchesOf = new Map<number, Touch[]>();
+  /** States beyond, numbered after those: prefixes of a rule that end in its step `state`. */
+  readonly prefixes: { readonly plan: RulePlan; readonly rule: number; readonly state: number }[] = [];
+  private readonly partsOf = new Map<number, Part[]>();
   private readonly horizons: number[] = [];
   /** By rule the number of its first step's selection. */
   private readonly firstOfRule: number[] = [];
   private readonly combined = new Map<string, Touches>();
+  /** The same by the list itself: lists that the index gives again and again. */
+  private readonly byList = new WeakMap<readonly number[], Touches | typeof NOTHING>();
 
   /** The one field of the key where it has one; such a key needs no text made of it. */
   private readonly onlyField: string | undefined;
@@ -101,9 +114,24 @@ export class SimpleGroup {
     if (own?.delete(row.name) === true && own.size === 0) this.rows.delete(row.tenant);
   }
 
-  /** How long the newest event of a first step matters, ms. */
-  horizonOf(first: number): number {
-    return this.horizons[first] ?? 0;
+  *allRows(): Generator<SimpleRow> {
+    for (const own of this.rows.values()) yield* own.values();
+  }
+
+  isFirst(state: number): boolean {
+    return state < this.firstSelections.length;
+  }
+
+  /** How long after its start a state matters, ms. */
+  horizonOf(state: number): number {
+    if (this.isFirst(state)) return this.horizons[state] ?? 0;
+    return this.prefixes[state - this.firstSelections.length]?.plan.rule.withinMs ?? 0;
+  }
+
+  /** State of the prefixes of a rule (by hash) that end in a step; undefined where there is none. */
+  prefixState(hash: string, step: number): number | undefined {
+    const at = this.prefixes.findIndex(({ plan, state }) => plan.rule.hash === hash && state === step);
+    return at < 0 ? undefined : this.firstSelections.length + at;
   }
 
   /** Ids of the rules that an event stands for a step of. */
@@ -111,12 +139,8 @@ export class SimpleGroup {
     return new Set([...later.map(({ plan }) => plan.rule.id), ...this.rulesFrom(firsts)]);
   }
 
-  /** Ids of the rules that a row has begun. */
-  rulesHeld(row: SimpleRow): ReadonlySet<string> {
-    return new Set(this.rulesFrom(row.byAppend.firstNumbers));
-  }
-
-  private rulesFrom(firsts: readonly number[]): string[] {
+  /** Ids of the rules that begin with these states. */
+  rulesFrom(firsts: readonly number[]): string[] {
     return this.plans.flatMap((plan, rule) =>
       firsts.includes(this.firstOfRule[rule] ?? -1) ? [plan.rule.id] : [],
     );
@@ -128,23 +152,32 @@ export class SimpleGroup {
     const { steps, withinMs } = plan.rule;
     const first = this.firstNumber(numberOf(steps[0] as Step), steps.length > 1 ? withinMs : 0);
     this.firstOfRule[rule] = first;
-    let before = -1;
+    let before = NONE;
     steps.forEach((step, index) => {
       const completes = index === steps.length - 1;
       if (index === 0 && !completes) return;
-      const to = completes ? -1 : this.states.push({ plan, rule, state: index }) - 1;
-      const afterFirst = index === 1 ? first : -1;
-      const touch: Touch = { plan, rule, step: index, afterFirst, from: before, to, withinMs };
-      before = to;
+      const toPrefix = completes ? NONE : this.prefixes.push({ plan, rule, state: index }) - 1;
+      const parts = { fromFirst: index === 1, first, fromPrefix: before, toPrefix };
+      before = toPrefix;
       const number = numberOf(step);
-      this.touchesOf.set(number, [...(this.touchesOf.get(number) ?? []), touch]);
+      const part: Part = { plan, rule, step: index, withinMs, ...parts };
+      this.partsOf.set(number, [...(this.partsOf.get(number) ?? []), part]);
     });
   }
 
   /** What an event that fits these selections touches; undefined when nothing. */
   touches(selections: readonly number[]): Touches | undefined {
+    let known = this.byList.get(selections);
+    if (known === undefined) {
+      known = this.combination(selections) ?? NOTHING;
+      this.byList.set(selections, known);
+    }
+    return known === NOTHING ? undefined : known;
+  }
+
+  private combination(selections: readonly number[]): Touches | undefined {
     const own = selections.filter(
-      (number) => this.touchesOf.has(number) || this.firstSelections.includes(number),
+      (number) => this.partsOf.has(number) || this.firstSelections.includes(number),
     );
     if (own.length === 0) return undefined;
     const name = own.join(',');
@@ -157,14 +190,21 @@ export class SimpleGroup {
 
   private combine(selections: readonly number[]): Touches {
     const later = selections
-      .flatMap((number) => this.touchesOf.get(number) ?? [])
-      .toSorted((a, b) => a.rule - b.rule || b.step - a.step);
+      .flatMap((number) => this.partsOf.get(number) ?? [])
+      .toSorted((a, b) => a.rule - b.rule || b.step - a.step)
+      .map((part) => this.touchOf(part));
     const firsts = selections.flatMap((number) => {
       const first = this.firstSelections.indexOf(number);
       return first < 0 || this.horizons[first] === 0 ? [] : [first];
     });
     const horizonMs = Math.max(0, ...firsts.map((first) => this.horizons[first] ?? 0));
     return { selections, later, firsts, horizonMs };
+  }
+
+  private touchOf({ first, fromPrefix, toPrefix, ...part }: Part): Touch {
+    const stateOf = (prefix: number): number =>
+      prefix === NONE ? NONE : this.firstSelections.length + prefix;
+    return { ...part, from: part.fromFirst ? first : stateOf(fromPrefix), to: stateOf(toPrefix) };
   }
 
   private firstNumber(selection: number, withinMs: number): number {

@@ -1,61 +1,42 @@
 /**
- * State of all simple rules of one key. Two tracks, by event time and by append time; a ring of the newest events so
- * that a late one can be put in its place and the rest run again from a copy of the state before them.
+ * State of all simple rules of one key. Two tracks, by event time and by append time, side by side in its cells; the
+ * newest events in order of effective time, each with what it overwrote, so that a late one can be put in its place:
+ * those after it are taken back and run again.
  */
 import type { Held } from './budget.ts';
-import { compareEntries, type Node } from './prefixes.ts';
-import type { SimpleEntry } from './simple-entry.ts';
-import type { SimpleGroup, Touch } from './simple-group.ts';
-import { LATE_SPAN_MS, REPAIR_RING, type Completed, type TimeBasis } from './state.ts';
+import type { SimpleGroup, Touch, Touches } from './simple-group.ts';
+import type { CellBlock } from './simple-cells.ts';
+import { asFirst, NONE, type SimpleMemory } from './simple-memory.ts';
+import { LATE_SPAN_MS, REPAIR_RING, type TimeBasis } from './state.ts';
 
 /**
- * Events that the ring may hold however old they are. What came later ago than a late event may is in its base; of a key
- * that calls more often than that, all but the newest MIN_REPAIR at least, MAX_RING + MIN_REPAIR at most.
+ * Events that a row keeps for repair: those that are not older than a late event may be, MIN_RING at least however old
+ * they are, MAX_RING at most however often the key calls.
  */
 const MIN_RING = 4;
-const MAX_RING = 128;
-const MIN_REPAIR = REPAIR_RING;
-
-/** Newest event of each first step, and the best prefix of each state beyond. */
-export interface Track {
-  readonly firstNumbers: number[];
-  readonly firsts: SimpleEntry[];
-  advanced: Map<number, Node> | null;
-}
-
-export function newTrack(): Track {
-  return { firstNumbers: [], firsts: [], advanced: null };
-}
-
-function copyTrack(track: Track): Track {
-  return {
-    firstNumbers: track.firstNumbers.slice(),
-    firsts: track.firsts.slice(),
-    advanced: track.advanced === null ? null : new Map(track.advanced),
-  };
-}
+const MAX_RING = 2 * REPAIR_RING;
 
 /** By rule what the after_match policy remembers of its firings. */
 export type Fired = Map<string, number>;
 
-export interface SimpleRow extends Held {
+export interface SimpleRow extends Held, CellBlock {
   readonly group: SimpleGroup;
   readonly tenant: string;
   readonly keyText: string;
   /** Its name among the rows of its tenant. */
   readonly name: string;
-  byEvent: Track;
-  readonly byAppend: Track;
-  /** State by event time before the ring, and the last event in it; null while nothing has left the ring. */
-  base: Track | null;
-  baseEnd: SimpleEntry | null;
-  /** State after the first events of the ring, none of them newer than `newestMs` by either time: the next base. */
-  middle: { readonly track: Track; readonly length: number; readonly newestMs: number } | null;
-  /** In order of effective time. */
-  ring: SimpleEntry[];
+  /** Entries in order of effective time, first and last. */
+  ringHead: number;
+  ringTail: number;
+  ringLength: number;
+  /** The last entry that has left the ring; NONE while none has. */
+  baseEnd: number;
   readonly fired: (Fired | undefined)[];
   usedMs: number;
   horizonMs: number;
+  /** Holds, or held, a prefix of more than one step or remembers a firing. */
+  begun: boolean;
+  /** As the budget knows it. */
   advanced: boolean;
   /** Where the expiry wheel holds it. */
   expirySlot: number;
@@ -67,15 +48,17 @@ export function newRow(group: SimpleGroup, tenant: string, keyText: string, name
     tenant,
     keyText,
     name,
-    byEvent: newTrack(),
-    byAppend: newTrack(),
-    base: null,
-    baseEnd: null,
-    middle: null,
-    ring: [],
+    cellAt: NONE,
+    cellCount: 0,
+    cellsUsed: 0,
+    ringHead: NONE,
+    ringTail: NONE,
+    ringLength: 0,
+    baseEnd: NONE,
     fired: [],
     usedMs: Number.NEGATIVE_INFINITY,
     horizonMs: 0,
+    begun: false,
     advanced: false,
     expirySlot: 0,
     queue: null,
@@ -84,95 +67,13 @@ export function newRow(group: SimpleGroup, tenant: string, keyText: string, name
   };
 }
 
-/** A whole assignment of a rule. */
+/** A whole assignment of a rule: its last entry, and the prefix before it as a node has it. */
 export interface SimpleCompleted {
   readonly touch: Touch;
-  readonly completed: Completed;
-}
-
-function firstOf(track: Track, number: number): SimpleEntry | undefined {
-  const at = track.firstNumbers.indexOf(number);
-  return at < 0 ? undefined : track.firsts[at];
-}
-
-const timeBy = (entry: SimpleEntry, basis: TimeBasis): number =>
-  basis === 'event' ? entry.timeMs : entry.appendMs;
-
-/** The prefix that a touch extends, null when none is alive; undefined where it needs none. */
-function before(
-  track: Track,
-  touch: Touch,
-  at: { timeMs: number; basis: TimeBasis },
-): Node | null | undefined {
-  const oldestMs = at.timeMs - touch.withinMs;
-  if (touch.afterFirst >= 0) {
-    const entry = firstOf(track, touch.afterFirst);
-    if (entry === undefined) return null;
-    const startMs = timeBy(entry, at.basis);
-    if (startMs < oldestMs) return null;
-    return { startMs, lastMs: startMs, step: 0, entry, prev: null, signature: '' };
-  }
-  if (touch.from < 0) return undefined;
-  const node = track.advanced?.get(touch.from);
-  return node === undefined || node.startMs < oldestMs ? null : node;
-}
-
-interface Visit {
-  readonly track: Track;
-  readonly entry: SimpleEntry;
-  readonly basis: TimeBasis;
-  /** Takes completed assignments that were not told before; absent where all of them were. */
-  readonly into?: SimpleCompleted[] | undefined;
-}
-
-function applyTouch(visit: Visit, touch: Touch, timeMs: number): void {
-  const { track, entry, basis } = visit;
-  const prev = before(track, touch, { timeMs, basis });
-  if (prev === null || (touch.to < 0 && !isNew(visit, touch.rule))) return;
-  const startMs = prev === undefined ? timeMs : prev.startMs;
-  const { step } = touch;
-  const last: Node = { startMs, lastMs: timeMs, step, entry, prev: prev ?? null, signature: '' };
-  if (touch.to < 0) complete(visit, touch, last);
-  else keepLatest(track, touch.to, last);
-}
-
-function complete({ entry, basis, into }: Visit, touch: Touch, last: Node): void {
-  (entry.told ??= []).push(touch.rule * 2 + (basis === 'event' ? 0 : 1));
-  into?.push({ touch, completed: { last, timeBasis: basis } });
-}
-
-function keepLatest(track: Track, state: number, node: Node): void {
-  const advanced = (track.advanced ??= new Map<number, Node>());
-  const held = advanced.get(state);
-  if (held === undefined || held.startMs <= node.startMs) advanced.set(state, node);
-}
-
-/** Whether the entry may still complete an alert of the rule: each once, but event time speaks again after append time. */
-function isNew({ entry, basis, into }: Visit, rule: number): boolean {
-  if (into === undefined) return false;
-  const told = toldBy(entry, rule);
-  return told === null || (told === 'append' && basis === 'event');
-}
-
-/** Lets an entry act on a track: its later steps first, then it is the newest of its first steps. */
-function applyEntry(visit: Visit): void {
-  const { track, entry, basis } = visit;
-  const timeMs = timeBy(entry, basis);
-  for (const touch of entry.touches.later) applyTouch(visit, touch, timeMs);
-  for (const number of entry.touches.firsts) {
-    const at = track.firstNumbers.indexOf(number);
-    if (at >= 0) track.firsts[at] = entry;
-    else {
-      track.firstNumbers.push(number);
-      track.firsts.push(entry);
-    }
-  }
-}
-
-function toldBy(entry: SimpleEntry, rule: number): TimeBasis | null {
-  if (entry.told === null) return null;
-  if (entry.told.includes(rule * 2)) return 'event';
-  return entry.told.includes(rule * 2 + 1) ? 'append' : null;
+  readonly timeBasis: TimeBasis;
+  readonly entry: number;
+  readonly prev: number;
+  readonly startMs: number;
 }
 
 export interface RowOutcome {
@@ -181,97 +82,220 @@ export interface RowOutcome {
   readonly unrepaired: boolean;
 }
 
-/** One event of the row, in the order of arrival. */
-export function applyToRow(row: SimpleRow, entry: SimpleEntry): RowOutcome {
-  const into: SimpleCompleted[] = [];
-  const { ring } = row;
-  let at = ring.length;
-  while (at > 0 && compareEntries(ring[at - 1] as SimpleEntry, entry) > 0) at--;
-  const unrepaired = at === 0 && row.baseEnd !== null && compareEntries(row.baseEnd, entry) > 0;
-  if (!unrepaired) {
-    if (at === ring.length) {
-      ring.push(entry);
-      applyEntry({ track: row.byEvent, entry, basis: 'event', into });
+/** Runs entries of one row against its cells. What is at hand stands in fields: an object a step would cost as much as it. */
+export class RowRunner {
+  private readonly memory: SimpleMemory;
+  private completed: SimpleCompleted[] = [];
+  private entry = NONE;
+  private timeMs = 0;
+  private appendMs = 0;
+  /** What the entry extends, by event time and by append time. */
+  private startMs = 0;
+  private startAppendMs = 0;
+  private prev = NONE;
+  private prevByAppend = NONE;
+
+  constructor(memory: SimpleMemory) {
+    this.memory = memory;
+  }
+
+  /** One event of the row, in the order of arrival. */
+  apply(row: SimpleRow, entry: number): RowOutcome {
+    const { entries } = this.memory;
+    this.completed = NO_COMPLETED;
+    let after = row.ringTail;
+    while (after !== NONE && entries.compare(after, entry) > 0) after = entries.before(after);
+    const unrepaired = after === NONE && row.baseEnd !== NONE && entries.compare(row.baseEnd, entry) > 0;
+    if (unrepaired) this.run(row, entry, APPEND);
+    else if (after === row.ringTail) {
+      link(row, this.memory, entry, after);
+      this.run(row, entry, EVENT | APPEND);
+      this.trim(row, entries.appendMs(entry));
     } else {
-      ring.splice(at, 0, entry);
-      rerun(row, at, into);
+      this.repair(row, entry, after);
+      this.run(row, entry, APPEND);
+      this.trim(row, entries.appendMs(entry));
     }
-    roll(row, entry.appendMs);
+    return { completed: this.completed, unrepaired };
   }
-  applyEntry({ track: row.byAppend, entry, basis: 'append', into });
-  return { completed: into, unrepaired };
-}
 
-/**
- * Keeps the ring short. A copy of the state is made now and then; once all before it is older than a late event may be,
- * or the ring is full and enough stands behind the copy, it is the base. So no event is applied twice in order, and an
- * idle key keeps little.
- */
-function roll(row: SimpleRow, nowMs: number): void {
-  const { middle, ring } = row;
-  if (ring.length < MIN_RING) return;
-  if (middle !== null) {
-    const full = ring.length >= Math.max(MAX_RING, middle.length + MIN_REPAIR);
-    if (!full && middle.newestMs >= nowMs - LATE_SPAN_MS) return;
-    const passedMs = ring[middle.length - 1]?.timeMs ?? Number.NEGATIVE_INFINITY;
-    row.base = middle.track;
-    row.baseEnd = ring[middle.length - 1] ?? row.baseEnd;
-    row.ring = ring.slice(middle.length);
-    // No event will be put before those of the base any more, nor appended before now.
-    prune(row.group, row.byEvent, (entry) => passedMs - entry.timeMs);
-    prune(row.group, row.byAppend, (entry) => nowMs - entry.appendMs);
+  /** Runs what a snapshot holds again: nothing is told. */
+  replay(row: SimpleRow, entry: number): void {
+    link(row, this.memory, entry, row.ringTail);
+    this.run(row, entry, EVENT | SILENT);
   }
-  row.middle = middleAt(row.byEvent, row.ring, row.ring.length);
-}
 
-/** Lets go of first steps that no later event can follow inside a window. */
-function prune(group: SimpleGroup, track: Track, ageMs: (entry: SimpleEntry) => number): void {
-  const { firstNumbers, firsts } = track;
-  let kept = 0;
-  for (let at = 0; at < firsts.length; at++) {
-    const entry = firsts[at] as SimpleEntry;
-    const number = firstNumbers[at] as number;
-    if (ageMs(entry) > group.horizonOf(number)) continue;
-    firsts[kept] = entry;
-    firstNumbers[kept++] = number;
+  private repair(row: SimpleRow, entry: number, after: number): void {
+    const { entries } = this.memory;
+    for (let at = row.ringTail; at !== after; at = entries.before(at)) this.undo(row, at);
+    link(row, this.memory, entry, after);
+    for (let at = entry; at !== NONE; at = entries.after(at)) this.run(row, at, EVENT);
   }
-  firsts.length = kept;
-  firstNumbers.length = kept;
-}
 
-function middleAt(track: Track, ring: readonly SimpleEntry[], length: number): SimpleRow['middle'] {
-  let newestMs = Number.NEGATIVE_INFINITY;
-  for (let at = 0; at < length; at++) {
-    const { timeMs, appendMs } = ring[at] as SimpleEntry;
-    newestMs = Math.max(newestMs, timeMs, appendMs);
+  private undo(row: SimpleRow, entry: number): void {
+    const { entries, undos, cells } = this.memory;
+    const from = entries.undoAt(entry);
+    for (let at = from + (entries.overwrote[entry] as number) - 1; at >= from; at--) {
+      const cell = cells.take(row, undos.state(at));
+      cells.starts[cell * 4] = undos.starts[at] as number;
+      cells.numbers[cell * 8 + 4] = undos.held(at);
+    }
+    entries.overwrote[entry] = 0;
   }
-  return { track: copyTrack(track), length, newestMs };
+
+  /** Keeps the ring short. */
+  private trim(row: SimpleRow, nowMs: number): void {
+    const { entries } = this.memory;
+    while (row.ringLength > MIN_RING) {
+      const head = row.ringHead;
+      const newestMs = Math.max(entries.timeMs(head), entries.appendMs(head));
+      if (row.ringLength <= MAX_RING && newestMs >= nowMs - LATE_SPAN_MS) return;
+      dropUndo(this.memory, head);
+      row.baseEnd = head;
+      row.ringHead = entries.after(head);
+      row.ringLength--;
+      entries.setBefore(row.ringHead, NONE);
+    }
+  }
+
+  /** Lets an entry act on the tracks: its later steps first, then it is the newest of its first steps. */
+  private run(row: SimpleRow, entry: number, tracks: number): void {
+    const { entries, cells } = this.memory;
+    const touches = entries.touches[entry] as Touches;
+    this.entry = entry;
+    this.timeMs = entries.timeMs(entry);
+    this.appendMs = entries.appendMs(entry);
+    for (const touch of touches.later) this.touch(row, touch, tracks);
+    for (const first of touches.firsts) {
+      const cell = cells.take(row, first);
+      if ((tracks & EVENT) !== 0) this.keepByEvent(cell, first, this.timeMs, entry);
+      if ((tracks & APPEND) !== 0) this.keepByAppend(cell, this.appendMs, entry);
+    }
+  }
+
+  private touch(row: SimpleRow, touch: Touch, tracks: number): void {
+    const alive = tracks & this.follow(row, touch);
+    if (alive === 0) return;
+    if (touch.to !== NONE) this.extend(row, touch, alive);
+    else if ((tracks & SILENT) === 0) this.complete(touch, alive);
+  }
+
+  /** Takes up what the entry at hand extends; answers the tracks in which it is inside the window. */
+  private follow(row: SimpleRow, { from, fromFirst, withinMs }: Touch): number {
+    if (from === NONE) {
+      this.startMs = this.timeMs;
+      this.startAppendMs = this.appendMs;
+      this.prev = NONE;
+      this.prevByAppend = NONE;
+      return EVENT | APPEND;
+    }
+    const { cells } = this.memory;
+    const cell = cells.find(row, from);
+    if (cell === NONE) return 0;
+    this.startMs = cells.starts[cell * 4] as number;
+    this.startAppendMs = cells.starts[cell * 4 + 1] as number;
+    const held = cells.numbers[cell * 8 + 4] as number;
+    const heldByAppend = cells.numbers[cell * 8 + 5] as number;
+    this.prev = fromFirst ? asFirst(held) : held;
+    this.prevByAppend = fromFirst ? asFirst(heldByAppend) : heldByAppend;
+    const byEvent = this.startMs >= this.timeMs - withinMs ? EVENT : 0;
+    return byEvent | (this.startAppendMs >= this.appendMs - withinMs ? APPEND : 0);
+  }
+
+  private extend(row: SimpleRow, { to, step }: Touch, alive: number): void {
+    const { cells, nodes } = this.memory;
+    const cell = cells.take(row, to);
+    let node = NONE;
+    if ((alive & EVENT) !== 0) {
+      row.begun = true;
+      if ((cells.starts[cell * 4] as number) <= this.startMs) {
+        node = nodes.add(this.entry, this.prev, step);
+        this.keepByEvent(cell, to, this.startMs, node);
+      }
+    }
+    if ((alive & APPEND) === 0 || (cells.starts[cell * 4 + 1] as number) > this.startAppendMs) return;
+    const same = node !== NONE && this.prev === this.prevByAppend;
+    this.keepByAppend(cell, this.startAppendMs, same ? node : nodes.add(this.entry, this.prevByAppend, step));
+  }
+
+  /** Each alert once, but event time speaks again after append time. */
+  private complete(touch: Touch, alive: number): void {
+    const { entry } = this;
+    if ((alive & EVENT) !== 0 && this.isNew(touch.rule * 2)) {
+      this.found({ touch, timeBasis: 'event', entry, prev: this.prev, startMs: this.startMs });
+    }
+    if ((alive & APPEND) === 0 || !this.isNew(touch.rule * 2 + 1)) return;
+    const { prevByAppend: prev, startAppendMs: startMs } = this;
+    this.found({ touch, timeBasis: 'append', entry, prev, startMs });
+  }
+
+  /** Notes that the entry has completed an alert of a rule; false where it had. `code`: as in the memory's `told`. */
+  private isNew(code: number): boolean {
+    const { told } = this.memory;
+    const codes = told.get(this.entry);
+    if (codes === undefined) {
+      told.set(this.entry, [code]);
+      return true;
+    }
+    if (codes.includes(code) || codes.includes(code & ~1)) return false;
+    codes.push(code);
+    return true;
+  }
+
+  private found(completed: SimpleCompleted): void {
+    if (this.completed === NO_COMPLETED) this.completed = [];
+    this.completed.push(completed);
+  }
+
+  private keepByEvent(cell: number, state: number, startMs: number, held: number): void {
+    const { cells, undos, entries } = this.memory;
+    const { entry } = this;
+    const overwrote = entries.overwrote[entry] as number;
+    const at = entries.undoAt(entry) + overwrote;
+    undos.set(at, state, cells.starts[cell * 4] as number, cells.numbers[cell * 8 + 4] as number);
+    entries.overwrote[entry] = overwrote + 1;
+    cells.starts[cell * 4] = startMs;
+    cells.numbers[cell * 8 + 4] = held;
+  }
+
+  private keepByAppend(cell: number, startMs: number, held: number): void {
+    const { cells } = this.memory;
+    cells.starts[cell * 4 + 1] = startMs;
+    cells.numbers[cell * 8 + 5] = held;
+  }
 }
 
-/** Runs the ring again from its base; completions count from `from` on. The middle moves with what came before it. */
-function rerun(row: SimpleRow, from: number, into: SimpleCompleted[]): void {
-  const covered = row.middle?.length ?? 0;
-  replayRing(row, from < covered ? covered + 1 : covered, { from, into });
+const EVENT = 1;
+const APPEND = 2;
+const SILENT = 4;
+const NO_COMPLETED: SimpleCompleted[] = [];
+
+/** Puts an entry into the ring behind another, NONE for its head. */
+function link(row: SimpleRow, { entries, undos }: SimpleMemory, entry: number, after: number): void {
+  entries.setUndoAt(entry, undos.take(writesOf(entries.touches[entry] as Touches)));
+  const next = after === NONE ? row.ringHead : entries.after(after);
+  entries.setBefore(entry, after);
+  entries.setAfter(entry, next);
+  if (after === NONE) row.ringHead = entry;
+  else entries.setAfter(after, entry);
+  if (next === NONE) row.ringTail = entry;
+  else entries.setBefore(next, entry);
+  row.ringLength++;
 }
 
-/** State by event time and middle, from base and ring: also what a snapshot leaves out. */
-export function replayRing(
-  row: SimpleRow,
-  middleLength: number,
-  told?: { readonly from: number; readonly into: SimpleCompleted[] },
-): void {
-  const track = row.base === null ? newTrack() : copyTrack(row.base);
-  const hadMiddle = row.middle !== null || middleLength > 0;
-  row.middle = hadMiddle && middleLength === 0 ? middleAt(track, row.ring, 0) : null;
-  row.ring.forEach((entry, index) => {
-    const into = told !== undefined && index >= told.from ? told.into : undefined;
-    applyEntry({ track, entry, basis: 'event', into });
-    if (index === middleLength - 1) row.middle = middleAt(track, row.ring, middleLength);
-  });
-  row.byEvent = track;
+/** How many states an event may write at most. */
+const writesOf = ({ later, firsts }: Touches): number => later.length + firsts.length;
+
+/** The entry has left the ring: it will not be taken back any more. */
+function dropUndo({ entries, undos }: SimpleMemory, entry: number): void {
+  undos.give(entries.undoAt(entry), writesOf(entries.touches[entry] as Touches));
+  entries.setUndoAt(entry, NONE);
+  entries.overwrote[entry] = 0;
 }
 
-/** Whether a prefix of more than one step is held, or a firing remembered. */
-export function isAdvanced(row: SimpleRow): boolean {
-  return row.byEvent.advanced !== null || row.fired.length > 0;
+/** Gives back what the row owns. */
+export function releaseRow(row: SimpleRow, memory: SimpleMemory): void {
+  const { entries, cells } = memory;
+  for (let entry = row.ringHead; entry !== NONE; entry = entries.after(entry)) dropUndo(memory, entry);
+  cells.release(row);
 }

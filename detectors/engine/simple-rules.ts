@@ -3,23 +3,31 @@ import type { Step } from '../compile/rule.ts';
 import type { Call } from './call.ts';
 import { keyName } from './key.ts';
 import type { RulePlan } from './plan.ts';
-import { SimpleGroup } from './simple-group.ts';
-import { SimpleEntry } from './simple-entry.ts';
-import { applyToRow, newRow, type RowOutcome, type SimpleRow } from './simple-row.ts';
-import { LATE_SPAN_MS } from './state.ts';
+import { Evidence, type SimpleEntry } from './simple-evidence.ts';
+import { SimpleGroup, type Touch, type Touches } from './simple-group.ts';
+import { SimpleMemory } from './simple-memory.ts';
+import { newRow, releaseRow, RowRunner, type RowOutcome, type SimpleRow } from './simple-row.ts';
+import { isLow, sweep } from './simple-sweep.ts';
+import { LATE_SPAN_MS, type Completed } from './state.ts';
 
-/** One event in one row, and what came of it. */
-export interface RowVisit extends RowOutcome {
+/** What came of one event in one row. */
+export interface RowVisit {
   readonly row: SimpleRow;
   readonly entry: SimpleEntry;
+  readonly touches: Touches;
+  readonly completed: readonly { readonly touch: Touch; readonly completed: Completed }[];
+  readonly unrepaired: boolean;
 }
 
-const NONE: readonly RowVisit[] = [];
+const NO_VISITS: readonly RowVisit[] = [];
 
 export class SimpleRules {
+  readonly memory = new SimpleMemory();
+  readonly runner = new RowRunner(this.memory);
   private readonly groups: SimpleGroup[] = [];
   private readonly byName = new Map<string, SimpleGroup>();
   private readonly admit: (row: SimpleRow) => void;
+  private newestAppendMs = Number.NEGATIVE_INFINITY;
 
   /** `admit` counts a new row in; it may give up another. */
   constructor(admit: (row: SimpleRow) => void) {
@@ -41,7 +49,7 @@ export class SimpleRules {
     return this.byName.get(name);
   }
 
-  /** One event that fits these selections, in the order of arrival. */
+  /** One event that fits these selections, in the order of arrival; what came of it where there is more than state. */
   process(call: Call, selections: readonly number[], watermarkMs: number): readonly RowVisit[] {
     let visits: RowVisit[] | undefined;
     for (const group of this.groups) {
@@ -51,10 +59,49 @@ export class SimpleRules {
       if (row === undefined) continue;
       row.usedMs = Math.max(watermarkMs, call.appendMs);
       row.horizonMs = Math.max(row.horizonMs, touches.horizonMs);
-      const entry = new SimpleEntry(call, call.keep(), touches);
-      (visits ??= []).push({ row, entry, ...applyToRow(row, entry) });
+      const entry = this.enter(call, touches);
+      const outcome = this.runner.apply(row, entry);
+      if (outcome.completed.length === 0 && !outcome.unrepaired && row.begun === row.advanced) continue;
+      (visits ??= []).push(this.visit(row, entry, outcome));
     }
-    return visits ?? NONE;
+    return visits ?? NO_VISITS;
+  }
+
+  /** The row is no longer held by any group. */
+  drop(row: SimpleRow): void {
+    row.group.drop(row);
+    releaseRow(row, this.memory);
+  }
+
+  /** Takes a row of a snapshot in. */
+  adopt(row: SimpleRow): void {
+    row.group.hold(row);
+    this.admit(row);
+  }
+
+  private enter(call: Call, touches: Touches): number {
+    this.newestAppendMs = Math.max(this.newestAppendMs, call.appendMs);
+    // Before the event has a number: none that is in use changes, and what is being worked with is held by its row.
+    if (isLow(this.memory)) sweep(this.memory, this.allRows(), this.newestAppendMs);
+    return this.memory.entries.add(call.timeMs, call.appendMs, call.keep(), touches);
+  }
+
+  private visit(row: SimpleRow, entry: number, outcome: RowOutcome): RowVisit {
+    const evidence = new Evidence(this.memory);
+    return {
+      row,
+      entry: evidence.entry(entry),
+      touches: this.memory.entries.touches[entry] as Touches,
+      completed: outcome.completed.map((each) => ({
+        touch: each.touch,
+        completed: evidence.completed(each),
+      })),
+      unrepaired: outcome.unrepaired,
+    };
+  }
+
+  private *allRows(): Generator<SimpleRow> {
+    for (const group of this.groups) yield* group.allRows();
   }
 
   private rowOf(group: SimpleGroup, call: Call): SimpleRow | undefined {
@@ -68,6 +115,16 @@ export class SimpleRules {
     this.admit(row);
     return row;
   }
+}
+
+/** Ids of the rules that a row has begun. */
+export function rulesHeld(row: SimpleRow, { cells }: SimpleMemory): ReadonlySet<string> {
+  const firsts: number[] = [];
+  for (let cell = row.cellAt; cell < row.cellAt + row.cellCount; cell++) {
+    const state = cells.state(cell);
+    if (state >= 0 && row.group.isFirst(state)) firsts.push(state);
+  }
+  return new Set(row.group.rulesFrom(firsts));
 }
 
 /** Watermark after which a row says nothing any more. */

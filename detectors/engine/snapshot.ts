@@ -5,8 +5,10 @@
 import { Engine, type EngineOptions } from './engine.ts';
 import type { CompiledRule } from '../compile/rule.ts';
 import { packStatistic, unpackStatistic, type PackedStatistic } from '../statistics/pack.ts';
+import { Buckets } from './buckets.ts';
 import { Packer, unpackNodes, type PackedNode, type PackedPrefixes } from './pack.ts';
 import type { RulePlan } from './plan.ts';
+import { Fingerprints } from '../flow/list.ts';
 import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes } from './prefixes.ts';
 import { packRow, unpackRow, type PackedRow } from './simple-pack.ts';
 import { newKeyState, type KeyState } from './state.ts';
@@ -29,7 +31,7 @@ interface PackedState {
 }
 
 /** The form of a snapshot; one of another form is not taken up, and its partition is read again. */
-export const SNAPSHOT_VERSION = 3;
+export const SNAPSHOT_VERSION = 4;
 
 export interface EngineSnapshot {
   readonly v: typeof SNAPSHOT_VERSION;
@@ -69,7 +71,7 @@ export function snapshotEngine(engine: Engine): EngineSnapshot {
     watermarkMs: Number.isFinite(engine.watermarkMs) ? engine.watermarkMs : null,
     reported: [...engine.reported],
     states: Array.from(engine.states(), (held) =>
-      'group' in held ? packRow(held, engine.predicates) : packState(held),
+      'group' in held ? packRow(held, engine.simpleRules.memory, engine.predicates) : packState(held),
     ),
   };
 }
@@ -78,8 +80,8 @@ function unpackPrefixes(packed: PackedPrefixes, nodes: readonly Node[], plan: Ru
   return packed.map((buckets) => {
     if (plan.single) return nodes[buckets[0]?.[1][0] ?? -1] ?? null;
     if (buckets.length === 0) return null;
-    return new Map(
-      buckets.map(([value, numbers]) => [value, numbers.map((number) => nodes[number] as Node)]),
+    return Buckets.of(
+      buckets.map(([value, numbers]) => [value, numbers.map((number) => nodes[number] as Node)] as const),
     );
   });
 }
@@ -97,9 +99,17 @@ function unpackStatistics(
   });
 }
 
+/** Fingerprints stand in a snapshot as text. */
+function unpackFields(plan: RulePlan, fields: Entry['fields']): Entry['fields'] {
+  if (plan.fingerprints.length === 0) return fields;
+  return fields.map((value, at) =>
+    typeof value === 'string' && plan.isFlow[at] === true ? Fingerprints.parse(value) : value,
+  );
+}
+
 function unpackState(packed: PackedState, plan: RulePlan): KeyState {
   const state = newKeyState(plan, packed.tenant, packed.key);
-  const entries = packed.entries.map((entry) => ({ ...entry }));
+  const entries = packed.entries.map((entry) => ({ ...entry, fields: unpackFields(plan, entry.fields) }));
   const nodes = unpackNodes(packed.nodes, entries);
   state.usedMs = packed.usedMs;
   if (packed.fired.length > 0) state.fired = new Map(packed.fired);

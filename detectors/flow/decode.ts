@@ -46,7 +46,7 @@ function hexBytes(run: string, from: number): Uint8Array {
 /** A text, the tokens of it that may hold an encoded value, and the work that is left for it. */
 export interface Encoded {
   readonly text: string;
-  readonly tokens: ReadonlySet<string>;
+  readonly tokens: readonly string[];
   readonly steps: Steps;
 }
 
@@ -90,6 +90,8 @@ function runsDecoded(encoded: Encoded, code: RunCode): string[] {
 }
 
 const encoder = new TextEncoder();
+const ascii = new TextDecoder('latin1');
+const NOT_ASCII = /[\u0080-\uFFFF]/;
 
 function percentDecoded(token: string): string | undefined {
   const bytes = encoder.encode(token);
@@ -133,8 +135,13 @@ function percentTexts({ tokens, steps }: Encoded): string[] {
 /** Letter by letter, pairs of surrogates kept. The tokens of the reversed text are the reversed tokens. */
 function reversedText({ text, steps }: Encoded): string[] {
   if (!steps.take(text.length)) return [];
-  const letters = /[\uD800-\uDFFF]/.test(text) ? Array.from(text) : text.split('');
-  return [letters.toReversed().join('')];
+  if (NOT_ASCII.test(text)) {
+    const letters = /[\uD800-\uDFFF]/.test(text) ? Array.from(text) : text.split('');
+    return [letters.toReversed().join('')];
+  }
+  const letters = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) letters[text.length - 1 - at] = text.charCodeAt(at);
+  return [ascii.decode(letters)];
 }
 
 export function decodings(encoded: Encoded, encoding: Encoding): string[] {

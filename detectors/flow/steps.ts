@@ -12,11 +12,24 @@ export class Steps {
 
   /** Whether `count` more characters may be looked at. */
   take(count: number): boolean {
-    if (this.taken + count > this.max) {
+    if (!this.allows(count)) {
       this.isPartial = true;
       return false;
     }
     this.taken += count;
     return true;
+  }
+
+  /** The same without taking them. */
+  allows(count: number): boolean {
+    return this.taken + count <= this.max;
+  }
+
+  /** What is left from here on, for work that goes two ways. */
+  copy(): Steps {
+    const copy = new Steps(this.max);
+    copy.taken = this.taken;
+    copy.isPartial = this.isPartial;
+    return copy;
   }
 }

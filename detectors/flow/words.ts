@@ -16,12 +16,14 @@ const FOLLOWERS = [
   'z:e',
 ];
 const LEAST_COMMON_PAIRS = 0.75;
-const COMMON_PAIRS: ReadonlySet<string> = new Set(
-  FOLLOWERS.flatMap((line) => line.split(' ')).flatMap((entry) => {
-    const [first = '', followers = ''] = entry.split(':');
-    return Array.from(followers, (follower) => first + follower);
-  }),
-);
+const A = 'a'.charCodeAt(0);
+/** By letters, 32 places for each first one: 1 for a common pair. */
+const COMMON_PAIRS = new Uint8Array(32 * 32);
+for (const entry of FOLLOWERS.flatMap((line) => line.split(' '))) {
+  const [first = '', followers = ''] = entry.split(':');
+  for (const follower of followers)
+    COMMON_PAIRS[(first.charCodeAt(0) - A) * 32 + follower.charCodeAt(0) - A] = 1;
+}
 
 /** No English word in use is longer. */
 const LONGEST_WORD = 20;
@@ -33,15 +35,22 @@ const MAX_WORDS = 3;
 const COMMON_PARTS: ReadonlySet<string> = new Set(
   'http https www com org net io application text html json xml charset utf'.split(' '),
 );
+/** Most tokens are one; it need not be taken apart. */
+const ONE_WORD = /^(?:[A-Z]?[a-z]+|[A-Z]+)$/;
 const DATE_TIME = /^\d{4}-\d\d-\d\d(?:[T ]?[\d:.,]*(?:Z|[+-]\d\d:?\d\d)?)$/;
 
 function isWord(letters: string, shortestJudged: number): boolean {
   if (letters.length > LONGEST_WORD) return false;
   if (letters.length < shortestJudged) return true;
-  const lower = letters.toLowerCase();
   let common = 0;
-  for (let at = 1; at < lower.length; at++) if (COMMON_PAIRS.has(lower.slice(at - 1, at + 1))) common++;
-  return common >= LEAST_COMMON_PAIRS * (lower.length - 1);
+  // Of a letter of either case the last five bits are its place in the alphabet.
+  let before = (letters.charCodeAt(0) & 31) - 1;
+  for (let at = 1; at < letters.length; at++) {
+    const letter = (letters.charCodeAt(at) & 31) - 1;
+    common += COMMON_PAIRS[before * 32 + letter] as number;
+    before = letter;
+  }
+  return common >= LEAST_COMMON_PAIRS * (letters.length - 1);
 }
 
 /** fooBar is two parts, foo and Bar; each is lower-case, capitalised or upper-case, or the token is no words. */
@@ -57,6 +66,7 @@ function partsOf(run: string): readonly string[] | undefined {
  */
 export function isWordLike(token: string): boolean {
   if (token.length > 80) return false;
+  if (ONE_WORD.test(token)) return COMMON_PARTS.has(token) || isWord(token, SHORTEST_JUDGED);
   if (/\d{3}/.test(token)) return DATE_TIME.test(token);
   let words = 0;
   for (const run of token.split(/[^\p{L}\p{N}]+/u)) {

@@ -5,7 +5,7 @@
 import type { ErrorCode } from '../errors.ts';
 import { countNames, scanJson } from './scan.ts';
 import { FORBIDDEN_FIELDS, MAX_JSON_DEPTH, MAX_LINE_BYTES, REQUIRED_BY_KIND, type Event } from './v1.ts';
-import { FIELD_CHECKS, REQUIRED_FIELDS } from './validate.ts';
+import { areUsualFields, FIELD_CHECKS, REQUIRED_FIELDS } from './validate.ts';
 
 export type ReadOutcome =
   | { readonly kind: 'event'; readonly event: Event; readonly unknownFields: readonly string[] }
@@ -65,6 +65,24 @@ export function checkEventFields(
   value: Readonly<Record<string, unknown>>,
   options: ReadOptions = {},
 ): ReadOutcome {
+  const fields = areUsualFields(value) ? USUAL : checkEachField(value, options);
+  if (fields.kind === 'rejected') return fields;
+  const missing = missingField(value);
+  if (missing !== undefined) return rejected('event_invalid', missing, 'is required');
+  return { kind: 'event', event: value as Event, unknownFields: fields.unknown };
+}
+
+interface FineFields {
+  readonly kind: 'fine';
+  readonly unknown: readonly string[];
+}
+const USUAL: FineFields = Object.freeze({ kind: 'fine', unknown: NONE });
+
+/** The first fault, or the names of the unknown fields. */
+function checkEachField(
+  value: Readonly<Record<string, unknown>>,
+  options: ReadOptions,
+): Rejected | FineFields {
   let unknown: string[] | undefined;
   for (const key of Object.keys(value)) {
     const check = FIELD_CHECKS.get(key);
@@ -78,9 +96,7 @@ export function checkEventFields(
     const fault = check(value[key]);
     if (fault !== undefined) return rejected('event_invalid', key + fault.path, fault.message);
   }
-  const missing = missingField(value);
-  if (missing !== undefined) return rejected('event_invalid', missing, 'is required');
-  return { kind: 'event', event: value as Event, unknownFields: unknown ?? NONE };
+  return unknown === undefined ? USUAL : { kind: 'fine', unknown };
 }
 
 function missingField(value: Readonly<Record<string, unknown>>): string | undefined {

@@ -57,7 +57,8 @@ export function countNames(value: unknown): number {
     return names;
   }
   const record = value as Readonly<Record<string, unknown>>;
-  for (const key of Object.keys(record)) {
+  // Parsed values inherit no enumerable names; an array of the keys would cost more than the walk.
+  for (const key in record) {
     names += 1;
     const child = record[key];
     if (typeof child === 'object' && child !== null) names += countNames(child);

@@ -7,6 +7,7 @@ import { zCallReference } from '../../schemas/alert/v1.ts';
 import type { Call, KeptCall } from '../../detectors/engine/call.ts';
 import type { FieldReader } from '../../detectors/compile/fields.ts';
 import type { Selection } from '../../detectors/compile/rule.ts';
+import { Fingerprints } from '../../detectors/flow/list.ts';
 
 export const FORMAT_FACTS = 'facts/1';
 export const FORMAT_WATERMARK = 'watermark/1';
@@ -79,6 +80,11 @@ export class FactCall implements Call {
 
   value(field: string): string | null {
     return Object.hasOwn(this.fact.values, field) ? (this.fact.values[field] ?? null) : null;
+  }
+
+  fingerprints(field: string): Fingerprints | null {
+    const text = this.value(field);
+    return text === null ? null : Fingerprints.parse(text);
   }
 
   reference(): Fact['reference'] {

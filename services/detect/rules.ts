@@ -62,7 +62,8 @@ function readConfigured(path: string): {
 /** Rules as the configuration asks for them, with every fault of every file; modes and lists are the operator's. */
 export function loadConfiguredRules(rules: Config['rules']): LoadedRules {
   const read = rules.directories.map((directory) => readConfigured(directory));
-  const files = [...(rules.builtin ? readBuiltinRules() : []), ...read.flatMap((each) => each.files)];
+  const shipped = rules.builtin ? readBuiltinRules().map((file) => ({ ...file, isShipped: true })) : [];
+  const files = [...shipped, ...read.flatMap((each) => each.files)];
   const { modes, lists, exceptions } = rules;
   const loaded = loadRules(files, { sha256Hex, modes, lists, exceptions });
   return { rules: loaded.rules, faults: [...read.flatMap((each) => each.faults), ...loaded.faults] };

@@ -11,7 +11,7 @@ import type { HashText } from '../../detectors/compile/compile.ts';
 import { fieldsOfGuard, fieldsOfStep } from '../../detectors/compile/needs.ts';
 import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
 import type { Sha256 } from '../../detectors/engine/alert.ts';
-import { AlertCall } from '../../detectors/engine/alert-call.ts';
+import { AlertCall, alertClass } from '../../detectors/engine/alert-call.ts';
 import type { Call } from '../../detectors/engine/call.ts';
 import { Engine, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
 import { isFor } from '../../detectors/engine/predicate-index.ts';
@@ -179,9 +179,9 @@ export class StageOne {
     if (found.length === 0) return;
     this.findings.push(...found);
     found.forEach((finding, index) => {
-      if (finding.kind !== 'match') return;
+      // Asked before the alert is put together, which costs more than all the rest of its event.
+      if (finding.kind !== 'match' || !this.concernsStageTwo('alert', alertClass(finding))) return;
       const call = new AlertCall(finding, this.settings);
-      if (!this.concernsStageTwo(call.kind, call.toolClass)) return;
       this.forward(call, { offset: record.offset, line: MAX_LINES + index });
     });
   }

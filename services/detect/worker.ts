@@ -2,6 +2,7 @@
  * One stage on its consumer group: restore on assignment, then batches: step, publish, snapshot, commit. A crash
  * anywhere repeats from the last whole snapshot; what was published since is published again with the same ids.
  */
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type {
   BatchContext,
@@ -63,7 +64,13 @@ interface Owned {
 /** A partition is silent when nothing came for this long; then, and as often, it may need a TICK. */
 export const SILENCE_MS = 1_000;
 const TICK_CHECK_MS = 200;
-const MAX_BATCH_RECORDS = 512;
+/** A record may hold 64 events: so many are worked through before a rebalance that was heard of is obeyed. */
+const MAX_BATCH_RECORDS = 64;
+/**
+ * How long records are worked through without a pause, ms. All rules over many events take seconds: meanwhile requests
+ * would wait, where all steps are one process, and the coordinator would take us for dead.
+ */
+const SLICE_MS = 20;
 /** At most this part of the time goes into snapshots. */
 const SNAPSHOT_SHARE = 10;
 
@@ -132,14 +139,22 @@ class Stage {
   };
 
   private async take(owned: Owned, batch: BusBatch, context: BatchContext): Promise<void> {
+    const { clock } = this.options;
+    // While this lasts nothing is silent: no TICK is wanted.
+    owned.caughtUp = false;
+    let sliceEndMs = clock.monotonicMs() + SLICE_MS;
     for (const record of batch.records) {
       // A rebalance may hand records over that the snapshot holds already.
       if (record.offset < owned.nextOffset) continue;
+      if (clock.monotonicMs() >= sliceEndMs) {
+        await this.pause(owned, context);
+        sliceEndMs = clock.monotonicMs() + SLICE_MS;
+      }
       owned.state.process(record);
       owned.nextOffset = record.offset + 1;
       owned.recordsSinceSnapshot++;
     }
-    owned.lastRecordAtMs = this.options.clock.monotonicMs();
+    owned.lastRecordAtMs = clock.monotonicMs();
     owned.caughtUp = owned.nextOffset >= batch.highWatermark;
     await context.heartbeat();
     await owned.state.publish(owned.at);
@@ -148,6 +163,14 @@ class Stage {
       await this.saveSnapshot(owned);
       await context.commit(owned.nextOffset);
     }
+  }
+
+  /** Tells what was found so far and lets others work. Throws bus_stale when the partition is no longer ours. */
+  private async pause(owned: Owned, context: BatchContext): Promise<void> {
+    await context.heartbeat();
+    await owned.state.publish(owned.at);
+    await othersFirst();
+    await context.heartbeat();
   }
 
   private isSnapshotDue(owned: Owned): boolean {
@@ -209,7 +232,7 @@ class Stage {
     for (const partition of wanted) await this.options.tick(partition);
   }
 
-  /** Records are processed in one go between two waits, so that here every partition stands between two records. */
+  /** A record is processed in one go, so that here every partition stands between two records. */
   renew(): void {
     for (const owned of this.partitions.values()) {
       owned.state.renew();

@@ -134,9 +134,15 @@ function trustText(trust: Event['trust']): string {
   return typeof trust === 'string' ? trust : trust.level;
 }
 
+// A line's time is asked for twice in a row.
+let lastTime = '';
+let lastTimeMs = Number.NaN;
+
 /** Time of the line, Unix ms; the append time where it names no time. */
 export function lineTimeMs(time: string, appendMs: number): number {
-  const parsed = parseTimeMs(time);
+  const parsed = time === lastTime ? lastTimeMs : parseTimeMs(time);
+  lastTime = time;
+  lastTimeMs = parsed;
   return Number.isNaN(parsed) ? appendMs : parsed;
 }
 

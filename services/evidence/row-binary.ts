@@ -4,6 +4,7 @@ const encoder = new TextEncoder();
 const SHORT_STRING = 64;
 
 export class RowWriter {
+  readonly format = 'RowBinary';
   rows = 0;
   #bytes: Uint8Array;
   #view: DataView;
@@ -68,7 +69,7 @@ export class RowWriter {
   }
 
   blob(value: Uint8Array): void {
-    this.#length(value.length);
+    this.length(value.length);
     this.fixed(value);
   }
 
@@ -79,7 +80,7 @@ export class RowWriter {
   }
 
   strings(values: readonly string[]): void {
-    this.#length(values.length);
+    this.length(values.length);
     for (const value of values) this.string(value);
   }
 
@@ -115,11 +116,12 @@ export class RowWriter {
     const { written } = encoder.encodeInto(value, this.#bytes.subarray(start));
     const needed = lengthBytes(written);
     if (needed !== guess) this.#bytes.copyWithin(this.#at + needed, start, start + written);
-    this.#length(written);
+    this.length(written);
     this.#at += written;
   }
 
-  #length(value: number): void {
+  /** Length of what follows, LEB128. */
+  length(value: number): void {
     if (this.#at + 5 > this.#bytes.length) this.#grow(5);
     let rest = value;
     while (rest > 127) {

@@ -23,6 +23,7 @@ import {
   LEDGER_COLUMNS,
   PAYLOAD_COLUMNS,
 } from './tables.ts';
+import type { Turns } from './turns.ts';
 
 export interface WriterSettings extends StepSettings {
   readonly maxBatchEvents: number;
@@ -34,6 +35,11 @@ export interface WriterPorts {
   readonly store: Store;
   readonly signer: Signer;
   readonly clock: Clock;
+  /**
+   * Shared by the writers of a process, so that one partition's batch is computed while another's is written. Computed
+   * in turn, part by part, all would be ready at the same time, and the processor idle while the store has them all.
+   */
+  readonly turns?: Turns;
   readonly onBatch?: (counts: BatchCounts, at: { topic: string; partition: number }) => void;
 }
 
@@ -167,9 +173,10 @@ export class PartitionWriter {
     if (this.#ports.clock.monotonicMs() - askedAtMs > MAX_INSERT_AFTER_RESERVE_MS) {
       throw new TriplineError('ledger_reserved', 'the reservation is too old to write under');
     }
+    const { format } = outcome.tables[table];
     const data = outcome.tables[table].bytes();
     const token = `${table}:${outcome.digests[table]}`;
-    await this.#ports.store.insertBinary({ table, columns: COLUMNS[table], data, rows, token });
+    await this.#ports.store.insertBinary({ table, columns: COLUMNS[table], format, data, rows, token });
   }
 
   async #settle(memory: Memory, outcome: BatchOutcome): Promise<void> {
@@ -182,12 +189,21 @@ export class PartitionWriter {
     this.#ports.onBatch?.(outcome.counts, { topic: this.#topic, partition: this.#partition });
   }
 
-  /** Part by part, giving way after each: alerts and requests of the same process do not wait for a whole batch. */
   async #compute(memory: Memory, records: readonly BusRecord[]): Promise<BatchOutcome> {
     const bytes = records.reduce((sum, record) => sum + (record.value?.length ?? 0), 0);
     const batch = new Batch(memory.heads, this.#settings, bytes);
     const asked: Asked = new Map();
     await this.#ask(memory, asked, claimedNeeds(records));
+    const enterAll = (): Promise<BatchOutcome> => this.#enter(memory, asked, { batch, records });
+    return await (this.#ports.turns === undefined ? enterAll() : this.#ports.turns.run(enterAll));
+  }
+
+  /** Part by part, giving way after each: alerts and requests of the same process do not wait for a whole batch. */
+  async #enter(
+    memory: Memory,
+    asked: Asked,
+    { batch, records }: { readonly batch: Batch; readonly records: readonly BusRecord[] },
+  ): Promise<BatchOutcome> {
     for (const part of cutRuns(records, PART_LIMITS)) {
       const prepared = part.records.map(prepareRecord);
       const needs = streamNeeds(prepared);

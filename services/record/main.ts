@@ -7,6 +7,7 @@ import type { BusConsumer, TopicPartition } from '../platform/bus/port.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { PartitionWriter, type WriterPorts, type WriterSettings } from './loop.ts';
+import { Turns } from './turns.ts';
 import type { Signer } from './ports.ts';
 import type { BatchCounts } from './step.ts';
 
@@ -29,6 +30,7 @@ export async function startRecord(context: StepContext, signer: Signer): Promise
     store: context.store,
     signer,
     clock: context.clock,
+    turns: new Turns(),
     onBatch: recordMetrics(context),
   };
   const { maxBatchBytes, maxBatchEvents } = context.config.record;

@@ -7,6 +7,7 @@ import { FORMAT_EVENTS, FORMAT_TICK, HEADERS, MAX_LINES_PER_RECORD } from '../..
 import { fromHex, HASH_BYTES, STREAM_ID_BYTES, ZERO_STREAM } from '../evidence/bytes.ts';
 import { readLedgerLine, RECORD_FAULTS, type LedgerLine, type RejectedLine } from '../evidence/lines.ts';
 import type { BusRecord } from '../platform/bus/port.ts';
+import { searchable } from './cut.ts';
 
 /** Owner of lines whose record names no tenant: kept, and seen by nobody but the operator. */
 export const UNATTRIBUTED_TENANT = '_unattributed';
@@ -44,6 +45,7 @@ interface Cut {
 
 function cutLines(value: Uint8Array): Cut[] {
   const cuts: Cut[] = [];
+  const bytes = searchable(value);
   let start = 0;
   let line = 0;
   while (start < value.length) {
@@ -51,7 +53,7 @@ function cutLines(value: Uint8Array): Cut[] {
       cuts.push({ line, bytes: value.subarray(start), excess: true });
       break;
     }
-    const found = value.indexOf(NEWLINE, start);
+    const found = bytes.indexOf(NEWLINE, start);
     const end = found < 0 ? value.length : found;
     if (end > start) cuts.push({ line, bytes: value.subarray(start, end), excess: false });
     start = end + 1;

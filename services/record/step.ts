@@ -31,11 +31,11 @@ import { closeLog, openLog, type OpenLog, type PartitionHeads, type StepSettings
 import type { Manifest } from './ports.ts';
 import { streamKey, type PreparedLine, type PreparedRecord } from './prepare.ts';
 import { RowWriter } from '../evidence/row-binary.ts';
+import { EventBlock } from './event-block.ts';
 import { StreamDraft, type StreamState } from './stream-state.ts';
 import {
   writeAlertRow,
   writeDeadLetterRow,
-  writeEventRow,
   writeLedgerRow,
   writePayloadRow,
   type EntryPosition,
@@ -57,9 +57,13 @@ export type TableName = 'payloads' | 'events' | 'alerts' | 'dead_letters' | 'led
 /** In the order in which they are written: the ledger last. */
 export const TABLE_ORDER: readonly TableName[] = ['payloads', 'events', 'alerts', 'dead_letters', 'ledger'];
 
+export interface BatchTables extends Readonly<Record<Exclude<TableName, 'events'>, RowWriter>> {
+  readonly events: EventBlock;
+}
+
 export interface BatchOutcome {
   readonly manifest: Manifest;
-  readonly tables: Readonly<Record<TableName, RowWriter>>;
+  readonly tables: BatchTables;
   /** SHA-256 of the rows of each table, hex. */
   readonly digests: Readonly<Record<TableName, string>>;
   /** Leaf hashes (32 bytes each) by log id, in index order, for the read-back. */
@@ -109,7 +113,7 @@ export class Batch {
   readonly #settings: StepSettings;
   readonly #logs = new Map<string, OpenLog>();
   readonly #drafts = new Map<string, StreamDraft>();
-  readonly #tables: Record<TableName, RowWriter>;
+  readonly #tables: BatchTables;
   #known: ReadonlyMap<string, StreamState> = new Map();
   #lastStream: { readonly tenant: string; readonly stream: string; readonly draft: StreamDraft } | undefined;
   readonly #counts = {
@@ -133,7 +137,7 @@ export class Batch {
     this.#watermarkMs = before.watermarkMs;
     this.#tables = {
       payloads: new RowWriter(64 * 1024 + Math.ceil(expectedBytes * 1.25)),
-      events: new RowWriter(64 * 1024 + Math.ceil(expectedBytes * 0.5)),
+      events: new EventBlock(Math.ceil(expectedBytes / 1024)),
       alerts: new RowWriter(0),
       dead_letters: new RowWriter(0),
       ledger: new RowWriter(64 * 1024 + Math.ceil(expectedBytes * 0.3)),
@@ -252,7 +256,8 @@ export class Batch {
     const rejected = line.read.kind === 'rejected';
     if (late && !rejected) this.#counts.late += 1;
     const type = rejected ? ENTRY_TYPES.deadLetter : late ? ENTRY_TYPES.late : typeOfKind(line.read);
-    this.#appendLine(context, { type, ...hashed, draft, equivocation: false });
+    const { hash, prev } = hashed;
+    this.#appendLine(context, { type, hash, prev, draft, equivocation: false });
   }
 
   #enterEquivocation(
@@ -341,7 +346,7 @@ export class Batch {
       mapping: this.#settings.mapping,
     });
     if (draft !== undefined) draft.effectiveMs = row.effective_time;
-    writeEventRow(this.#tables.events, at, row);
+    this.#tables.events.add(at, row);
   }
 
   #append(context: LineContext, entry: NewEntry): EntryPosition {

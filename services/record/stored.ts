@@ -54,19 +54,21 @@ async function loadOfLog(
 ): Promise<void> {
   const [first] = lookups;
   if (first === undefined) return;
-  const params = {
-    log: first.logId,
-    size: first.size,
-    tenant: first.tenant,
-    gap: ENTRY_TYPES.gap,
-    streams: lookups.map(({ stream }) => stream),
-    froms: lookups.map(({ fromSeq }) => fromSeq),
-  };
-  const [rows, effective] = await Promise.all([
-    store.query<StreamRow>(STREAMS_SQL, { params }),
-    store.query<{ stream: string; effective_ms: string }>(EFFECTIVE_SQL, { params }),
-  ]);
+  const log = { log: first.logId, size: first.size };
+  const rows = await store.query<StreamRow>(STREAMS_SQL, {
+    params: {
+      ...log,
+      gap: ENTRY_TYPES.gap,
+      streams: lookups.map(({ stream }) => stream),
+      froms: lookups.map(({ fromSeq }) => fromSeq),
+    },
+  });
+  // Most streams that are asked for are new: there is nothing more to ask of them.
+  if (rows.length === 0) return;
   const found = new Map(rows.map((row) => [row.stream, row]));
+  const effective = await store.query<{ stream: string; effective_ms: string }>(EFFECTIVE_SQL, {
+    params: { ...log, tenant: first.tenant, streams: [...found.keys()] },
+  });
   const times = new Map(effective.map((row) => [row.stream, Number(row.effective_ms)]));
   for (const { key, stream, fromSeq: floor } of lookups) {
     const row = found.get(stream);

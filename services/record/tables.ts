@@ -1,5 +1,5 @@
-/** Columns and RowBinary rows of the tables that record writes; the order of columns is the order of bytes. */
-import type { AlertProjection, DeadLetterProjection, EventProjection } from '../evidence/projection.ts';
+/** Columns of the tables that record writes, and their RowBinary rows (of `events`: event-block); the order of columns is the order of bytes. */
+import type { AlertProjection, DeadLetterProjection } from '../evidence/projection.ts';
 import type { RowWriter } from '../evidence/row-binary.ts';
 
 export const LEDGER_COLUMNS: readonly string[] =
@@ -78,63 +78,6 @@ export function writePayloadRow(
   out.u16(at.line);
   out.fixed(payload.prev);
   out.blob(payload.bytes);
-}
-
-export function writeEventRow(out: RowWriter, at: EntryPosition, row: EventProjection): void {
-  out.rows += 1;
-  out.string(at.tenant);
-  out.fixed(at.logId);
-  out.u64(at.index);
-  out.string(at.topic);
-  out.u32(at.partition);
-  out.u64(at.offset);
-  out.u16(at.line);
-  out.time(at.appendMs);
-  out.fixed(at.stream);
-  out.u64(at.seq);
-  writeWho(out, row);
-  writeWhat(out, row);
-}
-
-function writeWho(out: RowWriter, row: EventProjection): void {
-  out.string(row.session_id);
-  out.time(row.event_time);
-  out.time(row.effective_time);
-  out.string(row.kind);
-  out.string(row.agent);
-  out.string(row.principal);
-  out.string(row.host);
-  out.string(row.call_id);
-  out.string(row.logical_call_id);
-  out.string(row.trace_id);
-  out.string(row.span_id);
-  out.string(row.parent_span_id);
-}
-
-function writeWhat(out: RowWriter, row: EventProjection): void {
-  out.string(row.server);
-  out.string(row.transport);
-  out.string(row.tool);
-  out.string(row.claimed_class);
-  out.string(row.class);
-  out.string(row.class_source);
-  out.string(row.class_version);
-  out.string(row.dest_host);
-  out.string(row.definition_hash);
-  out.string(row.args_hash);
-  out.u64(row.args_bytes);
-  out.string(row.result_hash);
-  out.u64(row.result_bytes);
-  out.optionalBool(row.schema_valid);
-  out.string(row.outcome);
-  out.f64(row.duration_ms);
-  out.string(row.trust);
-  out.strings(row.labels);
-  out.string(row.verdict);
-  out.string(row.control_id);
-  out.string(row.approval_id);
-  out.strings(row.unknown_fields);
-  out.strings(row.findings);
 }
 
 export function writeAlertRow(out: RowWriter, at: EntryPosition, row: AlertProjection): void {

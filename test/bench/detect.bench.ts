@@ -12,6 +12,7 @@ import type { CompiledRule } from '../../detectors/compile/rule.ts';
 import { Engine } from '../../detectors/engine/engine.ts';
 import { ParsedCall } from '../../detectors/engine/parsed-call.ts';
 import type { Event } from '../../schemas/event/v1.ts';
+import { randomBelow } from './random.ts';
 
 export interface BenchRow {
   readonly name: string;
@@ -71,17 +72,6 @@ function benchRules(count: number): readonly CompiledRule[] {
   const { rules, faults } = loadRules([{ path: 'bench', text }], { sha256Hex });
   if (faults.length > 0) throw new Error(JSON.stringify(faults));
   return rules;
-}
-
-/** mulberry32 */
-function randomBelow(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4_294_967_296) * below);
-  };
 }
 
 function benchEvents(sessions: number): Event[] {

@@ -8,6 +8,7 @@ import type { BusBatch, ConsumeOptions } from '../../services/platform/bus/port.
 import { systemClock } from '../../services/platform/clock.ts';
 import { sha256 } from '../../services/platform/ledger/crypto.ts';
 import { PartitionWriter, type WriterPorts, type WriterSettings } from '../../services/record/loop.ts';
+import { Turns } from '../../services/record/turns.ts';
 import { median, result, type Bench, type BenchResult } from './bench.ts';
 import { benchRecords, LINES_PER_RECORD } from './events.ts';
 import { clusterPlace, embeddedPlace, PARTITIONS, type Place } from './place.ts';
@@ -79,6 +80,7 @@ function recordConsumer(place: Place) {
     store,
     signer,
     clock: systemClock,
+    turns: new Turns(),
     onBatch: (counts) => (entries += counts.entries),
   };
   const writers = Array.from(

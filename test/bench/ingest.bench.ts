@@ -68,7 +68,7 @@ async function startPlain() {
 }
 
 async function run(): Promise<readonly BenchResult[]> {
-  const service = await startService('ingest,respond');
+  const service = await startService({ steps: 'ingest,respond' });
   const plain = await startPlain();
   const ours: number[] = [];
   const theirs: number[] = [];

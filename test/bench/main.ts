@@ -9,6 +9,7 @@ import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { detectBench } from './detect.bench.ts';
 import { matcher } from './matcher.bench.ts';
+import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 
@@ -18,6 +19,7 @@ const BENCHES: readonly Bench[] = [
   recordPath,
   detect,
   matcher,
+  pack,
   ingestPost,
   durableEmbedded,
   durableCluster,

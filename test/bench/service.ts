@@ -1,5 +1,5 @@
 /** The real service as a process of its own, and a plain client of it. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { up, type Tripline } from '../support/scenario/tripline.ts';
@@ -15,13 +15,24 @@ export interface BenchService {
   stop(): Promise<void>;
 }
 
-/** `steps` undefined = all. No limit on the request rate: the benchmark is one client. */
-export async function startService(steps?: string): Promise<BenchService> {
+export interface ServiceOptions {
+  /** All where it is absent. */
+  readonly steps?: string;
+  /** The section of the configuration; absent: all shipped rules. */
+  readonly rules?: object;
+}
+
+/** No limit on the request rate: the benchmark is one client. */
+export async function startService({ steps, rules }: ServiceOptions = {}): Promise<BenchService> {
   const { dir, remove } = temporaryDir();
+  const configFile = join(dir, 'tripline.yaml');
+  // JSON is YAML.
+  if (rules !== undefined) writeFileSync(configFile, JSON.stringify({ rules }));
   const service = up({
     dataDir: join(dir, 'data'),
     logFile: join(dir, 'log'),
     ...(steps === undefined ? {} : { steps }),
+    ...(rules === undefined ? {} : { configFile }),
   });
   const url = await service.url;
   const dataDir = join(dir, 'data');

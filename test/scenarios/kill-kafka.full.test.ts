@@ -15,6 +15,7 @@ import {
   type Backends,
 } from '../support/scenario/cluster.ts';
 import { detectAnew, recordsByPartition } from '../support/scenario/fresh-detect.ts';
+import { STORY_RULES } from '../support/scenario/rules.ts';
 import { assertStored, settled, storedAlertIds } from '../support/scenario/ledger.ts';
 import { startLoad, type Load } from '../support/scenario/load.ts';
 import { seededRandom } from '../support/scenario/random.ts';
@@ -41,6 +42,7 @@ function killed(): void {
     backends = await startBackends(root);
     const keys = [{ id: 'load', tenant: 'default', role: 'producer', token: PRODUCER_TOKEN }];
     writeClusterConfig(configFile, backends, keys, {
+      rules: STORY_RULES,
       detect: { snapshotEveryEvents: 200, snapshotEveryMs: 500 },
     });
   });
@@ -114,7 +116,7 @@ function killed(): void {
     const bus = await openClusterBus(backends);
     const calls = await recordsByPartition(bus, TOPICS.toolcalls.name);
     await bus.close();
-    const fresh = await detectAnew(join(root, 'fresh'), calls, 90_000);
+    const fresh = await detectAnew(join(root, 'fresh'), calls, 90_000, { rules: STORY_RULES });
     assert.deepEqual(stored, fresh.ids);
     assert.ok(stored.length >= KILLS, `only ${stored.length} alerts`);
     console.log(

@@ -15,7 +15,9 @@ export interface QueryOptions {
 export interface BinaryInsert {
   readonly table: string;
   readonly columns: readonly string[];
-  /** Rows in ClickHouse RowBinary, exactly the columns named, in that order. Taken as is, never as SQL text. */
+  /** Of `data`; RowBinary where absent. */
+  readonly format?: 'RowBinary' | 'Native';
+  /** Exactly the columns named, in that order (Native: by name). Taken as is, never as SQL text. */
   readonly data: Uint8Array;
   readonly rows: number;
   /**

@@ -6,8 +6,9 @@ import { classMappingVersion } from '../../../services/evidence/projection.ts';
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { prepareRecord } from '../../../services/record/prepare.ts';
-import { recordStep, TABLE_ORDER } from '../../../services/record/step.ts';
+import { recordStep, TABLE_ORDER, type BatchOutcome, type TableName } from '../../../services/record/step.ts';
 import type { StreamState } from '../../../services/record/stream-state.ts';
+import { readNativeBlock } from '../../support/native-block.ts';
 
 const TOPIC = TOPICS.toolcalls.name;
 const SETTINGS = {
@@ -63,6 +64,16 @@ function busRecord(sent: Sent, offset: number): BusRecord {
   };
 }
 
+/** What does not depend on how rows are put into blocks. */
+function rowBytes(table: BatchOutcome['tables'][TableName]): Buffer {
+  if (table.format === 'RowBinary') return Buffer.from(table.bytes());
+  return Buffer.from(
+    readNativeBlock(table.bytes())
+      .map((row) => `${JSON.stringify(row)}\n`)
+      .join(''),
+  );
+}
+
 /** All rows of each table, and the heads, after the records went through in batches of the given sizes. */
 function run(records: readonly BusRecord[], sizes: readonly number[]) {
   let state = { topic: TOPIC, partition: 0, nextOffset: 0, watermarkMs: 0, heads: new Map() as never };
@@ -74,7 +85,7 @@ function run(records: readonly BusRecord[], sizes: readonly number[]) {
     const size = sizes[batch % sizes.length] ?? 1;
     const prepared = records.slice(at, at + size).map(prepareRecord);
     const outcome = recordStep(prepared, state, streams, SETTINGS);
-    for (const table of TABLE_ORDER) rows[table]!.push(Buffer.from(outcome.tables[table].bytes()));
+    for (const table of TABLE_ORDER) rows[table]!.push(rowBytes(outcome.tables[table]));
     for (const [key, draft] of outcome.streams) streams.set(key, draft.settle(1_000));
     state = outcome.state as typeof state;
     at += size;

@@ -76,7 +76,7 @@ export class ChdbStore implements Store {
   async insertBinary(insert: BinaryInsert): Promise<void> {
     if (insert.rows === 0) return;
     await this.#insertFile(insertStatement(insert, this.#database), insert.data, {
-      format: 'RowBinary',
+      format: insert.format ?? 'RowBinary',
       token: checkedToken(insert.token),
     });
   }

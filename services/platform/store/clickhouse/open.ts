@@ -98,7 +98,7 @@ export class ClickHouseStore implements Store {
     const settings = { ...WRITE_SETTINGS, insert_deduplication_token: checkedToken(insert.token) };
     await converting(async () => {
       const result = await this.#client.exec({
-        query: `${insertStatement(insert, this.#database)} FORMAT RowBinary`,
+        query: `${insertStatement(insert, this.#database)} FORMAT ${insert.format ?? 'RowBinary'}`,
         values: Readable.from([insert.data], { objectMode: false }),
         clickhouse_settings: settings,
       });
