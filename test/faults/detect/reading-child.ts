@@ -1,0 +1,23 @@
+/**
+ * A process that runs detect over the log of a bus directory until it is killed. Arguments: directory, directory of the
+ * rules. Says `loaded`, waits for a line, then tells how far it has read, a number a line.
+ */
+import { writeSync } from 'node:fs';
+import { openBus } from '../../integration/detect/harness.ts';
+import { configIn } from './long-log.ts';
+import { Position, runReading } from './reading.ts';
+
+const [, , dir = '', root = ''] = process.argv;
+const say = (text: string): void => void writeSync(1, `${text}\n`);
+
+async function run(): Promise<void> {
+  const bus = await openBus(dir);
+  // Lives are shorter than the time between two rounds of maintenance.
+  await bus.maintain();
+  await runReading(bus, configIn(root), new Position((records) => say(String(records))));
+}
+
+process.stdin.once('data', () => void run());
+// Nobody is left to kill it.
+process.stdin.on('end', () => process.exit(1));
+say('loaded');
