@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { catalogueOf } from '../detectors/rules/catalogue.ts';
+import { zDispositionRequest } from './alert/disposition.ts';
 import { zAlertLine } from './alert/v1.ts';
 import { zAuditLine } from './audit/v1.ts';
 import { zCheckpoint } from './checkpoint/v1.ts';
@@ -21,6 +22,7 @@ const root = join(import.meta.dirname, '..');
 
 const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'event.v1': zEvent,
+  'disposition-request.v1': zDispositionRequest,
   'alert.v1': zAlertLine,
   'audit.v1': zAuditLine,
   'dead-letter.v1': zDeadLetterLine,

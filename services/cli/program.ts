@@ -1,5 +1,6 @@
 /** The command line: names, options and help. Every action is imported when it runs, so that a tap starts fast. */
 import { Command, CommanderError, Option } from 'commander';
+import { DISPOSITIONS } from '../../schemas/alert/disposition.ts';
 import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
 import { CONTROL_MODES } from '../../schemas/control/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
@@ -42,6 +43,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
     .showHelpAfterError('(see --help)');
   addService(program, run);
   addReading(program, run);
+  addDisposition(program, run);
   addControls(program, run);
   addEvidence(program, run);
   addRules(program, run);
@@ -83,7 +85,7 @@ function withFilters(command: Command, names: readonly (typeof FILTERS)[number][
 }
 
 function filtersOf(options: Options): Readonly<Record<string, string | undefined>> {
-  const names = [...FILTERS, 'limit', 'kind', 'rule', 'level'];
+  const names = [...FILTERS, 'limit', 'kind', 'rule', 'level', 'disposition'];
   return Object.fromEntries(
     names.map((name) => [name, typeof options[name] === 'string' ? options[name] : undefined]),
   );
@@ -143,19 +145,23 @@ const replayAction: Action = async (context, [file = ''], options) => {
 };
 
 function addReading(program: Command, run: Run): void {
-  const listing = (name: 'sessions' | 'alerts' | 'controls', description: string): void => {
+  const listing = (name: 'sessions' | 'alerts' | 'controls', description: string): Command => {
     const action: Action = async (context, _operands, options) => {
       const { list } = await import('./commands/read.ts');
       await list(context, name, filtersOf(options));
     };
-    withFilters(define(program, name, [description, action], run)).option(
+    return withFilters(define(program, name, [description, action], run)).option(
       '--limit <n>',
       'items at most',
       '100',
     );
   };
   listing('sessions', 'Lists sessions, newest first.');
-  listing('alerts', 'Lists alerts, newest first.');
+  listing('alerts', 'Lists alerts, newest first.').addOption(
+    new Option('--disposition <value>', 'what they were found to be; none: nobody said anything yet').choices(
+      [...DISPOSITIONS, 'none'],
+    ),
+  );
   listing('controls', 'Lists controls.');
   withFilters(
     define(program, 'tail', ['Follows events as they arrive.', tailAction], run),
@@ -188,6 +194,22 @@ const ledgerAction: Action = async (context, _operands, options) => {
   const { ledger } = await import('./commands/read.ts');
   await ledger(context, filtersOf(options));
 };
+
+function addDisposition(program: Command, run: Run): void {
+  const action: Action = async (context, [id = ''], options) => {
+    const { setDisposition } = await import('./commands/disposition.ts');
+    const [disposition = '', reason = ''] = [text(options, 'as'), text(options, 'reason')];
+    await setDisposition(context, id, { disposition, reason, tenant: text(options, 'tenant') });
+  };
+  define(program, 'disposition <alert-id>', ['Says what an alert was found to be.', action], run)
+    .addOption(
+      new Option('--as <disposition>', 'a benign one is expected or allowed; a false one is no such chain')
+        .choices([...DISPOSITIONS])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--reason <text>', 'why; on record')
+    .option('--tenant <name>', 'tenant');
+}
 
 function addControls(program: Command, run: Run): void {
   define(program, 'kill', ['Sets a kill switch.', killAction], run)

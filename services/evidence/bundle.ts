@@ -99,6 +99,7 @@ export const zBundleRows = z.object({
   events: z.array(zColumns).default([]),
   alerts: z.array(zColumns).default([]),
   deadLetters: z.array(zColumns).default([]),
+  dispositions: z.array(zColumns).default([]),
   /** Inclusion proof in the tree of the log's signed size; partial bundles only. */
   proof: z.array(zHex64).optional(),
 });

@@ -149,7 +149,7 @@ export function lineTimeMs(time: string, appendMs: number): number {
 /** ClickHouse keeps DateTime64(3) between 1900 and 2299; the exact text stays in the bytes. */
 const MIN_TIME_MS = -2_208_988_800_000;
 const MAX_TIME_MS = 10_413_791_999_999;
-const storable = (timeMs: number): number => Math.min(Math.max(timeMs, MIN_TIME_MS), MAX_TIME_MS);
+export const storable = (timeMs: number): number => Math.min(Math.max(timeMs, MIN_TIME_MS), MAX_TIME_MS);
 
 const textOf = (value: string | undefined): string => value ?? '';
 const countOf = (value: number | undefined): number => value ?? 0;

@@ -7,7 +7,8 @@ import { CompactRange, verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
-import { checkContent, checkEntry, type Fail, type RowsCheck } from './verify-rows.ts';
+import type { Fail, RowsCheck } from './verify-projections.ts';
+import { checkContent, checkEntry } from './verify-rows.ts';
 import { StreamOrders } from './verify-streams.ts';
 
 export interface KnownHead {

@@ -1,6 +1,7 @@
 /** Alerts: one item an alert id, newest first. */
 import { z } from 'zod';
 import type { Store } from '../platform/store/port.ts';
+import { alertName, latestDispositions, withDisposition, type DispositionItem } from './dispositions.ts';
 import {
   andAlso,
   decodeCursor,
@@ -41,6 +42,7 @@ export async function listAlerts(
     const names = `arrayMap(call -> JSONExtractString(call, '${field}'), JSONExtractArrayRaw(body, 'calls'))`;
     where = andAlso(where, `has(${names}, {call_${field}:String})`, { [`call_${field}`]: value });
   }
+  if (query.disposition !== undefined) where = withDisposition(where, tenant, query.disposition);
   if (query.cursor !== undefined) {
     const [c_ms, c_id] = decodeCursor(query.cursor, zKey);
     where = andAlso(
@@ -50,8 +52,9 @@ export async function listAlerts(
     );
   }
   const rows = await selectAlerts(store, where, query.limit + 1);
+  const dispositions = await latestDispositions(store, tenant, rows);
   return pageOf(rows, query.limit, {
-    item: alertItem,
+    item: (row) => alertItem(row, dispositions.get(alertName(row))),
     key: (row) => [Number(row.effective_ms), row.alert_id],
   });
 }
@@ -67,7 +70,9 @@ export async function alertsOfSession(
   const where = andAlso(whereOf(tenant, {}), `(session_id = {of_session:String} OR ${cited})`, {
     of_session: session,
   });
-  return (await selectAlerts(store, where, limit)).map(alertItem);
+  const rows = await selectAlerts(store, where, limit);
+  const dispositions = await latestDispositions(store, tenant, rows);
+  return rows.map((row) => alertItem(row, dispositions.get(alertName(row))));
 }
 
 async function selectAlerts(store: Store, where: Where, limit: number): Promise<AlertRow[]> {
@@ -82,7 +87,7 @@ async function selectAlerts(store: Store, where: Where, limit: number): Promise<
   );
 }
 
-function alertItem(row: AlertRow): AlertItem {
+function alertItem(row: AlertRow, disposition: DispositionItem | undefined): AlertItem {
   const body: unknown = JSON.parse(row.body);
   return {
     ...(typeof body === 'object' ? body : {}),
@@ -92,5 +97,6 @@ function alertItem(row: AlertRow): AlertItem {
     agent: row.agent,
     time: isoOf(row.effective_ms),
     appendTime: isoOf(row.append_ms),
+    disposition: disposition ?? null,
   };
 }

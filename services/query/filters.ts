@@ -1,5 +1,6 @@
 /** Filters and cursors of the listings. Every value reaches SQL as a typed parameter, never as text. */
 import { z } from 'zod';
+import { DISPOSITIONS } from '../../schemas/alert/disposition.ts';
 import { LEVELS } from '../../schemas/alert/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { EVENT_KINDS, OUTCOMES, TOOL_CLASSES, zHex32, zName } from '../../schemas/event/v1.ts';
@@ -41,6 +42,8 @@ export const zAlertQuery = z.strictObject({
   ...target,
   rule: zName.optional(),
   level: z.enum(LEVELS).optional(),
+  /** Of the latest one; `none`: nobody said anything yet. */
+  disposition: z.enum([...DISPOSITIONS, 'none']).optional(),
 });
 export const zTenantQuery = z.strictObject({ tenant: zName.optional() });
 

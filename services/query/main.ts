@@ -1,4 +1,4 @@
-/** Step query: what analysts and auditors read. */
+/** Step query: what analysts and auditors read, and what analysts say of an alert. */
 import type { FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
@@ -9,6 +9,7 @@ import type { RunningStep, StepContext } from '../platform/step.ts';
 import { auditRead, READERS } from './access.ts';
 import { listAlerts } from './alerts.ts';
 import { registerConsole } from './console.ts';
+import { registerDisposition } from './dispositions.ts';
 import { listEvents, readEvent } from './events.ts';
 import { zAlertQuery, zEventQuery, zSessionQuery, zTenantQuery } from './filters.ts';
 import { createTailHub } from './hub.ts';
@@ -23,6 +24,7 @@ export async function startQuery(context: StepContext, signer?: HeadSource): Pro
   const hub = createTailHub(context);
   registerListings(context);
   registerSingles(context);
+  registerDisposition(context);
   registerTail(context, hub);
   registerLedgerRoutes(context, signer);
   await registerConsole(context.http);

@@ -19,6 +19,7 @@ import type { StreamState } from './stream-state.ts';
 import {
   ALERT_COLUMNS,
   DEAD_LETTER_COLUMNS,
+  DISPOSITION_COLUMNS,
   EVENT_COLUMNS,
   LEDGER_COLUMNS,
   PAYLOAD_COLUMNS,
@@ -51,6 +52,7 @@ const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
   events: EVENT_COLUMNS,
   alerts: ALERT_COLUMNS,
   dead_letters: DEAD_LETTER_COLUMNS,
+  dispositions: DISPOSITION_COLUMNS,
   ledger: LEDGER_COLUMNS,
 };
 

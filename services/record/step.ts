@@ -15,8 +15,10 @@
  * An unreadable line is entered where it stands as DEAD_LETTER. It takes the seq at its place, so that the chain of the
  * lines after it holds.
  */
+import type { AuditLine } from '../../schemas/audit/v1.ts';
 import type { Event } from '../../schemas/event/v1.ts';
 import { concatBytes, equalBytes, fromBase64, toHex, ZERO_HASH } from '../evidence/bytes.ts';
+import { projectDisposition } from '../evidence/disposition.ts';
 import { ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash } from '../evidence/entry.ts';
 import { eventHash } from '../evidence/event-hash.ts';
 import type { LedgerLine } from '../evidence/lines.ts';
@@ -36,6 +38,7 @@ import { StreamDraft, type StreamState } from './stream-state.ts';
 import {
   writeAlertRow,
   writeDeadLetterRow,
+  writeDispositionRow,
   writeLedgerRow,
   writePayloadRow,
   type EntryPosition,
@@ -53,9 +56,16 @@ export interface BatchCounts {
   readonly deadLetters: number;
 }
 
-export type TableName = 'payloads' | 'events' | 'alerts' | 'dead_letters' | 'ledger';
+export type TableName = 'payloads' | 'events' | 'alerts' | 'dead_letters' | 'dispositions' | 'ledger';
 /** In the order in which they are written: the ledger last. */
-export const TABLE_ORDER: readonly TableName[] = ['payloads', 'events', 'alerts', 'dead_letters', 'ledger'];
+export const TABLE_ORDER: readonly TableName[] = [
+  'payloads',
+  'events',
+  'alerts',
+  'dead_letters',
+  'dispositions',
+  'ledger',
+];
 
 export interface BatchTables extends Readonly<Record<Exclude<TableName, 'events'>, RowWriter>> {
   readonly events: EventBlock;
@@ -140,6 +150,7 @@ export class Batch {
       events: new EventBlock(Math.ceil(expectedBytes / 1024)),
       alerts: new RowWriter(0),
       dead_letters: new RowWriter(0),
+      dispositions: new RowWriter(0),
       ledger: new RowWriter(64 * 1024 + Math.ceil(expectedBytes * 0.3)),
     };
   }
@@ -327,8 +338,13 @@ export class Batch {
         return writeDeadLetterRow(this.#tables.dead_letters, at, { row, raw: line.bytes });
       }
       case 'audit':
-        return undefined;
+        return this.#projectAudit(at, read.event);
     }
+  }
+
+  #projectAudit(at: EntryPosition, line: AuditLine): void {
+    const row = projectDisposition(line, at.appendMs);
+    if (row !== undefined) writeDispositionRow(this.#tables.dispositions, at, row);
   }
 
   #projectEvent(
@@ -431,6 +447,7 @@ export class Batch {
         events: toHex(digest('events')),
         alerts: toHex(digest('alerts')),
         dead_letters: toHex(digest('dead_letters')),
+        dispositions: toHex(digest('dispositions')),
         ledger: toHex(ledger),
       },
       leaves,

@@ -122,10 +122,12 @@ function spanParams(span: Span) {
   return { topic, partition, first: firstOffset, next: nextOffset };
 }
 
+const WITHOUT_OFFSETS: ReadonlySet<TableName> = new Set(['alerts', 'dead_letters', 'dispositions']);
+
 /** How many rows a table holds of a batch. The tables without offsets are asked by the index ranges of the batch. */
 export async function storedRows(store: Store, table: TableName, outcome: BatchOutcome): Promise<number> {
   const { manifest } = outcome;
-  if (table === 'alerts' || table === 'dead_letters') {
+  if (WITHOUT_OFFSETS.has(table)) {
     let rows = 0;
     for (const log of manifest.logs) {
       const [row] = await store.query<{ rows: string }>(

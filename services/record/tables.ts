@@ -1,4 +1,5 @@
 /** Columns of the tables that record writes, and their RowBinary rows (of `events`: event-block); the order of columns is the order of bytes. */
+import type { DispositionProjection } from '../evidence/disposition.ts';
 import type { AlertProjection, DeadLetterProjection } from '../evidence/projection.ts';
 import type { RowWriter } from '../evidence/row-binary.ts';
 
@@ -18,6 +19,9 @@ export const ALERT_COLUMNS: readonly string[] =
   );
 export const DEAD_LETTER_COLUMNS: readonly string[] =
   'tenant log_id idx append_time code path message origin raw raw_bytes raw_hash'.split(' ');
+
+export const DISPOSITION_COLUMNS: readonly string[] =
+  'tenant log_id idx append_time alert_id rule_id disposition reason actor role event_time'.split(' ');
 
 /** Where an entry stands. */
 export interface EntryPosition {
@@ -118,4 +122,19 @@ export function writeDeadLetterRow(
   out.blob(letter.raw);
   out.u64(letter.row.raw_bytes);
   out.string(letter.row.raw_hash);
+}
+
+export function writeDispositionRow(out: RowWriter, at: EntryPosition, row: DispositionProjection): void {
+  out.rows += 1;
+  out.string(at.tenant);
+  out.fixed(at.logId);
+  out.u64(at.index);
+  out.time(at.appendMs);
+  out.string(row.alert_id);
+  out.string(row.rule_id);
+  out.string(row.disposition);
+  out.string(row.reason);
+  out.string(row.actor);
+  out.string(row.role);
+  out.time(row.event_time);
 }

@@ -8,6 +8,7 @@ import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
 import { EXIT, visible } from '../output.ts';
 import { Progress } from '../progress.ts';
+import { CitedCalls, precisionText, rulePrecision, zLiveAlert, type LiveAlert } from '../precision.ts';
 import { chooseRule } from '../rule-choice.ts';
 import { exportQuery, storedParts } from '../stored-lines.ts';
 import type { Filters } from './read.ts';
@@ -22,13 +23,17 @@ export interface BacktestOptions {
 /** A run over what is on record, whole or up to where it was interrupted. */
 interface Ran {
   readonly alerts: readonly AlertBody[];
-  /** Ids of alerts that the live run told. */
-  readonly told: ReadonlySet<unknown>;
+  /** What was told live of this rule, by whatever version of it. */
+  readonly live: readonly LiveAlert[];
+  readonly cited: CitedCalls;
   /** Time spent in the engine, without reading. */
   readonly engineMs: number;
 }
 
-/** Prints each would-be alert, `told` where the live run told it too; last a summary. Exit 1 where it was interrupted. */
+/**
+ * Prints each would-be alert, `told` where the live run told it too; last a summary, with what dispositions say of this
+ * version of the rule. Exit 1 where it was interrupted.
+ */
 export async function backtest(context: CommandContext, options: BacktestOptions): Promise<number> {
   const file = options.config ?? context.io.env['TRIPLINE_CONFIG'];
   const config = loadConfig({ file, env: context.io.env });
@@ -37,34 +42,46 @@ export async function backtest(context: CommandContext, options: BacktestOptions
   const startMs = performance.now();
   const ran = await withReader(context, async (client): Promise<Ran> => {
     // Before the events: who interrupts the run still learns which of its alerts were told.
-    const told = await toldIds(client, rule.id, options.filters);
-    const { engineMs } = await feed(context, client, { run, filters: options.filters });
+    const live = await liveAlerts(client, rule.id, options.filters);
+    const cited = new CitedCalls(live);
+    const { engineMs } = await feed(context, client, { run, cited, filters: options.filters });
     const finishMs = performance.now();
     const alerts = run.finish();
-    return { alerts, told, engineMs: engineMs + performance.now() - finishMs };
+    return { alerts, live, cited, engineMs: engineMs + performance.now() - finishMs };
   });
-  for (const alert of ran.alerts)
-    context.output.item({ ...alert, told: ran.told.has(alert.id) }, () => alertText(alert, ran.told));
   const isCut = context.io.signal.aborted;
   const micros = (ms: number): string => (run.events === 0 ? '0' : ((ms * 1000) / run.events).toFixed(1));
-  const told = ran.alerts.filter(({ id }) => ran.told.has(id)).length;
+  const told = printAlerts(context, ran);
   context.output.note(
     `${isCut ? 'interrupted: ' : ''}${ran.alerts.length} alerts (${told} of them told live) over ${run.events} events; ` +
       `${micros(ran.engineMs)} us an event, ${micros(performance.now() - startMs)} us with reading`,
   );
+  const precision = rulePrecision(ran.alerts, ran.live, ran.cited);
+  const totals = { events: run.events, alerts: ran.alerts.length, told, interrupted: isCut };
+  context.output.item({ ...totals, ...precision }, () => precisionText(precision));
   return isCut ? EXIT.failed : EXIT.done;
 }
 
-async function toldIds(client: ApiClient, rule: string, filters: Filters): Promise<Set<unknown>> {
-  const told = new Set<unknown>();
+/** Answers how many of them the live run told, under the same id. */
+function printAlerts(context: CommandContext, { alerts, live }: Ran): number {
+  const told = new Set(live.map(({ id }) => id));
+  for (const alert of alerts) {
+    const isTold = told.has(alert.id);
+    context.output.item({ ...alert, told: isTold }, () => alertText(alert, isTold));
+  }
+  return alerts.filter(({ id }) => told.has(id)).length;
+}
+
+async function liveAlerts(client: ApiClient, rule: string, filters: Filters): Promise<LiveAlert[]> {
+  const live: LiveAlert[] = [];
   const query = { rule, tenant: filters['tenant'] };
-  for await (const item of client.items('/v1/alerts', query, 100_000))
-    told.add((item as { id?: unknown }).id);
-  return told;
+  for await (const item of client.items('/v1/alerts', query, 100_000)) live.push(zLiveAlert.parse(item));
+  return live;
 }
 
 interface Feed {
   readonly run: Backtest;
+  readonly cited: CitedCalls;
   readonly filters: Filters;
 }
 
@@ -72,13 +89,14 @@ interface Feed {
 async function feed(
   context: CommandContext,
   client: ApiClient,
-  { run, filters }: Feed,
+  { run, cited, filters }: Feed,
 ): Promise<{ readonly engineMs: number }> {
   const progress = new Progress(context.output, await totalEvents(client, filters));
   let engineMs = 0;
   try {
     for await (const part of storedParts(await client.bytes(`/v1/ledger/export${exportQuery(filters)}`))) {
       if (context.io.signal.aborted) break;
+      if (part.type === 'line') cited.see(part.line);
       const startMs = performance.now();
       if (part.type === 'log') run.openLog(part.tenant);
       else run.line(part.line);
@@ -107,8 +125,8 @@ async function totalEvents(client: ApiClient, filters: Filters): Promise<number 
     .reduce((sum, { entries }) => sum + Object.values(entries).reduce((all, count) => all + count, 0), 0);
 }
 
-function alertText(alert: AlertBody, told: ReadonlySet<unknown>): string {
+function alertText(alert: AlertBody, isTold: boolean): string {
   const last = alert.calls.at(-1);
   const chain = alert.calls.map((call) => visible(call.tool ?? call.step, 40)).join(' → ');
-  return `${last?.time ?? ''}  ${visible(last?.session ?? '', 60)}  ${chain}  ${told.has(alert.id) ? 'told' : 'not told'}`;
+  return `${last?.time ?? ''}  ${visible(last?.session ?? '', 60)}  ${chain}  ${isTold ? 'told' : 'not told'}`;
 }

@@ -17,6 +17,9 @@ const show = (value: unknown, maxLength?: number): string =>
 /** Names side by side; each is made visible by show(). */
 const namesOf = (value: unknown): unknown => (Array.isArray(value) ? value.join(', ') : value);
 
+/** An alert id, whole: people copy it. */
+const MAX_CELL_CHARS = 64;
+
 interface Listing {
   readonly path: string;
   readonly columns: readonly (readonly [title: string, of: (item: Item) => unknown])[];
@@ -43,6 +46,8 @@ const LISTINGS = {
       ['LEVEL', (item) => item['level']],
       ['RULE', (item) => item['ruleId']],
       ['SESSION', (item) => item['session']],
+      ['DISPOSITION', (item) => dispositionOf(item)],
+      ['ALERT', (item) => item['id']],
       ['TITLE', (item) => item['title']],
     ],
     empty: 'No alert.',
@@ -61,6 +66,12 @@ const LISTINGS = {
     empty: 'No control is set.',
   },
 } as const satisfies Record<string, Listing>;
+
+/** `-` where nobody said anything yet. */
+function dispositionOf(item: Item): unknown {
+  const disposition = item['disposition'];
+  return typeof disposition === 'object' && disposition !== null ? (disposition as Item)['value'] : '-';
+}
 
 function controlOf(item: Item): Item {
   const control = item['control'];
@@ -82,7 +93,7 @@ export async function list(
       if (context.output.json) context.output.item(item, () => '');
     }
   });
-  const rows = items.map((item) => listing.columns.map(([, of]) => show(of(item), 60)));
+  const rows = items.map((item) => listing.columns.map(([, of]) => show(of(item), MAX_CELL_CHARS)));
   context.output.text(
     items.length === 0
       ? listing.empty

@@ -33,12 +33,17 @@ function invalid(faults: readonly unknown[], cause: unknown): TriplineError {
   const fault: Partial<Record<string, unknown>> =
     typeof first === 'object' && first !== null ? { ...first } : {};
   const pointer = typeof fault['instancePath'] === 'string' ? fault['instancePath'] : '';
-  const path = pointer
-    .split('/')
+  const path = [...pointer.split('/'), ...unknownKey(fault['params'])]
     .filter((part) => part !== '')
     .join('.');
   const message = typeof fault['message'] === 'string' ? fault['message'].slice(0, 512) : undefined;
   return new TriplineError('request_invalid', message, { path, cause });
+}
+
+/** A key that the schema does not know is no part of the path that it gives. */
+function unknownKey(params: unknown): readonly string[] {
+  const keys: unknown = typeof params === 'object' && params !== null && 'keys' in params ? params.keys : [];
+  return Array.isArray(keys) ? keys.slice(0, 1).map((key) => String(key).slice(0, 256)) : [];
 }
 
 /** For routes that document an answer of their own under the same status. */

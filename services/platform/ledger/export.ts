@@ -146,7 +146,7 @@ async function* ranges(store: Store, log: ExportedLog): AsyncGenerator<LogRange>
   }
 }
 
-const TABLES = ['ledger', 'payloads', 'events', 'alerts', 'deadLetters'] as const;
+const TABLES = ['ledger', 'payloads', 'events', 'alerts', 'deadLetters', 'dispositions'] as const;
 
 /** One line an index, with all rows that any table holds for it; nothing for an index that no table knows. */
 function joinRows(rows: RangeRows): Line[] {

@@ -30,6 +30,7 @@ const EVENTS = `idx, tenant, topic, partition, offset, line, ${ms('append_time')
 const ALERTS = `idx, tenant, ${ms('append_time')}, alert_id, rule_id, rule_hash, title, level, mode, scope, session_id,
   agent, ${ms('effective_time')}, time_basis, tags, body`;
 const DEAD_LETTERS = `idx, tenant, ${ms('append_time')}, code, path, message, origin, ${base64('raw')}, raw_bytes, raw_hash`;
+const DISPOSITIONS = `idx, tenant, ${ms('append_time')}, alert_id, rule_id, disposition, reason, actor, role, ${ms('event_time')}`;
 
 const RANGE = 'log_id = unhex({log:String}) AND idx >= {from:UInt64} AND idx < {to:UInt64}';
 
@@ -39,6 +40,7 @@ export interface RangeRows {
   readonly events: readonly (Columns & IndexedRow)[];
   readonly alerts: readonly (Columns & IndexedRow)[];
   readonly deadLetters: readonly (Columns & IndexedRow)[];
+  readonly dispositions: readonly (Columns & IndexedRow)[];
 }
 
 /** All rows of all tables in the range, each list by index. */
@@ -52,6 +54,7 @@ export async function readRange(store: Store, range: LogRange): Promise<RangeRow
     events: await select('events', EVENTS),
     alerts: await select('alerts', ALERTS),
     deadLetters: await select('dead_letters', DEAD_LETTERS),
+    dispositions: await select('dispositions', DISPOSITIONS),
   };
 }
 

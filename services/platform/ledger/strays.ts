@@ -17,6 +17,7 @@ const PLACES = {
   events: `topic, partition, ${OFFSET}, session_id AS session`,
   alerts: 'NULL AS topic, NULL AS partition, NULL AS at_offset, session_id AS session',
   dead_letters: 'NULL AS topic, NULL AS partition, NULL AS at_offset, NULL AS session',
+  dispositions: 'NULL AS topic, NULL AS partition, NULL AS at_offset, NULL AS session',
 } as const;
 type Table = keyof typeof PLACES;
 const TABLES = Object.keys(PLACES) as Table[];

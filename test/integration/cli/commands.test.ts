@@ -72,6 +72,49 @@ suite('commands over a running service', () => {
       [0, ['registry.concealed-name']],
     );
   });
+  test('disposition: on record and shown, whoever asks; an unknown alert is 1, wrong words are 2, no right is 4', async () => {
+    const [alert] = (await json('alerts')).items();
+    const id = String(alert?.['id']);
+    const words = ['--as', 'false_positive', '--reason', 'a tool of ours\u202e'];
+    const said = await json('disposition', id, ...words);
+    assert.deepEqual([said.exitCode, said.err], [0, '']);
+    assert.deepEqual(said.items(), [
+      {
+        id,
+        tenant: 'default',
+        ruleId: 'registry.concealed-name',
+        disposition: { value: 'false_positive', reason: 'a tool of ours\u202e', actor: 'local-admin' },
+      },
+    ]);
+    const shown = await eventually(
+      () => json('alerts', '--disposition', 'false_positive'),
+      (ran) => ran.items().length > 0,
+    );
+    const [found = {}] = shown.items();
+    const { reason, actor } = found['disposition'] as Record<string, unknown>;
+    assert.deepEqual([reason, actor], ['a tool of ours\u202e', 'local-admin']);
+    assert.match((await run('alerts')).out, new RegExp(`false_positive +${id} `));
+    assert.match(
+      (await run('disposition', id, '--as', 'undetermined', '--reason', 'x')).out,
+      new RegExp(`^alert ${id} of registry\\.concealed-name: undetermined\n$`),
+    );
+    for (const name of ['--as', '--reason', '--tenant', '--json'])
+      assert.ok((await run('disposition', '--help')).out.includes(name), name);
+    const exitCode = async (...argv: readonly string[]): Promise<number> =>
+      (await run('disposition', ...argv)).exitCode;
+    assert.equal(await exitCode('ab'.repeat(32), ...words), 1);
+    assert.equal(await exitCode(id, ...words, '--tenant', 'nobody'), 1);
+    const faulty = [
+      ['--as', 'fine', '--reason', 'x'],
+      ['--as', 'undetermined'],
+      ['--as', 'undetermined', '--reason', ' '],
+      ['--reason', 'x'],
+    ];
+    for (const argv of faulty) assert.deepEqual([argv, await exitCode(id, ...argv)], [argv, 2]);
+    assert.equal(await exitCode(...words), 2);
+    const denied = { ...place.env, TRIPLINE_TOKEN: 'wrong' };
+    assert.equal((await tripline(denied, ['disposition', id, ...words])).exitCode, 4);
+  });
   test('text of events cannot steer the terminal', async () => {
     const shown = await run('session', 's-1');
     assert.match(shown.out, /web_search .*120/);
@@ -172,7 +215,8 @@ suite('commands where nothing runs', () => {
 
   test('unreachable is 3', async () => {
     const env = { ...place.env, TRIPLINE_URL: 'http://127.0.0.1:9' };
-    for (const argv of [['alerts'], ['tail'], ['lift', 'x', '--reason', 'y']])
+    const said = ['disposition', 'x', '--as', 'undetermined', '--reason', 'y'];
+    for (const argv of [['alerts'], ['tail'], ['lift', 'x', '--reason', 'y'], said])
       assert.deepEqual([argv, (await tripline(env, argv)).exitCode], [argv, 3]);
   });
   test('config print masks secrets; faults are listed all at once', async () => {

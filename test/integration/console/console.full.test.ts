@@ -167,6 +167,35 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
     await page.close();
   });
 
+  it('takes the disposition of an alert by keyboard alone, with a reason, and shows it', async () => {
+    const { page, complaints } = await signIn(browser, fixture);
+    await page.keyboard.press('2');
+    await page.getByText('No disposition yet.').waitFor();
+    await tabTo(page, /^Set disposition: Secret read/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog', { name: 'What was this alert?' }).waitFor();
+    assert.deepEqual(await violations(page), []);
+    const submit = page.getByRole('button', { name: 'Put on record' });
+    await tabTo(page, /^Disposition/);
+    await page.keyboard.press('b');
+    await page.getByText('expected or allowed').waitFor();
+    assert.equal(await submit.isDisabled(), true);
+    await tabTo(page, /^Reason/);
+    await page.keyboard.type(`our own <b>wiki</b>`);
+    await tabTo(page, /^Put on record$/);
+    await page.keyboard.press('Enter');
+    await page.getByText('On record as benign true positive.').waitFor();
+    assert.deepEqual(fixture.posts.at(-1), {
+      path: `/v1/alerts/${ALERT_ID}/disposition`,
+      body: { disposition: 'benign_true_positive', reason: 'our own <b>wiki</b>' },
+    });
+    await page.locator('.disposition strong').getByText('benign true positive').waitFor();
+    assert.match(await page.locator('.disposition').innerText(), /our own <b>wiki<\/b>\s+analyst-1/);
+    assert.match(await page.evaluate<string>(FOCUSED_NAME), /^Change disposition: /);
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
   it('keeps markup in names as text and shows characters that hide', async () => {
     const { page, complaints } = await signIn(browser, fixture);
     fixture.emit();

@@ -31,13 +31,15 @@ export interface Fixture {
 
 interface State {
   mode: FixtureMode;
+  /** Of the one alert. */
+  disposition: Readonly<Record<string, unknown>> | null;
   controls: Record<string, unknown>[];
   readonly requests: string[];
   readonly posts: { readonly path: string; readonly body: unknown }[];
 }
 
 export async function startFixture(): Promise<Fixture> {
-  const state: State = { mode: 'full', controls: [], requests: [], posts: [] };
+  const state: State = { mode: 'full', disposition: null, controls: [], requests: [], posts: [] };
   const server = createServer((request, response) => void handle(state, request, response));
   const followers = new Set<WebSocket>();
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'tripline.v1' });
@@ -109,7 +111,7 @@ function answerFor(state: State, path: string): unknown {
     items: state.mode === 'empty' ? [] : items,
     nextCursor: null,
   });
-  if (path === '/v1/alerts') return page([ALERT]);
+  if (path === '/v1/alerts') return page([{ ...ALERT, disposition: state.disposition }]);
   if (path === '/v1/sessions') return page(SESSIONS_ANSWER.items);
   if (path === '/v1/controls')
     return page(state.controls.map((control) => ({ control, signed: {}, inForce: true })));
@@ -129,6 +131,12 @@ async function post(state: State, { path, request, response }: Exchange): Promis
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Record<string, unknown>;
   state.posts.push({ path, body });
+  if (path.endsWith('/disposition')) {
+    const { disposition: value, reason } = body;
+    state.disposition = { value, reason, actor: 'analyst-1', time: '2026-01-31T13:00:00.000Z' };
+    answer(response, 200, { disposition: { value, reason, actor: 'analyst-1' } });
+    return;
+  }
   if (path === '/v1/controls') {
     const now = Date.now();
     const control = {

@@ -18,6 +18,7 @@ const READERS: readonly Who[] = [
 ];
 const AUDITORS: readonly Who[] = ['auditorA', 'adminA', 'auditorB', 'adminB', 'auditorAll', 'adminAll'];
 const RESPONDERS: readonly Who[] = ['responderA', 'adminA', 'responderB', 'adminB', 'adminAll'];
+const ANALYSTS: readonly Who[] = ['analystA', 'analystB', ...RESPONDERS];
 const PRODUCERS: readonly Who[] = ['producerA', 'adminA', 'producerB', 'adminB', 'adminAll'];
 
 /** `asked`: the request says which tenant it is about. `own`: it is about the tenant of its token, nothing else can be said. */
@@ -34,6 +35,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   'GET /v1/sessions': { allowed: READERS, tenant: 'asked' },
   'GET /v1/sessions/:id': { allowed: READERS, tenant: 'asked' },
   'GET /v1/alerts': { allowed: READERS, tenant: 'asked' },
+  'POST /v1/alerts/:id/disposition': { allowed: ANALYSTS, tenant: 'asked' },
   'GET /v1/tail': { allowed: READERS, tenant: 'asked' },
   'GET /v1/ledger': { allowed: READERS, tenant: 'asked' },
   'GET /v1/ledger/export': { allowed: AUDITORS, tenant: 'asked' },
@@ -63,6 +65,7 @@ test('every route that the server knows is in the table', () => {
 const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/controls': { scope: 'tool', target: 't', mode: 'shadow', ttlMs: 60_000, reason: 'the table' },
   'POST /v1/controls/:id/lift': { reason: 'the table' },
+  'POST /v1/alerts/:id/disposition': { disposition: 'undetermined', reason: 'the table' },
 };
 
 async function ask(name: string, headers: Record<string, string>, query = '') {

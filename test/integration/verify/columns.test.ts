@@ -63,7 +63,27 @@ const ALERT = alertLine({
   summary: 'A chain was seen.',
 });
 
-/** Toolcalls: lines 0 and 1; a gap (index 2) and line 3 (index 3); a line that is no JSON (index 4). One alert. */
+const DISPOSITION = JSON.stringify({
+  v: 1,
+  kind: 'audit',
+  stream: streamOf('audit'),
+  seq: 0,
+  nonce: streamOf('audit nonce'),
+  time: '2026-11-23T12:01:00.000Z',
+  session: SESSION,
+  agent: 'tripline-service',
+  audit: {
+    action: 'alert.disposition',
+    actor: 'key-of-ana',
+    role: 'analyst',
+    target: ALERT.alert.id,
+    reason: 'The post went to our own wiki.',
+    outcome: 'ok',
+    details: { disposition: 'benign_true_positive', rule: 'chain.test' },
+  },
+});
+
+/** Toolcalls: lines 0 and 1; a gap (index 2) and line 3 (index 3); a line that is no JSON (index 4). One alert, and its disposition. */
 async function seeded(): Promise<Bench> {
   const bench = await openBench();
   await append(bench, [
@@ -76,6 +96,9 @@ async function seeded(): Promise<Bench> {
   const alerts = { topic: TOPICS.alerts.name, partition: 0 };
   await append(bench, [{ ...record, headers }], alerts.partition, alerts.topic);
   await runWriter(bench, bench, alerts);
+  const audit = { topic: TOPICS.audit.name, partition: 0 };
+  await append(bench, [recordOf('audit', 0, [DISPOSITION])], audit.partition, audit.topic);
+  await runWriter(bench, bench, audit);
   return bench;
 }
 
@@ -129,6 +152,7 @@ const PLACES = [
   { table: 'deadLetters', topic: TOPICS.toolcalls.name, index: 4 },
   { table: 'ledger', topic: TOPICS.alerts.name, index: 0 },
   { table: 'alerts', topic: TOPICS.alerts.name, index: 0 },
+  { table: 'dispositions', topic: TOPICS.audit.name, index: 0 },
 ] as const;
 
 const NAMES_IN_STORE: Readonly<Record<string, string>> = { deadLetters: 'dead_letters' };
@@ -148,7 +172,7 @@ describe('an edited column', () => {
     const report = await verifiedLines(lines);
     assert.deepEqual(
       [report.firstFault, report.entries, report.deadLetters, report.gapCount],
-      [null, 6, 1, 1],
+      [null, 7, 1, 1],
     );
   });
 
@@ -192,6 +216,24 @@ describe('an edited column', () => {
     }
   });
 
+  it('of a disposition is not the only way to change one: a row more, or none, is found too', async () => {
+    const at = lineOf(TOPICS.audit.name, 0);
+    const row = rowOf(lines[at], 'dispositions');
+    const alertAt = lineOf(TOPICS.alerts.name, 0);
+    for (const [place, index, rows, code] of [
+      [at, 0, [], 'projection_missing'],
+      [at, 0, [row, row], 'projection_twin'],
+      [alertAt, 0, [row], 'projection_unexpected'],
+    ] as const) {
+      const edited = lines.with(place, { ...(lines[place] as Line), dispositions: rows });
+      const { firstFault } = await verifiedLines(edited);
+      assert.deepEqual(
+        [firstFault?.code, firstFault?.index, firstFault?.detail],
+        [code, index, 'dispositions'],
+      );
+    }
+  });
+
   it('of a dead letter is not excused by a reason of another record', async () => {
     const at = lineOf(TOPICS.toolcalls.name, 4);
     const row = rowOf(lines[at], 'deadLetters');
@@ -222,6 +264,11 @@ const STRAYS = [
   {
     table: 'dead_letters',
     sql: 'INSERT INTO dead_letters SELECT * REPLACE (reverse(log_id) AS log_id) FROM dead_letters_sound',
+    session: null,
+  },
+  {
+    table: 'dispositions',
+    sql: `INSERT INTO dispositions SELECT ${COPIED} FROM dispositions_sound`,
     session: null,
   },
 ] as const;

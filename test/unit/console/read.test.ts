@@ -31,6 +31,12 @@ describe('answers of the API', () => {
     assert.equal(summary.firstTime, '2026-01-31T12:00:00.123Z');
     assert.equal(summary.calls, 12);
   });
+  it('reads the disposition of an alert, and that there is none', () => {
+    const said = { value: 'false_positive', reason: 'ours', actor: 'ana', time: '2026-01-31T12:00:00.000Z' };
+    assert.deepEqual(readAlert({ disposition: said }).disposition, said);
+    assert.equal(readAlert({ disposition: null }).disposition, null);
+    assert.equal(readAlert({}).disposition, null);
+  });
   it('reads the tail: events, what was left out, and what it does not know', () => {
     const event = { kind: 'call.intent', tool: 't', class: 'other', session: 's' };
     const message = readTailMessage({ type: 'event', event, class: 'payment', destHost: 'x.example' }, 7);

@@ -2,7 +2,15 @@
 import { fieldsOf, list, text, type Fields } from './fields.ts';
 import { readAlert, readControl, readSession, readSessionSummary } from './read.ts';
 import { readLedger } from './read-ledger.ts';
-import type { Alert, Control, ControlDraft, Ledger, Session, SessionSummary } from './types.ts';
+import type {
+  Alert,
+  Control,
+  ControlDraft,
+  DispositionDraft,
+  Ledger,
+  Session,
+  SessionSummary,
+} from './types.ts';
 
 const REQUEST_TIMEOUT_MS = 20_000;
 
@@ -42,6 +50,7 @@ export interface Api {
   /** `key`: the same for every attempt at one change, so that a lost answer makes no second control. */
   setControl(draft: ControlDraft, key: string): Promise<void>;
   liftControl(id: string, reason: string): Promise<void>;
+  setDisposition(alertId: string, draft: DispositionDraft): Promise<void>;
 }
 
 /** The API of the origin that served the page. */
@@ -68,6 +77,8 @@ export function createApi(token: string): Api {
     setControl: async (draft, key) => void (await post('/v1/controls', draft, { 'idempotency-key': key })),
     liftControl: async (id, reason) =>
       void (await post(`/v1/controls/${encodeURIComponent(id)}/lift`, { reason })),
+    setDisposition: async (alertId, draft) =>
+      void (await post(`/v1/alerts/${encodeURIComponent(alertId)}/disposition`, draft)),
   };
 }
 

@@ -3,6 +3,7 @@ import type {
   Alert,
   AlertAction,
   AlertCall,
+  AlertDisposition,
   Call,
   Control,
   Decision,
@@ -74,12 +75,23 @@ export function readAlert(data: unknown): Alert {
     tags: texts(alert, 'tags'),
     calls,
     action: readAction(inner(alert, 'action')),
+    disposition: readDisposition(inner(alert, 'disposition')),
   };
 }
 
 function readAction(action: Fields | null): AlertAction | null {
   if (action === null) return null;
   return { scope: text(action, 'scope'), target: text(action, 'target'), mode: text(action, 'mode') };
+}
+
+function readDisposition(said: Fields | null): AlertDisposition | null {
+  if (said === null) return null;
+  return {
+    value: text(said, 'value'),
+    reason: text(said, 'reason'),
+    actor: text(said, 'actor'),
+    time: time(said, 'time'),
+  };
 }
 
 function readAlertCall(data: unknown): AlertCall {

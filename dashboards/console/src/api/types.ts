@@ -1,4 +1,5 @@
 /** What the views work with. Every string may hold text that an attacker chose: views show it through `Untrusted`. */
+import type { Disposition } from '../../../../schemas/alert/disposition.ts';
 import type { ControlScope, Level } from '../../../../schemas/alert/v1.ts';
 import type { ControlMode } from '../../../../schemas/control/v1.ts';
 
@@ -23,6 +24,13 @@ export const LEVEL_RANK: Readonly<Record<Level, number>> = {
   high: 3,
   critical: 4,
 };
+export const DISPOSITIONS: Readonly<Record<Disposition, string>> = {
+  true_positive: 'It happened as the rule describes, and it was a threat',
+  benign_true_positive: 'It happened as the rule describes, and it was expected or allowed',
+  false_positive: 'It is not what the rule describes: its logic or its data is wrong',
+  undetermined: 'Looked into; what is known does not decide it',
+};
+export type DispositionValue = Disposition;
 export type Scope = ControlScope;
 export type Mode = ControlMode;
 
@@ -66,6 +74,18 @@ export interface AlertAction {
   readonly mode: string;
 }
 
+export interface AlertDisposition {
+  readonly value: string;
+  readonly reason: string;
+  readonly actor: string;
+  readonly time: string;
+}
+
+export interface DispositionDraft {
+  readonly disposition: DispositionValue;
+  readonly reason: string;
+}
+
 export interface Alert {
   readonly id: string;
   readonly time: string;
@@ -80,6 +100,8 @@ export interface Alert {
   readonly tags: readonly string[];
   readonly calls: readonly AlertCall[];
   readonly action: AlertAction | null;
+  /** null while nobody has said anything. */
+  readonly disposition: AlertDisposition | null;
 }
 
 export interface SessionSummary {

@@ -9,9 +9,12 @@ import { sessionLink } from '../parts/route.ts';
 import { Empty, Fault, Loading } from '../parts/states.tsx';
 import { dateTime } from '../parts/time.ts';
 import { Hash, Untrusted } from '../parts/untrusted.tsx';
+import { DispositionDialog, DispositionFact } from './alert-disposition.tsx';
 
 const REFRESH_INTERVAL_MS = 15_000;
 const PAGE_SIZE = '100';
+/** A disposition is on record when it is answered, and in the list once the store has it. */
+const STORED_AFTER_MS = 1_000;
 
 export function AlertsView({ api, news }: { readonly api: Api; readonly news: number }): ReactNode {
   const [minLevel, setMinLevel] = useState<keyof typeof LEVEL_RANK>('informational');
@@ -43,11 +46,7 @@ export function AlertsView({ api, news }: { readonly api: Api; readonly news: nu
       {error === null ? null : <Fault what="alerts" error={error} onRetry={reload} />}
       {value === null && error === null ? <Loading what="alerts" /> : null}
       {value !== null && alerts.length === 0 ? <NoAlerts isFiltered={value.items.length > 0} /> : null}
-      <ul className="alerts" aria-label="Alerts, newest first">
-        {alerts.map((alert) => (
-          <AlertCard key={alert.id} alert={alert} />
-        ))}
-      </ul>
+      <AlertList api={api} alerts={alerts} onJudged={() => setTimeout(reload, STORED_AFTER_MS)} />
       {value?.nextCursor ? (
         <p className="faint">
           Older alerts: <code>npx tripline alerts --until TIME</code>
@@ -61,7 +60,46 @@ function rankOf(alert: Alert): number {
   return (LEVEL_RANK as Readonly<Record<string, number>>)[alert.level] ?? 0;
 }
 
-function AlertCard({ alert }: { readonly alert: Alert }): ReactNode {
+interface AlertListProps {
+  readonly api: Api;
+  readonly alerts: readonly Alert[];
+  readonly onJudged: () => void;
+}
+
+function AlertList({ api, alerts, onJudged }: AlertListProps): ReactNode {
+  const [judged, setJudged] = useState<Alert | null>(null);
+  const [notice, setNotice] = useState('');
+  return (
+    <>
+      <p className="note ok" role="status" hidden={notice === ''}>
+        {notice}
+      </p>
+      <ul className="alerts" aria-label="Alerts, newest first">
+        {alerts.map((alert) => (
+          <AlertCard key={alert.id} alert={alert} onJudge={() => setJudged(alert)} />
+        ))}
+      </ul>
+      {judged === null ? null : (
+        <DispositionDialog
+          api={api}
+          alert={judged}
+          onClose={() => setJudged(null)}
+          onDone={(text) => {
+            setNotice(text);
+            onJudged();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+interface AlertCardProps {
+  readonly alert: Alert;
+  readonly onJudge: () => void;
+}
+
+function AlertCard({ alert, onJudge }: AlertCardProps): ReactNode {
   return (
     <li className={`alert-card ${alert.level in LEVEL_RANK ? alert.level : ''}`}>
       <article>
@@ -81,6 +119,7 @@ function AlertCard({ alert }: { readonly alert: Alert }): ReactNode {
         )}
         <Chain calls={alert.calls} alertId={alert.id} />
         <AlertFacts alert={alert} />
+        <DispositionFact alert={alert} onJudge={onJudge} />
       </article>
     </li>
   );
