@@ -8,6 +8,7 @@ import type { EmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
 import { configOf, eventLine, PARTITIONS } from '../../integration/detect/harness.ts';
 import { seeded, type Random } from '../../properties/detect/streams.ts';
+import { STORY_RULES } from '../../support/scenario/rules.ts';
 
 /** `DETECT_LOG_EVENTS` makes a shorter one, to look for a fault that was found. */
 export const EVENTS = Number(process.env['DETECT_LOG_EVENTS'] ?? 200_000);
@@ -78,7 +79,9 @@ export function configIn(root: string): Config {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'more.yaml'), MORE_RULES);
   const detect = { snapshotEveryEvents: 400, snapshotEveryMs: 1_000 };
-  return configOf({ detect, rules: { directories: [directory] } });
+  // Those of the shipped rules that the log's calls are made for: all of them are killed in kill.full.test.ts.
+  const { directories } = STORY_RULES;
+  return configOf({ detect, rules: { builtin: false, directories: [...directories, directory] } });
 }
 
 /** Most calls mean nothing to any rule. */
