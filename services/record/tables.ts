@@ -84,12 +84,17 @@ export function writePayloadRow(
   out.blob(payload.bytes);
 }
 
-export function writeAlertRow(out: RowWriter, at: EntryPosition, row: AlertProjection): void {
+/** What a row of a projection begins with: whose it is, and which entry it was made of. */
+function beginProjection(out: RowWriter, at: EntryPosition): void {
   out.rows += 1;
   out.string(at.tenant);
   out.fixed(at.logId);
   out.u64(at.index);
   out.time(at.appendMs);
+}
+
+export function writeAlertRow(out: RowWriter, at: EntryPosition, row: AlertProjection): void {
+  beginProjection(out, at);
   out.string(row.alert_id);
   out.string(row.rule_id);
   out.string(row.rule_hash);
@@ -110,11 +115,7 @@ export function writeDeadLetterRow(
   at: EntryPosition,
   letter: { readonly row: DeadLetterProjection; readonly raw: Uint8Array },
 ): void {
-  out.rows += 1;
-  out.string(at.tenant);
-  out.fixed(at.logId);
-  out.u64(at.index);
-  out.time(at.appendMs);
+  beginProjection(out, at);
   out.string(letter.row.code);
   out.string(letter.row.path);
   out.string(letter.row.message);
@@ -125,11 +126,7 @@ export function writeDeadLetterRow(
 }
 
 export function writeDispositionRow(out: RowWriter, at: EntryPosition, row: DispositionProjection): void {
-  out.rows += 1;
-  out.string(at.tenant);
-  out.fixed(at.logId);
-  out.u64(at.index);
-  out.time(at.appendMs);
+  beginProjection(out, at);
   out.string(row.alert_id);
   out.string(row.rule_id);
   out.string(row.disposition);

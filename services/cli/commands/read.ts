@@ -188,6 +188,8 @@ export async function tail(context: CommandContext, filters: Filters, count: num
   await new Promise<void>((resolve, reject) => {
     context.io.signal.addEventListener('abort', () => socket.close(), { once: true });
     socket.on('message', (data: Buffer) => {
+      // What came in one packet with the last is told after the close all the same.
+      if (seen >= count) return;
       const message = JSON.parse(data.toString('utf8')) as Item;
       context.output.item(message, () => tailLine(message));
       seen += 1;
