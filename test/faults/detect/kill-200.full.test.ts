@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,6 +14,7 @@ import type { EmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts
 import type { RunningStep } from '../../../services/platform/step.ts';
 import { alertsOf, openBus, PARTITIONS, recordsOf } from '../../integration/detect/harness.ts';
 import { seeded, type Random } from '../../properties/detect/streams.ts';
+import { compiledBelow } from '../../support/compiled.ts';
 import { appendLog, configIn, EVENTS } from './long-log.ts';
 import { Position, rest, runReading, Together } from './reading.ts';
 
@@ -32,8 +33,8 @@ class Reader {
   private position = 0;
   private wake: () => void = () => undefined;
 
-  constructor(dir: string, root: string) {
-    this.child = spawn(process.execPath, ['--import', 'tsx', CHILD, dir, root], {
+  constructor(program: string, dir: string, configFile: string) {
+    this.child = spawn(process.execPath, [program, dir, configFile], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.exited = once(this.child, 'exit').then(() => this.wake());
@@ -87,7 +88,15 @@ describe(`${EVENTS} events`, () => {
   /** What a test that fails leaves running; ending it twice does nothing. */
   const left: (() => Promise<void>)[] = [];
 
-  before(() => console.log(`KILL_SEED=${SEED}`));
+  const config = configIn(root);
+  const configFile = join(root, 'config.json');
+  let program = '';
+
+  before(() => {
+    console.log(`KILL_SEED=${SEED}`);
+    writeFileSync(configFile, JSON.stringify(config));
+    program = compiledBelow(root, CHILD);
+  });
   after(async () => {
     await Promise.all([...readers].map((reader) => reader.kill()));
     for (const end of left.toReversed()) await end();
@@ -101,7 +110,7 @@ describe(`${EVENTS} events`, () => {
   }
 
   async function read(bus: EmbeddedBus, position = new Position(() => undefined)): Promise<RunningStep> {
-    const detect = await runReading(bus, configIn(root), position);
+    const detect = await runReading(bus, config, position);
     left.push(() => detect.stop());
     return detect;
   }
@@ -123,7 +132,7 @@ describe(`${EVENTS} events`, () => {
   }
 
   function newReader(dir: string): Reader {
-    const reader = new Reader(dir, root);
+    const reader = new Reader(program, dir, configFile);
     readers.add(reader);
     return reader;
   }

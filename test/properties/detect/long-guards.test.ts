@@ -35,7 +35,12 @@ function callsOf(random: Random, count: number): Call[] {
   return Array.from({ length: count }, () => {
     appendMs += random(20) === 0 ? random(200_000) : random(6_000);
     const session = `s${random(2)}`;
-    return { session, tool: TOOLS[random(3)] as Tool, timeMs: appendMs - random(4) * random(1_000), appendMs };
+    return {
+      session,
+      tool: TOOLS[random(3)] as Tool,
+      timeMs: appendMs - random(4) * random(1_000),
+      appendMs,
+    };
   });
 }
 

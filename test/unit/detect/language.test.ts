@@ -314,7 +314,9 @@ test('two alerts that one call completes complete two alerts of a rule on alerts
   const found = alerts.filter(({ ruleId }) => ruleId === 't.alerts');
   const ruleOf = new Map(alerts.map(({ id, ruleId }) => [id, ruleId]));
   assert.deepEqual(
-    found.map(({ calls }) => calls.map(({ alert, tool }) => `${ruleOf.get(alert ?? '') ?? ''} ${tool ?? ''}`)),
+    found.map(({ calls }) =>
+      calls.map(({ alert, tool }) => `${ruleOf.get(alert ?? '') ?? ''} ${tool ?? ''}`),
+    ),
     [
       ['t.one a', 't.two ab'],
       ['t.two ab', 't.one ab'],
