@@ -35,7 +35,7 @@ export class AlertCall implements Call {
   constructor(match: Match, hashes: { readonly sha256: Sha256; readonly sha256Hex: CallFacts['sha256Hex'] }) {
     const { entry } = match.completed.last;
     const body = alertBody(match, hashes.sha256);
-    this.completing = entry.reference;
+    this.completing = { ...entry.reference, alert: body.id };
     this.tenant = match.tenant;
     this.toolClass = alertClass(match);
     this.timeMs = entry.timeMs;

@@ -155,6 +155,19 @@ export class StageOne {
     this.lastOffset = record.offset;
   }
 
+  /** The calls of one record where their effective times and classes are known already: out of the tables. */
+  processCalls(record: Pick<SourceRecord, 'offset' | 'appendMs'>, calls: readonly Call[]): void {
+    this.watermarkMs = Math.max(this.watermarkMs, record.appendMs);
+    this.engine.advance(this.watermarkMs);
+    for (const call of calls) {
+      this.counts.events++;
+      const forStageTwo = this.concernsStageTwo(call.kind, call.toolClass);
+      if (forStageTwo || this.engine.concerns(call.kind, call.toolClass)) this.deliver(call, forStageTwo);
+    }
+    this.settle(record);
+    this.lastOffset = record.offset;
+  }
+
   /** Decides what no record will move any more, at the end of a backtest. */
   finish(): void {
     this.engine.advance(Number.MAX_SAFE_INTEGER);
@@ -232,6 +245,10 @@ export class StageOne {
     };
     const { sha256Hex } = this.settings;
     const call = new ParsedCall(event, place, { toolClass, destHost: this.destHost, sha256Hex });
+    this.deliver(call, forStageTwo);
+  }
+
+  private deliver(call: Call, forStageTwo: boolean): void {
     this.engine.process(call);
     if (forStageTwo) this.forward(call);
   }
