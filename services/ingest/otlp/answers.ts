@@ -39,9 +39,14 @@ export function sendSuccess(
   void reply.code(200).header('content-type', MEDIA_TYPES[encoding]);
   if (encoding === 'protobuf')
     return reply.send(Buffer.from(partial === undefined ? [] : encodePartial(partial)));
-  const partialSuccess = { [REJECTED[signal]]: String(partial?.rejected), errorMessage: partial?.message };
-  return reply.send(JSON.stringify(partial === undefined ? {} : { partialSuccess }));
+  if (partial === undefined) return sendJson(reply, {});
+  const { rejected, message } = partial;
+  return sendJson(reply, { partialSuccess: { [REJECTED[signal]]: String(rejected), errorMessage: message } });
 }
+
+/** As bytes: of text the server would add a charset to the type, which is to be the one of the request. */
+const sendJson = (reply: FastifyReply, value: unknown): FastifyReply =>
+  reply.send(Buffer.from(JSON.stringify(value)));
 
 function encodePartial({ rejected, message }: PartialSuccess): Uint8Array {
   const writer = protobuf.Writer.create().uint32(10).fork();
@@ -74,7 +79,7 @@ export function sendFailure(error: unknown, request: FastifyRequest, reply: Fast
   const encoding = encodingOf(request) ?? 'json';
   const answer = { code: RPC_CODES[status] ?? 13, message: `${known.code}: ${known.message}` };
   void reply.code(status).header('content-type', MEDIA_TYPES[encoding]);
-  if (encoding === 'json') return reply.send(JSON.stringify(answer));
+  if (encoding === 'json') return sendJson(reply, answer);
   const writer = protobuf.Writer.create().uint32(8).int32(answer.code).uint32(18).string(answer.message);
   return reply.send(Buffer.from(writer.finish()));
 }

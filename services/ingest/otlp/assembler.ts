@@ -88,7 +88,7 @@ export class Assembler {
       const found = belongs(sender.tenant, seen, this.#memory, true);
       return found.kind === 'known' ? [{ seen, owner: found.owner }] : [];
     });
-    return await this.#parts.emit(sender, owned);
+    return await this.#send(sender, owned);
   }
 
   /** What waits is recorded with what is known; what cannot be sent stays in the waiting room for the next start. */
@@ -123,6 +123,7 @@ export class Assembler {
   }
 
   async #send(sender: Sender, calls: readonly OwnedCall[]): Promise<number> {
+    if (calls.length === 0) return 0;
     // Before the events leave: a request whose answer is lost comes again.
     for (const { seen, owner } of calls) this.#owners.set(keyOf(sender.tenant, seen), owner);
     return await this.#parts.emit(sender, calls);

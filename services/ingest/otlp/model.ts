@@ -66,13 +66,8 @@ export const MAX_VALUES = 400_000;
 /** Nesting of attribute values. */
 export const MAX_VALUE_DEPTH = 16;
 
-const MAX_NS = 253_402_300_799_999n * 1_000_000n;
-
-/** Unix ns as Unix ms, held inside the years 1970-9999. */
-export function msOf(ns: bigint): number {
-  if (ns < 0n) return 0;
-  return Number((ns > MAX_NS ? MAX_NS : ns) / 1_000_000n);
-}
+/** Unix ns as Unix ms. An unsigned 64-bit number of ns ends in the year 2554, which every date takes. */
+export const msOf = (ns: bigint): number => Number(ns / 1_000_000n);
 
 const ZEROS = /^0*$/;
 

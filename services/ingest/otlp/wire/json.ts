@@ -227,9 +227,14 @@ function doubleOf(value: unknown): AttributeValue {
 }
 
 const NANOS = /^\d{1,20}$/;
+const MAX_NANOS = 2n ** 64n - 1n;
 
 function nanosOf(value: unknown): bigint {
-  if (typeof value === 'string' && NANOS.test(value)) return BigInt(value);
+  if (typeof value === 'string' && NANOS.test(value)) {
+    const nanos = BigInt(value);
+    return nanos > MAX_NANOS ? 0n : nanos;
+  }
+
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : 0n;
 }
 
