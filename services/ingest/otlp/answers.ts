@@ -85,7 +85,7 @@ export function sendFailure(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 /** An exporter drops what is answered with any other status: whatever may pass is 503, what cannot is none of the four. */
-function statusOf({ code, retryable, status }: TriplineError): number {
+export function statusOf({ code, retryable, status }: TriplineError): number {
   if (retryable || code === 'bus_closed') return RETRYABLE.has(status) ? status : 503;
   return RETRYABLE.has(status) ? 500 : status;
 }

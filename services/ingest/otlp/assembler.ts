@@ -5,6 +5,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import { TriplineError } from '../../../schemas/errors.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { belongs, type Belongs, type Owner } from './belong.ts';
 import { belongingOf } from './belonging.ts';
@@ -37,6 +38,8 @@ interface Waits extends WaitingCall {
 
 /** Owners of calls that were sent: the same span sent again must give the same bytes, whatever is known by then. */
 const MAX_OWNERS = 100_000;
+/** Characters of arguments and results that calls may hold in memory while they wait. */
+const MAX_WAITING_CHARACTERS = 64 * 1024 * 1024;
 const SWEEP_EVERY_MS = 100;
 const RETRY_AFTER_MS = 1_000;
 
@@ -47,6 +50,7 @@ export class Assembler {
   readonly #waiting = new Map<string, Waits>();
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> | undefined;
+  #characters = 0;
 
   constructor(parts: AssemblerParts) {
     this.#parts = parts;
@@ -59,8 +63,9 @@ export class Assembler {
     return this.#waiting.size;
   }
 
-  /** Resolves when all calls of the spans are durable; answers how many lines were refused. */
+  /** Resolves when all calls of the spans are durable; answers how many lines were refused. Throws bus_backpressure while the bus takes nothing and no more calls can wait. */
   async takeSpans(sender: Sender, spans: readonly OtlpSpan[]): Promise<number> {
+    if (this.#overload() >= 2) throw new TriplineError('bus_backpressure');
     const seen = spans.flatMap((span) => this.#look(sender.tenant, span));
     const known: OwnedCall[] = [];
     const waits: [string, WaitingCall][] = [];
@@ -130,7 +135,37 @@ export class Assembler {
   }
 
   #remember(key: string, call: WaitingCall): void {
+    if (this.#waiting.has(key)) return;
     this.#waiting.set(key, { ...call, sinceMs: this.#parts.clock.monotonicMs(), settling: false });
+    this.#characters += charactersOf(call);
+  }
+
+  #forget(key: string): void {
+    const call = this.#waiting.get(key);
+    if (call !== undefined) this.#characters -= charactersOf(call);
+    this.#waiting.delete(key);
+  }
+
+  /** How far the limits are used up: over 1 the oldest go on; it grows beyond that only while they cannot. */
+  #overload(): number {
+    return Math.max(
+      this.#waiting.size / this.#parts.maxWaitingCalls,
+      this.#characters / MAX_WAITING_CHARACTERS,
+    );
+  }
+
+  /** The oldest calls beyond the limits. */
+  #surplus(): readonly string[] {
+    let over = this.#waiting.size - this.#parts.maxWaitingCalls;
+    let characters = this.#characters;
+    const keys: string[] = [];
+    for (const [key, call] of this.#waiting) {
+      if (over <= 0 && characters <= MAX_WAITING_CHARACTERS) break;
+      keys.push(key);
+      over -= 1;
+      characters -= charactersOf(call);
+    }
+    return keys;
   }
 
   /** Calls of these traces that need not wait any longer, and the oldest beyond the limit. */
@@ -141,8 +176,7 @@ export class Assembler {
       if (belongs(tenant, seen, this.#memory, false).kind !== 'waits') ready.push(key);
     }
     await this.#settle(ready, 'resolved');
-    const over = this.#waiting.size - this.#parts.maxWaitingCalls;
-    if (over > 0) await this.#settle([...this.#waiting.keys()].slice(0, over), 'full');
+    await this.#settle(this.#surplus(), 'full');
   }
 
   /** Decides, writes the decision down, sends, and forgets, in this order. A failure leaves them for the next sweep. */
@@ -174,7 +208,7 @@ export class Assembler {
     for (const [sender, owned] of bySender(decided)) await this.#send(sender, owned);
     const keys = calls.map(([key]) => key);
     await this.#parts.room.remove(keys);
-    for (const key of keys) this.#waiting.delete(key);
+    for (const key of keys) this.#forget(key);
   }
 
   /** Undefined for a call that is on record otherwise. */
@@ -217,6 +251,9 @@ const COUNTED: Readonly<Record<Belongs['kind'] | 'recorded', ItemOutcome>> = {
   nested: 'nested',
   recorded: 'recorded',
 };
+
+const charactersOf = ({ seen: { call } }: WaitingCall): number =>
+  (call.args?.length ?? 0) + (call.result?.length ?? 0);
 
 function keyOf(tenant: string, { place, callId }: SeenCall): string {
   return `${place?.traceId ?? ''}/${callId}/${tenant}`;

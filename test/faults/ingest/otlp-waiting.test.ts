@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
-import { TriplineError } from '../../../schemas/errors.ts';
+import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { Assembler } from '../../../services/ingest/otlp/assembler.ts';
 import type { OwnedCall, Sender } from '../../../services/ingest/otlp/emit.ts';
 import type { Release } from '../../../services/ingest/otlp/instruments.ts';
@@ -126,6 +126,33 @@ describe('calls that wait', () => {
     assert.equal(assembler.waiting, 2);
     await assembler.stop();
     assert.equal(outside.sent.length, 3, 'a stop sends the others');
+  });
+
+  it('while the bus takes nothing, no more calls are acknowledged than may wait', async () => {
+    const outside = new Outside();
+    outside.away = true;
+    const assembler = outside.assembler('flood', { maxWaitingCalls: 2 });
+    for (const name of ['one', 'two', 'three', 'four']) await assembler.takeSpans(SENDER, read(child(name)));
+    await assert.rejects(assembler.takeSpans(SENDER, read(child('five'))), (error) =>
+      isTriplineError(error, 'bus_backpressure'),
+    );
+    outside.away = false;
+    await assembler.stop();
+    assert.equal(outside.sent.length, 4);
+  });
+
+  it('long bodies are let go before many calls are', async () => {
+    const outside = new Outside();
+    const assembler = outside.assembler('long');
+    const long = (name: string): PlainSpan => ({
+      ...child(name),
+      attributes: { ...GEN_AI, 'gen_ai.tool.call.result': 'x'.repeat(40 * 1024 * 1024) },
+    });
+    await assembler.takeSpans(SENDER, read(long('one')));
+    await assembler.takeSpans(SENDER, read(long('two')));
+    assert.deepEqual(outside.told(), [[spanIdOf('one'), 'unknown']]);
+    assert.equal(assembler.waiting, 1);
+    await assembler.stop();
   });
 
   it('a request whose calls cannot be made durable is not answered as if they were', async () => {

@@ -306,15 +306,25 @@ describe('what is on record', () => {
 });
 
 describe('the listener', () => {
-  it('a port that is taken is left alone; the main port goes on', async () => {
+  it('a port that is taken is left alone; the main port goes on, and has its limits', async () => {
     const other = http.createServer((_request, response) => response.end('a collector of somebody else'));
     await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
     const place = mkdtempSync(join(tmpdir(), 'tripline-otlp-'));
-    const second = await startOtlpService({ dataDir: place, otlp: { port } });
+    const second = await startOtlpService({
+      dataDir: place,
+      otlp: { port },
+      http: { rateLimitPerMinute: 2 },
+    });
     try {
       assert.equal(second.service.otlpUrl, undefined);
       assert.equal((await second.post(alone('second'))).status, 200);
+      // Beyond the rate an exporter is told to come again, and when.
+      await second.post(alone('second'));
+      const third = await second.post(alone('second'));
+      assert.equal(third.status, 429);
+      assert.match(third.headers.get('retry-after') ?? '', /^[1-9]\d*$/);
+      assert.equal(((await third.json()) as { code: number }).code, 8);
     } finally {
       await second.stop();
       other.close();
