@@ -1,4 +1,6 @@
 /** Reading attributes: text where text is meant, JSON where it is, and nothing where the sender wrote something else. */
+import { scanJson } from '../../../schemas/event/scan.ts';
+import { MAX_JSON_DEPTH } from '../../../schemas/event/v1.ts';
 import type { Attributes, AttributeValue } from './model.ts';
 
 /** The first of the names that holds a text that is not empty. */
@@ -25,9 +27,10 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** Longer texts are not looked into; they are recorded all the same. */
 const MAX_PARSED_CHARACTERS = 2 * 1024 * 1024;
 
-/** The value of a text that is JSON; undefined for any other. */
+/** The value of a text that is JSON; undefined for any other, and for one that nests deeper than an event may. */
 export function jsonOf(text: string | undefined): unknown {
   if (text === undefined || text.length > MAX_PARSED_CHARACTERS) return undefined;
+  if (scanJson(text, MAX_JSON_DEPTH).depth > MAX_JSON_DEPTH) return undefined;
   try {
     return JSON.parse(text) as unknown;
   } catch {

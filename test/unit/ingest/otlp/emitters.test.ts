@@ -178,6 +178,17 @@ describe('other conventions', () => {
     );
     assert.deepEqual(call.labels, ['tool_name_lost']);
   });
+  it('JSON inside attributes that nests without end is text like any other', () => {
+    const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+    const call = oneCall({
+      'traceloop.span.kind': 'tool',
+      'traceloop.entity.name': 'echo',
+      'traceloop.entity.input': `{"tool_name":"echo","arguments":${deep}}`,
+      'traceloop.entity.output': deep,
+      metadata: deep,
+    });
+    assert.deepEqual([call.tool, call.result, call.outcome], ['echo', deep, 'ok']);
+  });
   it('Genkit: state error, and the flow as agent', () => {
     const call = oneCall({
       'genkit:metadata:subtype': 'tool',
