@@ -7,11 +7,12 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { belongs } from '../../../../services/ingest/otlp/belong.ts';
 import { TraceMemory } from '../../../../services/ingest/otlp/trace-memory.ts';
 import { readJsonSpans } from '../../../../services/ingest/otlp/wire/json.ts';
 import { readProtobufSpans } from '../../../../services/ingest/otlp/wire/protobuf.ts';
 import { encodeOtlp } from '../../../support/otlp/encode.ts';
-import { LIMITS, readCalls, type ReadCall } from './read.ts';
+import { LIMITS, readCalls, TENANT, type ReadCall } from './read.ts';
 
 const DIR = '/work/shared/data/otlp';
 const skip = existsSync(DIR) ? false : 'the captures are not here';
@@ -104,10 +105,10 @@ const CAPTURES: Readonly<Record<string, { readonly spans: number; readonly rows:
   'otlp-kafkajs.json': { spans: 3, rows: [] },
 };
 
-function rowOf({ seen, belongs }: ReadCall): Row {
+function rowOf({ seen, belongs: found }: ReadCall): Row {
   const { call, callId, place } = seen;
-  assert.equal(belongs.kind, 'known');
-  const { agent, session } = belongs.kind === 'known' ? belongs.owner : { agent: '', session: '' };
+  assert.equal(found.kind, 'known');
+  const { agent, session } = found.kind === 'known' ? found.owner : { agent: '', session: '' };
   const { tool, args, outcome, result } = call;
   return [
     callId.slice(0, 6),
@@ -136,14 +137,17 @@ describe('captures of real runtimes', { skip }, () => {
       assert.deepEqual(readProtobufSpans(encodeOtlp('Traces', json), LIMITS), fromJson);
     });
 
-    it(`${file}: a span a request, children first: a call has its agent, or waits for it`, () => {
+    it(`${file}: a span a request, children first: a call has its agent, or waits until it has`, () => {
       const { items } = readJsonSpans(readFileSync(join(DIR, file)), LIMITS);
       const whole = new Map(readCalls(items).map((call) => [call.seen.callId, call.belongs]));
       const memory = new TraceMemory();
       const alone = items.flatMap((span) => readCalls([span], memory));
       assert.equal(alone.length, rows.length);
-      for (const { seen, belongs } of alone)
-        if (belongs.kind !== 'waits') assert.deepEqual(belongs, whole.get(seen.callId));
+      for (const { seen, belongs: found } of alone)
+        if (found.kind !== 'waits') assert.deepEqual(found, whole.get(seen.callId));
+      // By now all that it waited for is there.
+      for (const { seen } of alone)
+        assert.deepEqual(belongs(TENANT, seen, memory, false), whole.get(seen.callId));
     });
   }
 
