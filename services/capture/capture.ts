@@ -1,6 +1,7 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap and decorator alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { decisionDraft, type Decision } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
@@ -67,6 +68,7 @@ export interface Passed {
 
 export class Capture {
   readonly session: string;
+  readonly #server: string;
   readonly #timings: CaptureTimings;
   readonly #observer: Observer;
   readonly #recorder: Recorder;
@@ -76,6 +78,7 @@ export class Capture {
 
   constructor(options: CaptureOptions) {
     const { settings } = options;
+    this.#server = options.server;
     this.#timings = { ...TIMINGS, ...firstWait(settings), ...options.timings };
     this.session = settings.sessionId ?? sessionOf(options);
     this.#recorder = newRecorder(options, this.session, this.#timings);
@@ -146,6 +149,18 @@ export class Capture {
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
     do await this.#recorder.room();
     while (this.#recorder.record(drafts, true) === 'full');
+  }
+
+  /**
+   * Puts a decision on record; the next tool call of this connection follows from it and names its id, which is
+   * answered. Where it names a call, that one does.
+   */
+  decide(decision: Decision): string {
+    const id = randomHex(16);
+    const of = { id, server: this.#server, timeMs: Date.now(), sha256Hex };
+    this.#recorder.record([decisionDraft(decision, of)]);
+    if (decision.callId === undefined) this.#observer.decided(id);
+    return id;
   }
 
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
