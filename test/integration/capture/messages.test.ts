@@ -11,10 +11,11 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import type { Event } from '../../../schemas/event/v1.ts';
-import { recordTransport } from '../../../services/capture/decorator.ts';
+import { recordTransport, type RecordsDecisions } from '../../../services/capture/decorator.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
+import { valuesOf } from '../../support/capture/observer.ts';
 import { ROOT, workplace } from '../../support/mcp/host.ts';
 import { Receiver } from '../../support/mcp/receiver.ts';
 
@@ -40,14 +41,17 @@ function newClient(): Client {
   return client;
 }
 
-async function connected(context: TestContext) {
+interface Connected {
+  readonly client: Client;
+  readonly transport: StdioClientTransport & RecordsDecisions;
+  readonly receiver: Receiver;
+  readonly remove: () => Promise<void>;
+}
+
+async function connected(): Promise<Connected> {
   const place = workplace();
   const receiver = new Receiver();
   await receiver.start();
-  context.after(async () => {
-    await receiver.stop();
-    place.remove();
-  });
   const settings = readSettings({
     TRIPLINE_URL: receiver.url,
     TRIPLINE_DATA_DIR: place.dataDir,
@@ -59,116 +63,150 @@ async function connected(context: TestContext) {
     { settings, server: 'everything', transport: 'stdio' },
   );
   await client.connect(transport);
-  return { client, transport, receiver };
+  const remove = async (): Promise<void> => {
+    await receiver.stop();
+    place.remove();
+  };
+  return { client, transport, receiver, remove };
+}
+
+/** Says everything that the two can say to each other; answers the URI that was read. */
+async function talk(client: Client): Promise<string> {
+  const call = (name: string, args: Record<string, unknown> = {}) =>
+    client.callTool({ name, arguments: args });
+  await client.listTools();
+  const { resources } = await client.listResources();
+  const uri = resources[0]?.uri ?? '';
+  await client.readResource({ uri });
+  await client.subscribeResource({ uri });
+  await client.getPrompt({ name: 'simple-prompt' });
+  const ref = { type: 'ref/prompt', name: 'completable-prompt' } as const;
+  await client.complete({ ref, argument: { name: 'department', value: 'E' } });
+  await client.setLoggingLevel('error');
+  await call('get-structured-content', { location: 'Chicago' });
+  await call('trigger-sampling-request', { prompt: 'hello' });
+  await call('trigger-elicitation-request');
+  await call('trigger-url-elicitation', { url: URL_WITH_TOKEN });
+  const onprogress = (): void => undefined;
+  const steps = { name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 3 } };
+  await client.callTool(steps, undefined, { onprogress });
+  const task = client.experimental.tasks.callToolStream(
+    { name: 'simulate-research-query', arguments: { topic: 'bees' } },
+    CallToolResultSchema,
+  );
+  for await (const message of task) assert.notEqual(message.type, 'error', JSON.stringify(message));
+  await client.close();
+  return uri;
 }
 
 describe('a connection of the SDK with server-everything', () => {
-  it('reads, prompts, completions, sampling, elicitation, progress, a task: each once, each with its end', async (context) => {
-    const { client, receiver } = await connected(context);
-    const call = (name: string, args: Record<string, unknown> = {}) =>
-      client.callTool({ name, arguments: args });
-    await client.listTools();
-    const { resources } = await client.listResources();
-    const uri = resources[0]?.uri ?? '';
-    const read = await client.readResource({ uri });
-    await client.subscribeResource({ uri });
-    await client.getPrompt({ name: 'simple-prompt' });
-    const ref = { type: 'ref/prompt', name: 'completable-prompt' } as const;
-    await client.complete({ ref, argument: { name: 'department', value: 'E' } });
-    await client.setLoggingLevel('error');
-    await call('get-structured-content', { location: 'Chicago' });
-    await call('trigger-sampling-request', { prompt: 'hello' });
-    await call('trigger-elicitation-request');
-    await call('trigger-url-elicitation', { url: URL_WITH_TOKEN });
-    const onprogress = (): void => undefined;
-    const steps = { name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 3 } };
-    await client.callTool(steps, undefined, { onprogress });
-    const task = client.experimental.tasks.callToolStream(
-      { name: 'simulate-research-query', arguments: { topic: 'bees' } },
-      CallToolResultSchema,
-    );
-    for await (const message of task) assert.notEqual(message.type, 'error', JSON.stringify(message));
-    await client.close();
-    await receiver.until(() => receiver.of('stream.close').length === 1);
-    assert.deepEqual(receiver.faults, []);
+  let wire: Connected;
+  let events: readonly Event[];
+  let uri: string;
+  before(async () => {
+    wire = await connected();
+    uri = await talk(wire.client);
+    await wire.receiver.until(() => wire.receiver.of('stream.close').length === 1, 30_000);
+    ({ events } = wire.receiver);
+  });
+  after(() => wire.remove());
 
-    const { events } = receiver;
-    const of = (method: string, kind: Event['kind']): readonly Event[] =>
-      events.filter((event) => event.method === method && event.kind === kind);
-    for (const method of [
-      'initialize',
-      'resources/list',
-      'resources/read',
-      'resources/subscribe',
-      'prompts/get',
-      'completion/complete',
-      'logging/setLevel',
-      'roots/list',
-      'sampling/createMessage',
-      'elicitation/create',
-      'tasks/result',
-    ]) {
+  const of = (method: string, kind: Event['kind']): readonly Event[] =>
+    events.filter((event) => event.method === method && event.kind === kind);
+  const resultOf = (tool: string): Event | undefined =>
+    events.find((event) => event.kind === 'call.result' && event.tool === tool);
+  const ids = (list: readonly Event[]): ReadonlySet<unknown> => new Set(list.map((event) => event.callId));
+
+  for (const method of [
+    'initialize',
+    'resources/list',
+    'resources/read',
+    'resources/subscribe',
+    'prompts/get',
+    'completion/complete',
+    'logging/setLevel',
+    'roots/list',
+    'sampling/createMessage',
+    'elicitation/create',
+    'tasks/result',
+  ]) {
+    it(`${method} is on record, each request once and with one end`, () => {
       const asked = of(method, 'mcp.request');
-      assert.ok(asked.length > 0, method);
-      assert.deepEqual(
-        of(method, 'mcp.result')
-          .map((event) => event.callId)
-          .toSorted(),
-        asked.map((event) => event.callId).toSorted(),
-        method,
-      );
-    }
-    const content = of('resources/read', 'mcp.result')[0];
-    assert.equal(content?.mcp?.uri, uri);
-    assert.equal(content.resultHash, sha256(JSON.stringify(content.result)));
-    assert.deepEqual((content.result as typeof read).contents, read.contents);
-
-    const results = events.filter((event) => event.kind === 'call.result');
-    const resultOf = (tool: string) => results.find((event) => event.tool === tool);
-    assert.equal(resultOf('get-structured-content')?.schemaValid, true);
-    assert.deepEqual(resultOf('trigger-long-running-operation')?.mcp?.progress, {
-      count: 3,
-      last: 3,
-      total: 3,
+      const ended = of(method, 'mcp.result');
+      assert.ok(asked.length > 0);
+      assert.equal(ended.length, asked.length);
+      assert.deepEqual(ids(ended), ids(asked));
+      assert.equal(ids(asked).size, asked.length);
     });
+  }
+
+  it('every event fits its schema, and every call has one result', () => {
+    assert.deepEqual(wire.receiver.faults, []);
+    const intents = events.filter((event) => event.kind === 'call.intent');
+    const results = events.filter((event) => event.kind === 'call.result');
+    assert.equal(results.length, intents.length);
+    assert.deepEqual(ids(results), ids(intents));
+  });
+
+  it('what was read is there with its address and its hash', () => {
+    const [content] = of('resources/read', 'mcp.result');
+    assert.deepEqual(valuesOf(content, 'mcp.uri', 'resultHash'), [
+      uri,
+      sha256(JSON.stringify(content?.result)),
+    ]);
+    assert.match(JSON.stringify(content?.result), /"contents":\[/);
+  });
+
+  it('structured output was held to its schema, progress counted', () => {
+    assert.equal(resultOf('get-structured-content')?.schemaValid, true);
+    const progress = { count: 3, last: 3, total: 3 };
+    assert.deepEqual(valuesOf(resultOf('trigger-long-running-operation'), 'mcp.progress'), [progress]);
+  });
+
+  it('a task is joined to its call until it is completed', () => {
     const created = resultOf('simulate-research-query');
     assert.equal(created?.outcome, 'task_created');
-    const payload = of('tasks/result', 'mcp.result')[0];
-    assert.deepEqual([payload?.mcp?.taskId, payload?.logicalCallId], [created.mcp?.taskId, created.callId]);
-    assert.equal(payload?.tool, 'simulate-research-query');
+    const [payload] = of('tasks/result', 'mcp.result');
+    assert.deepEqual(valuesOf(payload, 'mcp.taskId', 'logicalCallId', 'tool'), [
+      ...valuesOf(created, 'mcp.taskId', 'callId'),
+      'simulate-research-query',
+    ]);
     const statuses = events.flatMap(({ mcp }) => mcp?.taskStatus ?? []);
     assert.equal(statuses.at(-1), 'completed', statuses.join(' '));
+  });
 
-    const forms = of('elicitation/create', 'mcp.request');
-    assert.deepEqual(
-      forms.map(({ mcp }) => [mcp?.mode, mcp?.host]),
-      [
-        ['form', undefined],
-        ['url', 'login.example'],
-      ],
+  it('of elicitations all but what a person typed and where exactly a person was sent', () => {
+    const asked = of('elicitation/create', 'mcp.request').map((event) =>
+      valuesOf(event, 'mcp.mode', 'mcp.host'),
     );
-    assert.ok(forms[0]?.mcp?.fields?.includes('name'));
+    assert.deepEqual(asked, [
+      ['form', undefined],
+      ['url', 'login.example'],
+    ]);
     assert.deepEqual(
-      of('elicitation/create', 'mcp.result').map(({ mcp, result }) => [mcp?.action, result]),
+      of('elicitation/create', 'mcp.result').map((event) => valuesOf(event, 'mcp.action', 'result')),
       [
         ['accept', undefined],
         ['decline', undefined],
       ],
     );
-    const aboutForms = receiver.lines.filter((line) => line.includes('"elicitation/create"'));
-    assert.ok(aboutForms.every((line) => !line.includes(TYPED) && !line.includes('ONE-TIME-TOKEN')));
-    const peers = events.find((event) => event.kind === 'peer.info')?.peers;
-    assert.deepEqual(
-      [peers?.verified, peers?.client?.name, peers?.protocolVersion],
-      [false, 'tester', '2025-11-25'],
-    );
-    assert.ok(peers?.server?.name !== undefined && peers.serverCapabilities?.includes('resources'));
-    const intents = events.filter((event) => event.kind === 'call.intent').map((event) => event.callId);
-    assert.deepEqual(results.map((event) => event.callId).toSorted(), intents.toSorted());
+    const lines = wire.receiver.lines.filter((line) => line.includes('"elicitation/create"'));
+    assert.ok(lines.length >= 4);
+    for (const line of lines) assert.doesNotMatch(line, /TYPED-BY-A-PERSON|ONE-TIME-TOKEN/);
   });
 
-  it('a decision is on record before the call that it led to, without its prompt (as services/capture/README.md shows)', async (context) => {
-    const { client, transport, receiver } = await connected(context);
+  it('the peers are named, unverified', () => {
+    const peers = events.find((event) => event.kind === 'peer.info')?.peers;
+    const said = valuesOf(peers, 'verified', 'client.name', 'protocolVersion');
+    assert.deepEqual(said, [false, 'tester', '2025-11-25']);
+    assert.ok(peers?.serverCapabilities?.includes('resources'));
+  });
+});
+
+describe('a decision of the host', () => {
+  it('is on record before the call that it led to, without its prompt (as services/capture/README.md shows)', async (context) => {
+    const { client, transport, receiver, remove } = await connected();
+    context.after(remove);
     const prompt = 'The user asks for an echo.';
     // --- README
     const decisionId = transport.recordDecision({

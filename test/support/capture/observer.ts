@@ -86,3 +86,12 @@ export function validEvents(drafts: readonly EventDraft[]): readonly schema.Even
     return schema.zEvent.parse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(line)));
   });
 }
+
+/** Values of an event by their paths; undefined for what it does not have. */
+export function valuesOf(event: object | undefined, ...paths: readonly string[]): readonly unknown[] {
+  return paths.map((path) =>
+    path
+      .split('.')
+      .reduce<unknown>((at, name) => (at as Record<string, unknown> | null | undefined)?.[name], event),
+  );
+}

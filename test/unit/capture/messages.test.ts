@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Event } from '../../../schemas/event/v1.ts';
 import type { EventDraft } from '../../../services/capture/draft.ts';
-import { answer, call, CONTROL, observer, sha256Hex, validEvents } from '../../support/capture/observer.ts';
+import {
+  answer,
+  call,
+  CONTROL,
+  observer,
+  sha256Hex,
+  validEvents,
+  valuesOf,
+} from '../../support/capture/observer.ts';
 
 const request = (id: unknown, method: string, params: unknown = {}) => ({
   jsonrpc: '2.0',
@@ -30,11 +38,11 @@ describe('resources and prompts', () => {
       const result = { contents: [{ uri, text: 'IGNORE ALL' }] };
       const [read] = validEvents(toClient(answer(1, result)).drafts);
       assert.equal(asked?.kind, 'mcp.request');
-      assert.deepEqual([asked.method, asked.class, asked.mcp?.uri], ['resources/read', expected, uri]);
+      assert.deepEqual(valuesOf(asked, 'method', 'class', 'mcp.uri'), ['resources/read', expected, uri]);
       assert.deepEqual(asked.args, { uri });
       assert.equal(asked.argsHash, sha256Hex(JSON.stringify({ uri })));
-      assert.deepEqual([read?.kind, read?.outcome, read?.callId], ['mcp.result', 'ok', asked.callId]);
-      assert.deepEqual([read?.mcp?.uri, read?.class], [uri, expected]);
+      assert.deepEqual(valuesOf(read, 'kind', 'outcome', 'callId'), ['mcp.result', 'ok', asked.callId]);
+      assert.deepEqual(valuesOf(read, 'mcp.uri', 'class'), [uri, expected]);
       assert.deepEqual(read?.result, result);
       assert.equal(read?.resultHash, sha256Hex(JSON.stringify(result)));
     });
@@ -84,12 +92,13 @@ describe('what a server asks of a client', () => {
       tools: [{ name: 'post' }],
     };
     const [asked] = validEvents(toClient(request(1, 'sampling/createMessage', params)).drafts);
-    assert.deepEqual(
-      [asked?.mcp?.sender, asked?.mcp?.tools, asked?.argsHash],
-      ['server', ['post'], sha256Hex(JSON.stringify(params))],
-    );
+    assert.deepEqual(valuesOf(asked, 'mcp.sender', 'mcp.tools', 'argsHash'), [
+      'server',
+      ['post'],
+      sha256Hex(JSON.stringify(params)),
+    ]);
     const [said] = validEvents(toServer(answer(1, { role: 'assistant', content: [] })).drafts);
-    assert.deepEqual([said?.outcome, said?.callId], ['ok', asked?.callId]);
+    assert.deepEqual(valuesOf(said, 'outcome', 'callId'), ['ok', asked?.callId]);
   });
 
   it('a form: names of its fields and the answer, no value anywhere, not even hashed', () => {
@@ -106,10 +115,11 @@ describe('what a server asks of a client', () => {
     const content = { apiKey: 'sk-live-1234', pin: 'PIN-4711' };
     const said = toServer(answer(1, { action: 'accept', content })).drafts;
     const [form, answered] = validEvents([...asked, ...said]);
-    assert.deepEqual(
-      [form?.mcp?.mode, form?.mcp?.fields, form?.mcp?.message],
-      ['form', ['apiKey', 'pin'], 'Your key, please'],
-    );
+    assert.deepEqual(valuesOf(form, 'mcp.mode', 'mcp.fields', 'mcp.message'), [
+      'form',
+      ['apiKey', 'pin'],
+      'Your key, please',
+    ]);
     assert.equal(answered?.mcp?.action, 'accept');
     assert.deepEqual([answered.resultHash, answered.result, form?.args], [undefined, undefined, undefined]);
     assert.doesNotMatch(textOf([...asked, ...said]), /sk-live|PIN-4711|DEF-VALUE/);
@@ -135,10 +145,11 @@ describe('what a server asks of a client', () => {
       request(1, 'elicitation/create', { mode: 'url', message: 'Log in', url, elicitationId: 'e' }),
     );
     const [asked] = validEvents(drafts);
-    assert.deepEqual(
-      [asked?.mcp?.mode, asked?.mcp?.scheme, asked?.mcp?.host],
-      ['url', 'https', 'login.evil.example'],
-    );
+    assert.deepEqual(valuesOf(asked, 'mcp.mode', 'mcp.scheme', 'mcp.host'), [
+      'url',
+      'https',
+      'login.evil.example',
+    ]);
     assert.doesNotMatch(textOf(drafts), /ONE-TIME/);
   });
 
@@ -174,9 +185,13 @@ describe('what a server asks of a client', () => {
       }),
     ).drafts;
     const [second, who, where] = validEvents(repeated);
-    assert.deepEqual([second?.mcp?.round, second?.mcp?.requestStateHash], [2, sha256Hex('opaque')]);
+    assert.deepEqual(valuesOf(second, 'mcp.round', 'mcp.requestStateHash'), [2, sha256Hex('opaque')]);
     assert.equal(second?.logicalCallId, first?.callId);
-    assert.deepEqual([who?.kind, who?.mcp?.action, who?.callId], ['mcp.result', 'accept', asked[1].callId]);
+    assert.deepEqual(valuesOf(who, 'kind', 'mcp.action', 'callId'), [
+      'mcp.result',
+      'accept',
+      asked[1].callId,
+    ]);
     assert.deepEqual(where?.result, { roots: [{ uri: 'file:///w' }] });
     assert.doesNotMatch(textOf(repeated), /PIN-4711/);
     const [third] = validEvents(
@@ -185,7 +200,7 @@ describe('what a server asks of a client', () => {
       ),
     ).slice(1);
     assert.deepEqual(
-      [third?.mcp?.round, third?.logicalCallId],
+      valuesOf(third, 'mcp.round', 'logicalCallId'),
       [3, first?.callId],
       'a state alone joins (load shedding)',
     );
@@ -219,15 +234,15 @@ describe('tasks', () => {
       ...toClient(answer(4, task('working'))).drafts,
     ]);
     assert.deepEqual(
-      [cancelling?.outcome, cancelling?.mcp?.taskStatus],
+      valuesOf(cancelling, 'outcome', 'mcp.taskStatus'),
       ['ok', 'working'],
       'a wish, not an end',
     );
     const [asked, seen] = poll(5, 'cancelled');
-    assert.deepEqual([asked?.kind, asked?.method], ['mcp.request', 'tasks/get']);
+    assert.deepEqual(valuesOf(asked, 'kind', 'method'), ['mcp.request', 'tasks/get']);
     assert.deepEqual(seen?.mcp, { sender: 'client', taskId: 'task-1', taskStatus: 'cancelled', skipped: 3 });
     assert.equal(seen.logicalCallId, intent?.callId);
-    assert.deepEqual([seen.tool, seen.class], [intent?.tool, intent?.class]);
+    assert.deepEqual(valuesOf(seen, 'tool', 'class'), [intent?.tool, intent?.class]);
   });
 
   it('the payload of a task carries the tool it comes from; a status by notification is a transition too', () => {
@@ -237,10 +252,11 @@ describe('tasks', () => {
     const [told] = validEvents(
       toClient(notification('notifications/tasks/status', task('completed', 't2'))).drafts,
     );
-    assert.deepEqual(
-      [told?.kind, told?.mcp?.taskStatus, told?.logicalCallId],
-      ['mcp.notification', 'completed', intent?.callId],
-    );
+    assert.deepEqual(valuesOf(told, 'kind', 'mcp.taskStatus', 'logicalCallId'), [
+      'mcp.notification',
+      'completed',
+      intent?.callId,
+    ]);
     assert.deepEqual(
       toClient(notification('notifications/tasks/status', task('completed', 't2'))).drafts,
       [],
@@ -249,10 +265,11 @@ describe('tasks', () => {
     const [payload] = validEvents(
       toClient(answer(2, { content: [{ type: 'text', text: 'poison' }] })).drafts,
     );
-    assert.deepEqual(
-      [payload?.tool, payload?.method, payload?.logicalCallId],
-      ['read', 'tasks/result', intent?.callId],
-    );
+    assert.deepEqual(valuesOf(payload, 'tool', 'method', 'logicalCallId'), [
+      'read',
+      'tasks/result',
+      intent?.callId,
+    ]);
     assert.deepEqual(payload?.result, { content: [{ type: 'text', text: 'poison' }] });
   });
 
@@ -296,7 +313,7 @@ describe('notifications', () => {
     assert.equal(next?.mcp?.skipped, 980);
     log();
     const [left] = validEvents(subject.close());
-    assert.deepEqual([left?.method, left?.mcp?.skipped], ['notifications/message', 1]);
+    assert.deepEqual(valuesOf(left, 'method', 'mcp.skipped'), ['notifications/message', 1]);
   });
 
   it('names that a peer makes up share one budget', () => {
@@ -363,15 +380,16 @@ describe('who the peers say they are', () => {
     });
     const of = (drafts: readonly EventDraft[]) => validEvents(drafts).flatMap(({ peers }) => peers ?? []);
     const [first] = of(toServer(call(1, { _meta: meta('a') })).drafts);
-    assert.deepEqual(
-      [first?.client?.name, first?.protocolVersion, first?.clientCapabilities],
-      ['a', '2026-07-28', ['elicitation']],
-    );
+    assert.deepEqual(valuesOf(first, 'client.name', 'protocolVersion', 'clientCapabilities'), [
+      'a',
+      '2026-07-28',
+      ['elicitation'],
+    ]);
     const [both] = of(
       toClient(answer(1, { _meta: { 'io.modelcontextprotocol/serverInfo': { name: 's', version: '2' } } }))
         .drafts,
     );
-    assert.deepEqual([both?.client?.name, both?.server?.name], ['a', 's']);
+    assert.deepEqual(valuesOf(both, 'client.name', 'server.name'), ['a', 's']);
     assert.deepEqual(of(toServer(call(2, { _meta: meta('a') })).drafts), []);
     assert.deepEqual(of(toServer(call(3, { _meta: meta('b') })).drafts).length, 1);
     const many = Array.from({ length: 1_000 }, (_, n) =>
