@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Control } from '../../schemas/control/v1.ts';
+import { decisionDraft, type Decision } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
@@ -98,6 +99,7 @@ export interface Passed {
 
 export class Capture {
   readonly session: string;
+  readonly #server: string;
   readonly #timings: CaptureTimings;
   readonly #observer: Observer;
   readonly #recorder: Recorder;
@@ -113,6 +115,7 @@ export class Capture {
 
   constructor(options: CaptureOptions) {
     const { settings } = options;
+    this.#server = options.server;
     this.#timings = { ...TIMINGS, ...firstWait(settings), ...options.timings };
     this.#shared = options.shared;
     this.#opening = options.opening ?? {};
@@ -235,6 +238,18 @@ export class Capture {
       drainer: this.#drainer,
       publisher: httpPublisher(this.#address, REQUEST_TIMEOUT_MS, SHARED_SOCKETS),
     };
+  }
+
+  /**
+   * Puts a decision on record; the next tool call of this connection follows from it and names its id, which is
+   * answered. Where it names a call, that one does.
+   */
+  decide(decision: Decision): string {
+    const id = randomHex(16);
+    const of = { id, server: this.#server, timeMs: Date.now(), sha256Hex };
+    this.#recorder.record([decisionDraft(decision, of)]);
+    if (decision.callId === undefined) this.#observer.decided(id);
+    return id;
   }
 
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */

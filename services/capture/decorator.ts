@@ -6,6 +6,7 @@
  * SDK's own transports send. They equal the hashes of a tap on the same connection where the peer serialises alike.
  */
 import { Capture, type CaptureTimings, type Passed } from './capture.ts';
+import type { Decision } from './decision.ts';
 import { silentLog, type CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
 import type { ObserverOptions } from './observer-options.ts';
@@ -37,10 +38,22 @@ export interface RecordTransportOptions {
 
 type Message = Readonly<Record<string, unknown>>;
 
+/** What a host can add to the record of its connection: prompt → rationale → call. */
+export interface RecordsDecisions {
+  /**
+   * Says why the model is about to call a tool. The next tools/call that is sent carries the id that is answered; say it
+   * just before, and from one place where calls run side by side. The prompt itself is never recorded.
+   */
+  recordDecision(decision: Decision): string;
+}
+
 /** A transport that does what `inner` does and puts every tool call on record; refused calls never reach the server. */
-export function recordTransport<T extends TransportLike>(inner: T, options: RecordTransportOptions): T {
+export function recordTransport<T extends TransportLike>(
+  inner: T,
+  options: RecordTransportOptions,
+): T & RecordsDecisions {
   // The wrapper has every member that the SDKs read of a transport; what else T declares is its own affair.
-  return new RecordedTransport(inner, options) as unknown as T;
+  return new RecordedTransport(inner, options) as unknown as T & RecordsDecisions;
 }
 
 type AnyTransport = TransportLike & {
@@ -50,7 +63,7 @@ type AnyTransport = TransportLike & {
   send(message: unknown, options?: unknown): Promise<void>;
 };
 
-class RecordedTransport {
+class RecordedTransport implements RecordsDecisions {
   readonly #inner: AnyTransport;
   readonly #capture: Capture;
   readonly #outward: Direction;
@@ -88,6 +101,10 @@ class RecordedTransport {
 
   setSupportedProtocolVersions(versions: readonly string[]): void {
     this.#inner.setSupportedProtocolVersions?.(versions);
+  }
+
+  recordDecision(decision: Decision): string {
+    return this.#capture.decide(decision);
   }
 
   async start(): Promise<void> {

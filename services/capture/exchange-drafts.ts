@@ -11,7 +11,9 @@ export type Connection = Pick<ObserverOptions, 'server' | 'transport' | 'clock'>
 
 /** Members whose value is there. */
 export function given(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  const kept: Record<string, unknown> = {};
+  for (const name of Object.keys(fields)) if (fields[name] !== undefined) kept[name] = fields[name];
+  return kept;
 }
 
 function callFields({ span, tool, class: toolClass, ...about }: CallAbout): Record<string, unknown> {

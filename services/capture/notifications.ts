@@ -30,7 +30,7 @@ interface TaskNews {
 }
 const NO_TASK: TaskNews = { skipped: 0, mcp: {}, fields: {} };
 
-type NotificationOptions = Connection & Pick<ObserverOptions, 'sha256Hex'>;
+type NotificationOptions = Connection & Pick<ObserverOptions, 'sha256Hex' | 'randomHex'>;
 
 export class Notifications {
   readonly #options: NotificationOptions;
@@ -58,7 +58,9 @@ export class Notifications {
     };
     const hash =
       args === undefined ? {} : { argsHash: args.hash, argsBytes: args.span.end - args.span.start };
-    const draft = this.#draft(method, mcp, { ...told.fields, ...hash });
+    // Joins it with the parts of its body, where that is long or cannot stand in its event.
+    const callId = this.#options.randomHex(16);
+    const draft = this.#draft(method, mcp, { callId, ...told.fields, ...hash });
     return args === undefined ? draft : { ...draft, body: args };
   }
 

@@ -105,14 +105,15 @@ export async function readSession(store: Store, tenant: string, session: string)
       path: 'tenant',
     });
   const items = rows.slice(0, MAX_TIMELINE_EVENTS).map(eventItem);
+  const calls = joinCalls(items);
   const ofKind = (kind: string): readonly EventItem[] => items.filter((item) => item['kind'] === kind);
   return {
     session,
     tenant: first.tenant,
     agents: [...new Set(items.map((item) => item['agent']))],
-    calls: joinCalls(items),
+    calls,
     messages: joinCalls(items, MESSAGE_KINDS),
-    decisions: await withDecisions(store, first.tenant, ofKind('decision')),
+    decisions: withCalls(await withDecisions(store, first.tenant, ofKind('decision')), calls),
     approvals: ofKind('approval'),
     acknowledgements: ofKind('control.ack'),
     alerts: await alertsOfSession(store, first.tenant, session, MAX_ALERTS),
@@ -158,6 +159,21 @@ function addTo(call: Record<string, unknown>, item: EventItem, idName: IdName): 
     if (call[name] === undefined && name !== 'id' && name !== 'kind') call[name] = value;
   call[idName] = item['id'];
   if (idName === 'resultId') call['endTime'] = item['time'];
+}
+
+/** A decision that was made before its call had an id: the call names the decision instead. Pure. */
+export function withCalls(
+  decisions: readonly EventItem[],
+  calls: readonly EventItem[],
+): readonly EventItem[] {
+  const key = (item: EventItem): string => `${String(item['stream'])}/${String(item['decisionId'])}`;
+  const byDecision = new Map(
+    calls.filter((call) => call['decisionId'] !== undefined).map((call) => [key(call), call]),
+  );
+  return decisions.map((decision) => {
+    const call = decision['callId'] === undefined ? byDecision.get(key(decision)) : undefined;
+    return call === undefined ? decision : { ...decision, callId: call['callId'] };
+  });
 }
 
 /** What a decision says is in its bytes only. */

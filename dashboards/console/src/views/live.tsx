@@ -17,6 +17,10 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['stream.heartbeat', 'heartbeat'],
   ['stream.gap', 'gap'],
   ['registry.snapshot', 'tools listed'],
+  ['mcp.request', 'request'],
+  ['mcp.result', 'answer'],
+  ['mcp.notification', 'notification'],
+  ['peer.info', 'peers named'],
   ['control.ack', 'kill switch acknowledged'],
 ]);
 
@@ -51,7 +55,8 @@ const COLUMNS: readonly Column<TailRow>[] = [
 
 /** A result is shown by how it ended. */
 function eventCell(row: TailRow): ReactNode {
-  if (row.kind === 'call.result' && row.outcome !== '') return <OutcomeBadge value={row.outcome} />;
+  if ((row.kind === 'call.result' || row.kind === 'mcp.result') && row.outcome !== '')
+    return <OutcomeBadge value={row.outcome} />;
   return <Untrusted value={KINDS.get(row.kind) ?? row.kind} maxLength={24} folded />;
 }
 
