@@ -82,6 +82,8 @@ export class Exchange {
   /** Serves the exchange; resolves when it is under way, never throws. */
   async run(): Promise<void> {
     const { request, response } = this.#options;
+    // A client that leaves in the middle of a write; `close` follows.
+    response.on('error', () => undefined);
     response.on('close', () => {
       if (!response.writableFinished) this.#clientGone();
     });

@@ -225,6 +225,12 @@ describe('what the gate answers itself', () => {
     ['gzip', POST(gzipSync(callOf(1)), { 'content-encoding': 'gzip' }), 'body_unsupported_type', 415],
     ['more than may be', POST(callOf(1, 'echo', { text: 'x'.repeat(20_000) })), 'body_too_large', 413],
     ['a page of a stranger', POST(callOf(1), { origin: 'https://evil.example' }), 'gate_origin_refused', 403],
+    [
+      'a page that hides its name',
+      POST(callOf(1), { 'sec-fetch-site': 'cross-site' }),
+      'gate_origin_refused',
+      403,
+    ],
     ['a name that is not ours', POST(callOf(1), { host: 'evil.example' }), 'gate_origin_refused', 403],
   ] as const) {
     it(`a request with ${name} never reaches the server`, async (context) => {
