@@ -46,7 +46,7 @@ async function started(
 async function connected(url: string): Promise<Client> {
   const client = new Client({ name: 'bench', version: '1.0.0' });
   const transport = new StreamableHTTPClientTransport(new URL(url));
-  await client.connect(transport as Parameters<typeof client.connect>[0]);
+  await client.connect(transport);
   return client;
 }
 

@@ -44,7 +44,7 @@ function isServedHost(settings: GateSettings, headers: IncomingHttpHeaders): boo
 function isAllowedOrigin(upstream: GateUpstream, headers: IncomingHttpHeaders): boolean {
   if (headers.origin !== undefined) return upstream.allowedOrigins.has(headers.origin);
   // Browsers send no Origin with the plainest requests of a page, but say that it is one.
-  return !OTHER_SITES.has(String(headers['sec-fetch-site'] ?? 'none'));
+  return !OTHER_SITES.has(headers['sec-fetch-site'] ?? 'none');
 }
 
 /** Whether a page or a name that is not ours asks. Holds for everything that the gate answers. */

@@ -11,13 +11,13 @@ import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { TriplineError } from '../../../schemas/errors.ts';
 import {
-  bodyOf,
   callOf,
   gateBefore,
   JSON_HEADERS,
   openPlace,
   plainServer,
   send,
+  withBody,
 } from '../../support/mcp/gate.ts';
 import { ROOT } from '../../support/mcp/host.ts';
 
@@ -28,12 +28,10 @@ const OK = '{"jsonrpc":"2.0","id":1,"result":{"content":[]}}';
 
 /** Answers every call, and keeps the headers that it was sent. */
 function keeping(headers: http.IncomingHttpHeaders[]): http.RequestListener {
-  return (request, response) => {
-    void bodyOf(request).then(() => {
-      headers.push(request.headers);
-      response.writeHead(200, { 'content-type': 'application/json' }).end(OK);
-    });
-  };
+  return withBody((_body, request, response) => {
+    headers.push(request.headers);
+    response.writeHead(200, { 'content-type': 'application/json' }).end(OK);
+  });
 }
 
 const call = (url: string, headers: Readonly<Record<string, string>> = {}) =>
@@ -250,12 +248,9 @@ describe('OAuth through the gate', () => {
     assert.equal((await call(url, { authorization: 'Bearer opaque' })).status, 403);
     const { receiver } = site;
     await receiver.until(() => receiver.of('call.result').length === 3);
-    const errors = receiver.of('call.result').map(({ outcome, error }) => [outcome, error?.message]);
-    assert.deepEqual(errors.toSorted(), [
-      ['rpc_error', 'HTTP 401'],
-      ['rpc_error', 'HTTP 401'],
-      ['rpc_error', 'HTTP 403'],
-    ]);
+    const errors = receiver.of('call.result').map(({ outcome, error }) => `${outcome} ${error?.message}`);
+    const said = (text: string): number => errors.filter((error) => error === text).length;
+    assert.deepEqual([said('rpc_error HTTP 401'), said('rpc_error HTTP 403')], [2, 1]);
   });
 
   it('what a token claims is on record as unverified, when it changes; the token is nowhere', async (context) => {

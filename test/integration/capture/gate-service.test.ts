@@ -106,7 +106,7 @@ describe('tripline gate', () => {
       '--check',
     ];
     const [shown] = (await tripline(simple, env)).items;
-    assert.equal((shown?.['upstreams'] as { name: string }[])[0]?.name, 'vault');
+    assert.match(JSON.stringify(shown), /"upstreams":\[\{"name":"vault"/);
     const file = path.join(place.dataDir, 'bad.yaml');
     const secret = 'hunter2';
     writeFileSync(

@@ -138,8 +138,7 @@ export async function connectTo(
   } = {},
 ): Promise<HttpHost> {
   const transport = new StreamableHTTPClientTransport(new URL(url), options);
-  // SDK v1's declarations disagree with themselves under exactOptionalPropertyTypes.
-  await client.connect(transport as Parameters<typeof client.connect>[0]);
+  await client.connect(transport);
   context.after(() => client.close());
   return { client, transport };
 }
@@ -196,6 +195,17 @@ export async function bodyOf(request: http.IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
+}
+
+/** A listener that has read the body first. */
+export function withBody(
+  serve: (body: Buffer, request: http.IncomingMessage, response: http.ServerResponse) => void | Promise<void>,
+): http.RequestListener {
+  const answer = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> =>
+    await serve(await bodyOf(request), request, response);
+  return (request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  };
 }
 
 export const callOf = (id: unknown, tool = 'echo', args: unknown = {}, more: object = {}): string =>
