@@ -182,12 +182,12 @@ export class Capture {
     while (this.#recorder.record(drafts, true) === 'full');
   }
 
-  /** Of these calls (by pendingKey), those without a result on record. */
+  /** Of these requests (by pendingKey), those that are waited for. */
   unanswered(keys: readonly string[]): readonly string[] {
     return this.#observer.unanswered(keys);
   }
 
-  /** Ends calls (by pendingKey) that will not be answered; those that have ended are left alone. */
+  /** Ends requests (by pendingKey) that will not be answered; those that have ended are left alone. */
   endCalls(keys: readonly string[], end: CallsEnd): void {
     if (keys.length > 0) this.#recorder.record(this.#observer.endCalls(keys, end));
   }

@@ -330,15 +330,16 @@ export class Observer {
     return drafts;
   }
 
-  /** Of these calls, those without a result on record. */
+  /** Of these requests, those that are waited for. */
   unanswered(keys: readonly string[]): readonly string[] {
-    return keys.filter((key) => this.#calls.find(key) !== undefined);
+    return keys.filter((key) => this.#calls.find(key) !== undefined || this.#lists.has(key));
   }
 
-  /** Ends calls without their answer; those that ended already, or are none, are left alone. */
+  /** Ends requests without their answer; those that ended already, or are not followed, are left alone. */
   endCalls(keys: readonly string[], { outcome, message, final }: CallsEnd): readonly EventDraft[] {
     const drafts: EventDraft[] = [];
     for (const key of keys) {
+      this.#lists.delete(key);
       const call = final ? this.#calls.take(key) : this.#calls.find(key);
       if (call === undefined || call.ended) continue;
       drafts.push(this.#ended(call, outcome, message === undefined ? {} : { error: { message } }));

@@ -302,6 +302,24 @@ describe('what the gate answers itself', () => {
   });
 });
 
+describe('requests that nobody answers', () => {
+  it('are forgotten: the tools that are listed after 300 of them are on record', async (context) => {
+    let asked = 0;
+    const tools = [{ name: 'late', inputSchema: { type: 'object' } }];
+    const serve = withBody((_body, _request, response) => {
+      if (++asked <= 300) return void response.writeHead(503).end();
+      const answer = JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } });
+      response.writeHead(200, { 'content-type': 'application/json' }).end(answer);
+    });
+    const { url, receiver } = await open(context, serve);
+    const list = POST('{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}');
+    for (let n = 0; n < 300; n++) assert.equal((await send(url, list)).status, 503);
+    assert.equal((await send(url, list)).status, 200);
+    await receiver.until(() => receiver.of('registry.snapshot').length === 1);
+    assert.equal(receiver.of('registry.snapshot')[0]?.registry?.tools[0]?.name, 'late');
+  });
+});
+
 describe('a broken stream of a session', () => {
   it('is resumed under its last event id: one call, one outcome', async (context) => {
     const site = await openPlace(context);
