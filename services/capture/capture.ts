@@ -55,7 +55,7 @@ export interface SharedParts {
 export interface AboutLine {
   /** Number space of the ids, where the connections of several clients are one stream. */
   readonly scope?: string;
-  /** For the intents of the line's calls. */
+  /** For the requests of the line. */
   readonly labels?: readonly string[];
   /** Refuses every call of the line, whatever the controls say. */
   readonly refuse?: Control;
@@ -216,7 +216,7 @@ export class Capture {
     while (this.#recorder.record(drafts, true) === 'full');
   }
 
-  /** Of these calls (by pendingKey), those without a result on record. */
+  /** Of these requests (by pendingKey), those that are waited for. */
   unanswered(keys: readonly string[]): readonly string[] {
     return this.#observer.unanswered(keys);
   }
@@ -269,11 +269,11 @@ export class Capture {
   }
 }
 
-const CALL_INTENT = 'call.intent';
+const REQUEST_KINDS: readonly EventDraft['kind'][] = ['call.intent', 'mcp.request'];
 
 function labelled(drafts: readonly EventDraft[], labels: readonly string[]): readonly EventDraft[] {
   return drafts.map((draft) => {
-    if (draft.kind !== CALL_INTENT) return draft;
+    if (!REQUEST_KINDS.includes(draft.kind)) return draft;
     const own = (draft.fields['labels'] as readonly string[] | undefined) ?? [];
     return { ...draft, fields: { ...draft.fields, labels: [...own, ...labels] } };
   });

@@ -91,8 +91,8 @@ export class Exchanges {
     return drafts;
   }
 
-  unanswered(keys: readonly string[]): readonly string[] {
-    return keys.filter((key) => this.#pending.find(key) !== undefined);
+  isOpenAt(key: string): boolean {
+    return this.#pending.find(key) !== undefined;
   }
 
   end(keys: readonly string[], { outcome, message, final }: ExchangesEnd): readonly EventDraft[] {

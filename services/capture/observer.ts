@@ -148,11 +148,12 @@ export class Observer {
 
   /** Of these requests (by pendingKey), those without a result on record. */
   unanswered(keys: readonly string[]): readonly string[] {
-    return this.#exchanges.unanswered(keys);
+    return keys.filter((key) => this.#exchanges.isOpenAt(key) || this.#lists.has(key));
   }
 
   /** Ends requests that will not be answered; those that ended already, or are none, are left alone. */
   end(keys: readonly string[], how: ExchangesEnd): readonly EventDraft[] {
+    for (const key of keys) this.#lists.forget(key);
     return this.#exchanges.end(keys, how);
   }
 

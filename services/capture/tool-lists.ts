@@ -74,6 +74,15 @@ export class ToolLists {
     };
   }
 
+  has(key: string): boolean {
+    return this.#pending.has(key);
+  }
+
+  /** It will not be answered: a list that is waited for takes the place of one that is. */
+  forget(key: string): void {
+    this.#pending.delete(key);
+  }
+
   clear(): void {
     this.#pending.clear();
   }

@@ -7,6 +7,7 @@ import { Skipped, type Bench, type BenchResult } from './bench.ts';
 import { durableCluster, durableEmbedded } from './durable.bench.ts';
 import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
+import { gateCall } from './gate.bench.ts';
 import { detectBench } from './detect.bench.ts';
 import { matcher } from './matcher.bench.ts';
 import { matcherMemory } from './memory.bench.ts';
@@ -29,6 +30,7 @@ const BENCHES: readonly Bench[] = [
   durableCluster,
   alertLatency,
   tapCall,
+  gateCall,
   killToRefused,
 ];
 

@@ -92,7 +92,7 @@ async function timeCalls({ client }: Connection, calls: number): Promise<number[
   return sample;
 }
 
-async function startSink(): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+export async function startSink(): Promise<{ readonly child: ChildProcess; readonly url: string }> {
   const child = spawn(process.execPath, ['-e', SINK], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [port] = (await once(child.stdout, 'data')) as [Buffer];
   return { child, url: `http://127.0.0.1:${port.toString().trim()}` };

@@ -20,6 +20,8 @@ export interface Caller {
   readonly hasCertificate: boolean;
 }
 
+const OTHER_SITES: ReadonlySet<string> = new Set(['cross-site', 'same-site']);
+
 const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** The client with this token. Every known one is compared, in constant time. */
@@ -40,7 +42,9 @@ function isServedHost(settings: GateSettings, headers: IncomingHttpHeaders): boo
 }
 
 function isAllowedOrigin(upstream: GateUpstream, headers: IncomingHttpHeaders): boolean {
-  return headers.origin === undefined || upstream.allowedOrigins.has(headers.origin);
+  if (headers.origin !== undefined) return upstream.allowedOrigins.has(headers.origin);
+  // Browsers send no Origin with the plainest requests of a page, but say that it is one.
+  return !OTHER_SITES.has(headers['sec-fetch-site'] ?? 'none');
 }
 
 /** Whether a page or a name that is not ours asks. Holds for everything that the gate answers. */

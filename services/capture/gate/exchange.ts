@@ -65,7 +65,7 @@ export class Exchange {
   #scope = '';
   #messages: readonly WireMessage[] = [];
   #stream: GateStream | undefined;
-  /** Calls of this POST, as the observer keys them. */
+  /** Requests of this POST, as the observer keys them. */
   #keys: readonly string[] = [];
   #modern = false;
   #mayResume = false;
@@ -82,6 +82,8 @@ export class Exchange {
   /** Serves the exchange; resolves when it is under way, never throws. */
   async run(): Promise<void> {
     const { request, response } = this.#options;
+    // A client that leaves in the middle of a write; `close` follows.
+    response.on('error', () => undefined);
     response.on('close', () => {
       if (!response.writableFinished) this.#clientGone();
     });
@@ -107,7 +109,7 @@ export class Exchange {
     if (!this.#open(read.messages)) return this.#refuse('gate_full');
     this.#begin();
     this.#keys = read.messages.flatMap(({ id, method }) =>
-      id === undefined || method !== 'tools/call' ? [] : [pendingKey('to_server', id.key)],
+      id === undefined || method === undefined ? [] : [pendingKey('to_server', id.key)],
     );
     await this.#observeAndSend(body.bytes);
   }

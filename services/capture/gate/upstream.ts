@@ -73,7 +73,8 @@ export class UpstreamClient {
     this.#upstream = upstream;
     this.#via = via;
     this.#set = new Set(upstream.headers.map(([name]) => name));
-    const options = { keepAlive: true, scheduling: 'lifo' } as const;
+    // keepAlive of the agent holds for its sockets too: a peer that vanished in a long stream is found.
+    const options = { keepAlive: true, keepAliveInitialDelay: 30_000, scheduling: 'lifo' } as const;
     this.#agent =
       upstream.url.protocol === 'https:'
         ? new https.Agent({ ...options, ...upstream.tls })
@@ -122,7 +123,6 @@ export class UpstreamClient {
       headers: all,
       agent: this.#agent,
     });
-    request.on('socket', (socket) => socket.setKeepAlive(true, 30_000));
     request.end(body);
     return request;
   }

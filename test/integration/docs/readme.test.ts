@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { FAMILIES, FIELDS } from '../../../detectors/compile/fields.ts';
 import { ENVIRONMENT_NAMES } from '../../../services/platform/config/environment.ts';
 import { zConfig } from '../../../schemas/config/v1.ts';
+import { zGateConfig } from '../../../schemas/gate/v1.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import { zEvent } from '../../../schemas/event/v1.ts';
 import { tripline } from '../cli/harness.ts';
@@ -16,6 +17,7 @@ const DOCUMENTS = [
   'README.md',
   'services/README.md',
   'services/ingest/README.md',
+  'services/capture/README.md',
   'schemas/README.md',
   'dashboards/README.md',
 ];
@@ -75,6 +77,22 @@ describe('README.md', () => {
       assert.ok(tap >= 0 && server.args.indexOf('--') > tap);
       assert.ok(server.args.length > server.args.indexOf('--') + 1, 'a server command stands after --');
     }
+  });
+  it('shows configurations of the gate that are some, beside commands of the gate that exist', async () => {
+    const text = textOf('services/capture/README.md');
+    const samples = blocks(text, 'yaml');
+    assert.equal(samples.length, 2);
+    for (const sample of samples) zGateConfig.parse(parse(sample));
+    const commands = blocks(text, 'sh')
+      .flatMap((block) => block.split('\n'))
+      .map(wordsOf);
+    const gates = commands.filter(
+      ([npx, name, command]) => npx === 'npx' && name === 'tripline' && command === 'gate',
+    );
+    assert.equal(gates.length, 2);
+    const help = await tripline({}, ['gate', '--help']);
+    for (const option of gates.flat().filter((word) => word.startsWith('--')))
+      assert.ok(help.out.includes(option), option);
   });
   it('posts events that ingest takes', () => {
     const posts = lines.join('\n').match(/\{"v":1[^\n]*\}/g) ?? [];

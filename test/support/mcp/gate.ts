@@ -11,6 +11,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import type { Event } from '../../../schemas/event/v1.ts';
 import { zGateConfig } from '../../../schemas/gate/v1.ts';
 import { resolveGateConfig } from '../../../services/capture/gate/config.ts';
 import { startGate, type GateOptions, type RunningGate } from '../../../services/capture/gate/gate.ts';
@@ -138,8 +139,7 @@ export async function connectTo(
   } = {},
 ): Promise<HttpHost> {
   const transport = new StreamableHTTPClientTransport(new URL(url), options);
-  // SDK v1's declarations disagree with themselves under exactOptionalPropertyTypes.
-  await client.connect(transport as Parameters<typeof client.connect>[0]);
+  await client.connect(transport);
   context.after(() => client.close());
   return { client, transport };
 }
@@ -198,6 +198,17 @@ export async function bodyOf(request: http.IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** A listener that has read the body first. */
+export function withBody(
+  serve: (body: Buffer, request: http.IncomingMessage, response: http.ServerResponse) => void | Promise<void>,
+): http.RequestListener {
+  const answer = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> =>
+    await serve(await bodyOf(request), request, response);
+  return (request, response) => {
+    answer(request, response).catch(() => response.destroy());
+  };
+}
+
 export const callOf = (id: unknown, tool = 'echo', args: unknown = {}, more: object = {}): string =>
   JSON.stringify({
     jsonrpc: '2.0',
@@ -211,12 +222,18 @@ export const JSON_HEADERS = {
   accept: 'application/json, text/event-stream',
 } as const;
 
+/** Events of a kind, each once: a request that a busy machine answered too late is sent again, and the ledger drops it. */
+export function distinct(receiver: Receiver, kind: Event['kind']): readonly Event[] {
+  const byId = new Map(receiver.of(kind).map((event) => [`${event.stream}-${event.seq}`, event]));
+  return [...byId.values()];
+}
+
 /** Holds that every intent on record has one result. */
 export function outcomesByTool(
   receiver: Receiver,
 ): readonly (readonly [string | undefined, string | undefined])[] {
-  const intents = receiver.of('call.intent');
-  const results = receiver.of('call.result');
+  const intents = distinct(receiver, 'call.intent');
+  const results = distinct(receiver, 'call.result');
   for (const intent of intents) {
     const count = results.filter((result) => result.callId === intent.callId).length;
     if (count !== 1) throw new Error(`${intent.tool}: ${count} results`);

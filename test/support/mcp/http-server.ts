@@ -17,7 +17,7 @@ async function newTransport(): Promise<StreamableHTTPServerTransport> {
   });
   const server = new McpServer({ name: 'calls', version: '1.0.0' });
   registerTools(server);
-  await server.connect(transport as Parameters<typeof server.connect>[0]);
+  await server.connect(transport);
   return transport;
 }
 

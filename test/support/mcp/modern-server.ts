@@ -82,7 +82,7 @@ export async function modernServer(context: TestContext): Promise<ModernServer> 
     );
     response.writeHead(answer.status, Object.fromEntries(answer.headers));
     if (answer.body === null) return void response.end();
-    const from = Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
+    const from = Readable.fromWeb(answer.body);
     from.on('error', () => response.destroy());
     from.pipe(response);
   };
