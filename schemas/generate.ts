@@ -17,6 +17,7 @@ import { zDeadLetterLine } from './deadletter/v1.ts';
 import { ERRORS } from './errors.ts';
 import { zEvent } from './event/v1.ts';
 import { zRule } from './rule/v1.ts';
+import { zWitnessConfig } from './witness/v1.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -34,6 +35,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'checkpoint.v1': zCheckpoint,
   'config.v1': zConfig,
   'rule.v1': zRule,
+  'witness.v1': zWitnessConfig,
 };
 
 function outputs(): Map<string, string> {

@@ -23,17 +23,27 @@ type Tree = Record<string, unknown>;
 
 /** The configuration, defaults filled in, `~` expanded, deep-frozen. Throws config_invalid with all faults. */
 export function loadConfig(sources: ConfigSources): Config {
-  const faults: string[] = [];
-  const tree: Tree = sources.file === undefined ? {} : readYaml(sources.file, faults);
   const environment = readEnvironment(sources.env);
-  for (const name of environment.unknown) faults.push(`${name}: no such environment variable is read`);
-  for (const { path, value } of environment.settings) assign(tree, path, value);
+  const faults = environment.unknown.map((name) => `${name}: no such environment variable is read`);
+  const overrides = [...environment.settings, ...(sources.overrides ?? [])];
+  const config = loadDocument(zConfig, { file: sources.file, overrides }, faults);
+  return deepFreeze({ ...config, dataDir: expandHome(config.dataDir) });
+}
+
+/** A document of any schema from YAML and settings, the later ones stronger. Throws config_invalid with all faults. */
+export function loadDocument<Schema extends z.ZodType>(
+  schema: Schema,
+  sources: Pick<ConfigSources, 'file' | 'overrides'>,
+  found: readonly string[] = [],
+): z.infer<Schema> {
+  const faults = [...found];
+  const tree: Tree = sources.file === undefined ? {} : readYaml(sources.file, faults);
   for (const { path, value } of sources.overrides ?? []) assign(tree, path, value);
-  const parsed = zConfig.safeParse(tree);
+  const parsed = schema.safeParse(tree);
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => describe(issue)));
   if (faults.length > 0 || !parsed.success)
     throw new TriplineError('config_invalid', `configuration has faults:\n  ${faults.join('\n  ')}`);
-  return deepFreeze({ ...parsed.data, dataDir: expandHome(parsed.data.dataDir) });
+  return deepFreeze(parsed.data);
 }
 
 /** `~/x` → the user's home; made absolute. */
