@@ -117,9 +117,12 @@ class Witness {
     const { origin } = request.checkpoint;
     const before = state.latest(origin);
     const decision = await state.update(origin, (latest) => decide(request, latest, nodeCrypto));
-    if (decision.kind === 'inconsistent') {
+    if (decision.kind === 'root_differs' || decision.kind === 'proof_invalid') {
       const file = await state.keepFork(before, decision.note, text);
-      this.#parts.log.error({ origin, file }, 'a log signed a checkpoint that does not extend its last one');
+      this.#parts.log.error(
+        { origin, file, why: decision.kind },
+        'a checkpoint that the log signed was refused',
+      );
     }
     return await this.#answer(reply, decision, request.checkpoint.note.text);
   }
@@ -140,7 +143,8 @@ class Witness {
         return answer(reply, 400, 'the old size is the larger one\n');
       case 'other_size':
         return answer(reply.type(TLOG_SIZE_TYPE), 409, `${decision.size}\n`, TLOG_SIZE_TYPE);
-      case 'inconsistent':
+      case 'root_differs':
+      case 'proof_invalid':
         return answer(reply, 422, 'it does not extend the checkpoint that was cosigned last\n');
     }
   }

@@ -21,8 +21,10 @@ export type Decision =
   | { readonly kind: 'old_size_larger' }
   /** The log has to prove from this size. */
   | { readonly kind: 'other_size'; readonly size: number }
-  /** Signed by the log, and it does not extend what the log signed before: proof of its misbehaviour. */
-  | { readonly kind: 'inconsistent'; readonly note: string };
+  /** Of the same size with another root, both signed by the log: proof of its misbehaviour. */
+  | { readonly kind: 'root_differs'; readonly note: string }
+  /** Perhaps the log forked, perhaps somebody else sent its checkpoint with a proof of his own. */
+  | { readonly kind: 'proof_invalid'; readonly note: string };
 
 /** Keys of the logs by key name. */
 export type KnownLogs = ReadonlyMap<string, readonly NoteKey[]>;
@@ -49,12 +51,13 @@ export function decide(
   const known = latest ?? { size: 0, root: toHex(emptyRoot(crypto.sha256)) };
   if (oldSize !== known.size) return { kind: 'other_size', size: known.size };
   const knownRoot = hashFromHex(known.root);
-  const claim = { oldRoot: knownRoot, newRoot: root, proof };
-  const isExtension =
-    oldSize === 0 || oldSize === size
-      ? proof.length === 0 && (size > oldSize || equalBytes(knownRoot, root))
-      : verifyConsistency({ ...claim, oldSize: BigInt(oldSize), newSize: BigInt(size) }, crypto.sha256);
   const text = formatNote(note);
-  if (!isExtension) return { kind: 'inconsistent', note: text };
+  if (oldSize === size && !equalBytes(knownRoot, root)) return { kind: 'root_differs', note: text };
+  const sizes = { oldSize: BigInt(oldSize), newSize: BigInt(size) };
+  const isExtension =
+    oldSize === 0
+      ? proof.length === 0
+      : verifyConsistency({ ...sizes, oldRoot: knownRoot, newRoot: root, proof }, crypto.sha256);
+  if (!isExtension) return { kind: 'proof_invalid', note: text };
   return { kind: 'cosign', latest: { size, root: toHex(root), note: text } };
 }

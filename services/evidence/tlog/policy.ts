@@ -44,6 +44,12 @@ function fault(line: number, message: string): TriplineError {
   });
 }
 
+/** Tab is the only one that is allowed: a carriage return would hide in a name. */
+function hasControl(text: string): boolean {
+  for (const letter of text) if ((letter < ' ' && letter !== '\t') || letter === '\u007f') return true;
+  return false;
+}
+
 function thresholdOf(count: string, members: number): number {
   if (count === 'any') return 1;
   if (count === 'all') return members;
@@ -66,9 +72,7 @@ class PolicyReader {
 
   take(text: string, line: number): void {
     this.#line = line;
-    // Tab is the only control character: a carriage return would hide in a name.
-    for (const letter of text)
-      if ((letter < ' ' && letter !== '\t') || letter === '\u007f') throw this.#fault('a control character');
+    if (hasControl(text)) throw this.#fault('a control character');
     const [keyword = '', ...items] = text.split(/[ \t]+/).filter((item) => item !== '');
     if (keyword === '' || keyword.startsWith('#')) return;
     switch (keyword) {
