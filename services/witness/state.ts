@@ -42,7 +42,7 @@ export class WitnessState {
     return this.#database.get(['latest', origin]) as Latest | undefined;
   }
 
-  /** Keeps two signed checkpoints of one log that cannot both be true; answers the file, undefined where there are enough. */
+  /** Keeps what was cosigned beside what was refused; answers the file, undefined where there are enough. */
   async keepFork(
     cosigned: Latest | undefined,
     refused: string,
