@@ -156,8 +156,9 @@ class Runner implements RootRun {
     const detail = `witness ${witness} status ${status} size ${size} ${file}`.slice(0, 512);
     await this.#signer.rootLedger.addFinding({ code: 'witness_fork', topic: '', partition: 0, detail });
     this.#root?.moved();
-    // The audit trail is the bus's: when that is away, the finding in the root log and the kept file still tell.
-    await this.#attempt('audit of a fork', () =>
+    // The audit trail is the bus's, which may be away for long: nothing of the root log waits for it. The finding and the
+    // kept file tell all the same.
+    void this.#attempt('audit of a fork', () =>
       this.#context.audit.record('default', {
         action: 'evidence.fork',
         actor: 'system:sign',

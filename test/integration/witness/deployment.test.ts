@@ -15,7 +15,7 @@ import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { createLogger } from '../../../services/platform/telemetry/log.ts';
 import type { RunningWitness } from '../../../services/witness/main.ts';
 import { openWitness, rootVkey, writePolicy } from '../../support/tlog/witnesses.ts';
-import { eventually, openPlace, tripline, type Place } from '../cli/harness.ts';
+import { eventually, openPlace, tripline, type Place, type Ran } from '../cli/harness.ts';
 
 const line = (run: string, at: number): string =>
   JSON.stringify({
@@ -40,6 +40,8 @@ interface Answer {
   readonly type: string | null;
   readonly cache: string | null;
 }
+
+const entriesOf = ({ items }: Ran): number => Number(items()[0]?.['entries']);
 
 describe('a witnessed deployment', () => {
   let place: Place;
@@ -92,7 +94,7 @@ describe('a witnessed deployment', () => {
   const witnessed = (dataDir: string, entries: number) =>
     eventually(
       async () => await verify(dataDir),
-      ({ exitCode, items }) => exitCode !== 10 || Number(items()[0]?.['entries']) >= entries,
+      (last) => last.exitCode === 0 && entriesOf(last) >= entries,
     );
 
   before(async () => {
@@ -127,13 +129,14 @@ describe('a witnessed deployment', () => {
   it('verifies as witnessed, with exit 0, while it runs', async () => {
     const ran = await eventually(
       () => verify(join(place.dir, 'data')),
-      ({ items, exitCode }) => exitCode === 0 && Number(items()[0]?.['entries']) >= 20,
+      (last) => last.exitCode === 0 && entriesOf(last) >= 20,
     );
     assert.equal(ran.exitCode, 0, ran.out + ran.err);
     const [report] = ran.items();
     assert.equal(report?.['verdict'], 'verified_witnessed');
     assert.equal(report?.['keysPinned'], true);
-    const { witnesses: names, quorum, unwitnessedEntries } = report?.['witness'] as Record<string, unknown>;
+    const witness = Object(report?.['witness']) as Record<string, unknown>;
+    const { witnesses: names, quorum, unwitnessedEntries } = witness;
     assert.deepEqual([names, quorum, unwitnessedEntries], [['w1', 'w2'], true, 0]);
   });
 
@@ -238,10 +241,10 @@ describe('a witnessed deployment', () => {
     await stop();
     const dataDir = join(place.dir, 'data');
     const size = (): string => readFileSync(join(dataDir, 'root-log/checkpoint'), 'utf8');
-    const before_ = size();
+    const unchanged = size();
     const ran = await verify(dataDir, '--checkpoint', kept());
     assert.equal(ran.exitCode, 0, ran.out + ran.err);
-    assert.equal(size(), before_);
+    assert.equal(size(), unchanged);
   });
 
   it('goes on after a restart, which is on record, and extends what was kept', async () => {

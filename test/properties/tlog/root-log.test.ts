@@ -59,24 +59,24 @@ const hash = (text: string): Uint8Array => sha256(utf8(text));
 /** Epochs of a deployment with a few logs: which of them moved, and by how much. */
 function leavesOf(epochs: readonly (readonly number[])[]): Uint8Array[] {
   const leaves: RootLeaf[] = [{ type: 'restart', atMs: 1 }];
-  const heads = new Map<number, { size: number; index: number }>();
+  const heads = new Map<string, { size: number; index: number }>();
   let offset = 0;
   for (const [epoch, moves] of epochs.entries()) {
-    const covered: CoveredPartition['logs'][number][] = [];
-    const firstOffset = offset;
-    for (const [log, added] of moves.entries()) {
-      if (added === 0) continue;
-      const origin = `test/${log}/toolcalls/0`;
-      const before = heads.get(log);
-      const size = (before?.size ?? 0) + added;
-      const checkpoint = checkpointText({ origin, size, root: hash(`${origin} ${size}`) });
-      heads.set(log, { size, index: leaves.length });
-      leaves.push({ type: 'head', previous: before?.index ?? null, checkpoint });
-      covered.push({ logId: toHex(logId(origin, sha256)), firstIndex: before?.size ?? 0, nextIndex: size });
-      offset += added;
-    }
-    if (offset === firstOffset) continue;
-    const at = { topic: 'toolcalls', partition: 0, firstOffset, nextOffset: offset, logs: covered };
+    const moved = moves.flatMap((added, log) =>
+      added === 0 ? [] : [{ added, origin: `test/${log}/toolcalls/0` }],
+    );
+    if (moved.length === 0) continue;
+    const logs = moved.map(({ added, origin }) => {
+      const { size, index } = heads.get(origin) ?? { size: 0, index: null };
+      const nextIndex = size + added;
+      const checkpoint = checkpointText({ origin, size: nextIndex, root: hash(`${origin} ${nextIndex}`) });
+      heads.set(origin, { size: nextIndex, index: leaves.length });
+      leaves.push({ type: 'head', previous: index, checkpoint });
+      return { logId: toHex(logId(origin, sha256)), firstIndex: size, nextIndex };
+    });
+    const nextOffset = offset + moved.reduce((sum, { added }) => sum + added, 0);
+    const at: CoveredPartition = { topic: 'toolcalls', partition: 0, firstOffset: offset, nextOffset, logs };
+    offset = nextOffset;
     leaves.push(...coverageLeaves({ epoch, epochMs: epoch, notBefore: '00'.repeat(32) }, [at]));
   }
   return leaves.map(encodeRootLeaf);
