@@ -43,6 +43,8 @@ interface Answer {
 
 const entriesOf = ({ items }: Ran): number => Number(items()[0]?.['entries']);
 
+const OTHER_TOKEN = 'of-an-auditor-of-another-tenant';
+
 describe('a witnessed deployment', () => {
   let place: Place;
   let policy: string;
@@ -116,7 +118,8 @@ describe('a witnessed deployment', () => {
       witnessTimeoutMs: 2000,
       copyDir,
     };
-    writeFileSync(config, JSON.stringify({ rootLog, rules: { builtin: false } }));
+    const keys = [{ id: 'other', tenant: 'other', role: 'auditor', token: { value: OTHER_TOKEN } }];
+    writeFileSync(config, JSON.stringify({ rootLog, rules: { builtin: false }, auth: { keys } }));
     service = await start(dataDir);
     await post('first', 20, dataDir);
   });
@@ -218,6 +221,12 @@ describe('a witnessed deployment', () => {
       assert.ok(tile && hashes.equals(Buffer.from(await readTile(tile))));
     }
     assert.equal((await get(`/v1/log/${'0'.repeat(64)}/checkpoint`)).status, 404);
+    const asOther = async (path: string): Promise<number> =>
+      (await fetch(`${service?.url}${path}`, { headers: { authorization: `Bearer ${OTHER_TOKEN}` } })).status;
+    for (const { logId } of logs)
+      for (const path of ['checkpoint', 'tile/0/000.p/1', 'tile/entries/000.p/1'])
+        assert.equal(await asOther(`/v1/log/${logId}/${path}`), 404, path);
+    assert.equal(await asOther('/v1/log/root/checkpoint'), 200);
   });
 
   it('is copied to a second folder, with each checkpoint that counted', async () => {
