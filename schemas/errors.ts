@@ -253,6 +253,43 @@ export const ERRORS = {
     500,
     'The host swallowed `--`; give the server command after it.',
   ),
+  // Gate
+  gate_origin_refused: entry(
+    'The Origin or Host header names nobody whom the gate serves.',
+    false,
+    403,
+    'Add the page to allowedOrigins or the name to listen.allowedHosts, if they are yours.',
+  ),
+  gate_full: entry(
+    'The gate records as many connections as it may.',
+    true,
+    503,
+    'Raise streams.max, or find the client that opens so many.',
+  ),
+  gate_loop: entry(
+    'The request has been through this gate already.',
+    false,
+    508,
+    'Point the upstream at the server, not at the gate.',
+  ),
+  header_mismatch: entry(
+    'An MCP header of the request contradicts its body.',
+    false,
+    400,
+    'Find out who wrote the request: a client or a proxy in between is at fault, or lies.',
+  ),
+  upstream_unreachable: entry(
+    'The MCP server cannot be reached, or broke off.',
+    true,
+    502,
+    'Check the server and its url; the call is on record as abandoned.',
+  ),
+  upstream_refused: entry(
+    'The answer of the MCP server is none that may pass: a redirect, or encoded although plain was asked for.',
+    false,
+    502,
+    'Configure the URL that it redirects to, or switch its compression off.',
+  ),
   data_dir_locked: entry(
     'Another process uses the data directory.',
     true,

@@ -16,6 +16,7 @@ import { zControl, zControlRequest, zControlStreamMessage, zRefusal, zSignedCont
 import { zDeadLetterLine } from './deadletter/v1.ts';
 import { ERRORS } from './errors.ts';
 import { zEvent } from './event/v1.ts';
+import { zGateConfig } from './gate/v1.ts';
 import { zRule } from './rule/v1.ts';
 import { zWitnessConfig } from './witness/v1.ts';
 
@@ -34,6 +35,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'refusal.v1': zRefusal,
   'checkpoint.v1': zCheckpoint,
   'config.v1': zConfig,
+  'gate.v1': zGateConfig,
   'rule.v1': zRule,
   'witness.v1': zWitnessConfig,
 };

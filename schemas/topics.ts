@@ -40,6 +40,12 @@ export const TOPICS = {
     retentionMs: undefined,
     partitioning: 'single',
   },
+  verdicts: {
+    name: 'tripline.verdicts.v1',
+    cleanup: 'delete',
+    retentionMs: DAY_MS / 24,
+    partitioning: 'single',
+  },
   outbox: { name: 'tripline.outbox.v1', cleanup: 'compact', retentionMs: undefined, partitioning: 'single' },
 } as const satisfies Record<string, TopicSpec>;
 
@@ -74,6 +80,8 @@ export const HEADERS = {
 
 export const FORMAT_EVENTS = 'events/1';
 export const FORMAT_TICK = 'tick';
+/** Value: a verdict of schemas/verdict as JSON. */
+export const FORMAT_VERDICT = 'verdict/1';
 
 /** Limits of a record: 1-64 lines of one stream and one session, at most 768 KiB. */
 export const MAX_LINES_PER_RECORD = 64;

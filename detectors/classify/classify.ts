@@ -5,6 +5,7 @@
  */
 import type { ToolClass } from '../../schemas/event/v1.ts';
 import { classByName } from './names.ts';
+import { classByResource } from './resource.ts';
 
 export { CLASSIFIER_VERSION } from './names.ts';
 export type { ToolClass } from '../../schemas/event/v1.ts';
@@ -21,9 +22,12 @@ export interface ClassifiedEvent {
   readonly server?: string | undefined;
   readonly tool?: string | undefined;
   readonly annotations?: Readonly<Record<string, unknown>> | undefined;
+  /** Of a message that is no tool call, with the resource that it names. */
+  readonly method?: string | undefined;
+  readonly mcp?: { readonly uri?: string | undefined } | undefined;
 }
 
-export type ClassSource = 'mapping' | 'name' | 'annotations' | 'default';
+export type ClassSource = 'mapping' | 'name' | 'annotations' | 'resource' | 'default';
 export interface Classification {
   readonly class: ToolClass;
   readonly source: ClassSource;
@@ -120,9 +124,17 @@ function byAnnotations(annotations: Readonly<Record<string, unknown>>): ToolClas
   return undefined;
 }
 
-/** Effective class of the event's tool and what decided; `other` by `default` where nothing speaks, or no tool is named. */
+/** Only lines that name no tool speak of a server's resources. */
+function classifyMessage(event: ClassifiedEvent, mappings: readonly ClassMappingLine[]): Classification {
+  const found = event.method === undefined ? undefined : classByResource(event.method, event.mcp?.uri);
+  if (found === undefined) return DEFAULT;
+  const line = mappings.find(({ server, tool }) => tool === undefined && server === event.server);
+  return line === undefined ? { class: found, source: 'resource' } : { class: line.class, source: 'mapping' };
+}
+
+/** Effective class of the event's tool and what decided; `other` by `default` where nothing speaks, or neither tool nor resource is named. */
 export function classify(event: ClassifiedEvent, mappings: readonly ClassMappingLine[]): Classification {
-  if (event.tool === undefined) return DEFAULT;
+  if (event.tool === undefined) return classifyMessage(event, mappings);
   const named = cached(event.server, event.tool, mappings);
   if (named !== null) return named;
   const hinted = event.annotations === undefined ? undefined : byAnnotations(event.annotations);

@@ -36,6 +36,7 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   host: field('Host of the agent', (s) => s.event.host),
   call_id: field('Call', (s) => s.event.callId),
   logical_call_id: field('Joins the rounds of a multi-round call', (s) => s.event.logicalCallId),
+  decision_id: field('Decision that the call follows from', (s) => s.event.decisionId),
   trace_id: field('W3C trace', (s) => s.event.traceId),
   server: field("Operator's name of the MCP server", (s) => s.event.server),
   'tool.server': field('Same as server', (s) => s.event.server),
@@ -75,7 +76,36 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   'registry.hashes': field('Definition hashes of the tools of a snapshot, a list', (s) =>
     ofTools(s, 'definitionHash'),
   ),
+  'registry.changed': field(
+    'Names of the tools of a snapshot that were listed otherwise before, a list',
+    (s) => namesOf(s, (tool) => tool.changed === true),
+  ),
+  'registry.concealed': field('Names of the tools of a snapshot that hold unseen characters, a list', (s) =>
+    namesOf(s, (tool) => (tool.concealed?.length ?? 0) > 0),
+  ),
   'registry.tool_count': field('Number of tools of a snapshot', (s) => ofTools(s, 'name')?.length),
+  'mcp.method': field('Method of a message that is no tool call', (s) => s.event.method),
+  'mcp.sender': field('Who sent it: client or server', (s) => s.event.mcp?.sender),
+  'mcp.uri': field('Resource that it names', (s) => s.event.mcp?.uri),
+  'mcp.name': field('Prompt, completion or logger that it names', (s) => s.event.mcp?.name),
+  'mcp.mode': field('Elicitation: form or url', (s) => s.event.mcp?.mode),
+  'mcp.host': field('Elicitation: host of the URL that a person is sent to', (s) => s.event.mcp?.host),
+  'mcp.message': field('Elicitation: what a person is told', (s) => s.event.mcp?.message),
+  'mcp.fields': field(
+    'Elicitation: names of the fields that are asked for, a list',
+    (s) => s.event.mcp?.fields,
+  ),
+  'mcp.action': field('Elicitation: accept, decline or cancel', (s) => s.event.mcp?.action, true),
+  'mcp.tools': field('Sampling: names of the tools offered to the model, a list', (s) => s.event.mcp?.tools),
+  'mcp.task_id': field('Task that it speaks of', (s) => s.event.mcp?.taskId),
+  'mcp.task_status': field('What the server says of the task', (s) => s.event.mcp?.taskStatus, true),
+  'mcp.round': field('Round of a request that was repeated with input', (s) => s.event.mcp?.round),
+  'peer.client': field('Name that the client gives itself (unverified)', (s) => s.event.peers?.client?.name),
+  'peer.server': field('Name that the server gives itself (unverified)', (s) => s.event.peers?.server?.name),
+  'peer.protocol_version': field(
+    'Protocol revision of the connection',
+    (s) => s.event.peers?.protocolVersion,
+  ),
   'alert.rule': field('Rule of an alert', (s) => ofAlert(s, 'ruleId')),
   'alert.level': field('Level of an alert', (s) => ofAlert(s, 'level')),
   'alert.tags': field('Tags of the rule of an alert', (s) => ofAlert(s, 'tags')),
@@ -96,6 +126,15 @@ function ofTools(source: FieldSource, name: 'name' | 'definitionHash'): readonly
   // The rules' own tests make events that have a snapshot hash only.
   const tools: Registry['tools'] | undefined = source.event.registry?.tools;
   return Array.isArray(tools) ? tools.map((tool) => tool[name]) : undefined;
+}
+
+/** Names of the tools of a registry snapshot of which `holds` is true. */
+function namesOf(
+  source: FieldSource,
+  holds: (tool: Registry['tools'][number]) => boolean,
+): readonly string[] | undefined {
+  const tools: Registry['tools'] | undefined = source.event.registry?.tools;
+  return Array.isArray(tools) ? tools.filter(holds).map((tool) => tool.name) : undefined;
 }
 
 /** Alerts of other rules come as events of a kind of their own, made inside the matcher; no producer's event has one. */

@@ -94,12 +94,15 @@ function valueField(
   flow: Compilation['source']['flow'][number],
   place: { readonly end: 'from' | 'to'; readonly field: string },
 ): string {
-  const made = flowField({
-    side: place.end === 'from' ? 'source' : 'sink',
-    field: place.field,
-    via: flow.via,
-    minEntropy: flow.min_entropy,
-  });
+  const made = flowField(
+    {
+      side: place.end === 'from' ? 'source' : 'sink',
+      field: place.field,
+      via: flow.via,
+      minEntropy: flow.min_entropy,
+    },
+    c.options.sha256Hex,
+  );
   if (made.kind === 'field') return made.name;
   const at: Place = ['flow', c.source.flow.indexOf(flow), 'via'];
   c.fault(at, made.message, made.hint);

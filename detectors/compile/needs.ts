@@ -1,4 +1,5 @@
 /** Which fields of an event a rule needs, by the part that the event plays: others are not read, and not sent on. */
+import { selfFields } from './predicate.ts';
 import type { CompiledRule, Guard, Step } from './rule.ts';
 
 function keyFields(rule: CompiledRule, name: string): string[] {
@@ -27,4 +28,14 @@ export function fieldsOfStep(rule: CompiledRule, step: Step): ReadonlySet<string
 /** Fields that a guard is asked for: those of its key. */
 export function fieldsOfGuard(rule: CompiledRule, guard: Guard): ReadonlySet<string> {
   return new Set(keyFields(rule, guard.selection.name));
+}
+
+/** Every field that a rule may read of an event. */
+export function fieldsReadBy(rule: CompiledRule): ReadonlySet<string> {
+  const tested = [...rule.steps, ...rule.guards, ...rule.exceptions].flatMap(({ selection }) =>
+    selection.maps.flat().flatMap(({ field, values }) => [field, ...selfFields(values)]),
+  );
+  const steps = rule.steps.flatMap((step) => [...fieldsOfStep(rule, step)]);
+  const guards = rule.guards.flatMap((guard) => [...fieldsOfGuard(rule, guard)]);
+  return new Set([...tested, ...steps, ...guards]);
 }

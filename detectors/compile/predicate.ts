@@ -64,6 +64,10 @@ const baseOf = (operator: Operator): BaseOperator => operator.replace('|all', ''
 const selfField = (value: Scalar): string | undefined =>
   typeof value === 'string' && value.startsWith('$self.') ? value.slice(6) : undefined;
 
+/** Fields of the same event that these values name. */
+export const selfFields = (values: readonly Scalar[]): readonly string[] =>
+  values.flatMap((value) => selfField(value) ?? []);
+
 /** Values with `$name` lists put in place; the name of a list that nobody defines otherwise. */
 function expandLists(
   values: readonly Scalar[],

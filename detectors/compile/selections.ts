@@ -8,6 +8,8 @@ import { RULE_KINDS, type RuleKind, type Selection } from './rule.ts';
 
 const CALL_KINDS: readonly RuleKind[] = ['call.intent'];
 const RESULT_KINDS: readonly RuleKind[] = ['call.result'];
+const MESSAGE_KINDS: readonly RuleKind[] = ['mcp.request'];
+const MESSAGE_RESULT_KINDS: readonly RuleKind[] = ['mcp.result'];
 
 /** Values that `field` is held to by an equality of the selection; undefined when it is not. */
 function allowedValues(conditions: readonly Condition[], field: string): readonly string[] | undefined {
@@ -34,7 +36,11 @@ function kindsOf(conditions: readonly Condition[], byResult: boolean): readonly 
   const named = allowedValues(conditions, 'event.kind');
   if (named !== undefined) return RULE_KINDS.filter((kind) => named.includes(kind));
   if (conditions.some((condition) => condition.field.startsWith('alert.'))) return ['alert'];
-  return byResult || readsResult(conditions) ? RESULT_KINDS : CALL_KINDS;
+  const ofResult = byResult || readsResult(conditions);
+  if (conditions.some((condition) => condition.field.startsWith('mcp.')))
+    return ofResult ? MESSAGE_RESULT_KINDS : MESSAGE_KINDS;
+  if (conditions.some((condition) => condition.field.startsWith('peer.'))) return ['peer.info'];
+  return ofResult ? RESULT_KINDS : CALL_KINDS;
 }
 
 interface Alternative {
@@ -115,7 +121,7 @@ function joined(c: Compilation, name: string, alternatives: readonly Alternative
     tests: alternatives.length === 1 ? testsOf(first.conditions) : [anyTest(alternatives)],
     kinds,
     classes,
-    readsResult: kinds.includes('call.result'),
+    readsResult: kinds.includes('call.result') || kinds.includes('mcp.result'),
   };
 }
 

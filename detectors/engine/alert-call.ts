@@ -2,7 +2,7 @@
 import type { Event } from '../../schemas/event/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
-import type { Fingerprints } from '../flow/list.ts';
+import type { FlowCell } from '../compile/flow-cell.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
 import type { Match } from './engine.ts';
@@ -35,7 +35,7 @@ export class AlertCall implements Call {
   constructor(match: Match, hashes: { readonly sha256: Sha256; readonly sha256Hex: CallFacts['sha256Hex'] }) {
     const { entry } = match.completed.last;
     const body = alertBody(match, hashes.sha256);
-    this.completing = entry.reference;
+    this.completing = { ...entry.reference, alert: body.id };
     this.tenant = match.tenant;
     this.toolClass = alertClass(match);
     this.timeMs = entry.timeMs;
@@ -64,8 +64,8 @@ export class AlertCall implements Call {
     return this.inner.value(field);
   }
 
-  fingerprints(field: string): Fingerprints | null {
-    return this.inner.fingerprints(field);
+  flow(field: string): FlowCell | null {
+    return this.inner.flow(field);
   }
 
   /** The call that completed the alert is what an analyst needs to see. */

@@ -1,5 +1,6 @@
 /** Findings of the matcher → alert bodies with deterministic ids, and the line that travels on the bus. */
 import type { AlertBody, AlertLine, CallReference } from '../../schemas/alert/v1.ts';
+import { eventId } from '../../schemas/event/v1.ts';
 import type { CompiledRule, RuleAction } from '../compile/rule.ts';
 import { keyByName, type Degraded, type Finding, type Match } from './engine.ts';
 import { chainOf } from './prefixes.ts';
@@ -74,10 +75,15 @@ function summaryOf(rule: CompiledRule, calls: readonly CallReference[]): string 
  * that is a second alert, which may ask for a kill. Else whoever can delay an event would have the first, harmless one
  * told and so escape the kill.
  */
-function idParts(match: Match, completingId: string): string[] {
+function idParts(match: Match, last: CallReference): string[] {
   const { rule, completed } = match;
-  const parts = [match.tenant, rule.id, rule.hash, match.keyText, completingId];
+  const parts = [match.tenant, rule.id, rule.hash, match.keyText, completingEvent(last)];
   return completed.timeBasis === 'event' ? parts : [...parts, 'append'];
+}
+
+/** An alert that completes another is the event with the id that its own line has: one call may complete several alerts. */
+function completingEvent({ alert, eventId: callEvent }: CallReference): string {
+  return alert === undefined ? callEvent : eventId(alert.slice(0, 32), 0);
 }
 
 function matchBody(match: Match, sha256: Sha256): AlertBody {
@@ -93,7 +99,7 @@ function matchBody(match: Match, sha256: Sha256): AlertBody {
   const mayAct = mode === 'enforce' && completed.timeBasis === 'event' && rule.action !== undefined;
   const action = mayAct && rule.action !== undefined ? actionOf(rule.action, last, match.tenant) : undefined;
   return {
-    id: alertId(idParts(match, last.eventId), sha256),
+    id: alertId(idParts(match, last), sha256),
     ruleId: rule.id,
     ruleHash: rule.hash,
     title: rule.title,

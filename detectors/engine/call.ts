@@ -5,7 +5,7 @@
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
-import type { Fingerprints } from '../flow/list.ts';
+import type { FlowCell } from '../compile/flow-cell.ts';
 
 /** What an alert cites of a call. */
 export type CallSummary = Omit<CallReference, 'step'>;
@@ -39,8 +39,8 @@ export interface Call {
   read(reader: FieldReader): unknown;
   /** Value of a field as text, null when missing or no scalar. */
   value(field: string): string | null;
-  /** What the value of a flow field is, null where there is none. */
-  fingerprints(field: string): Fingerprints | null;
+  /** What a flow field holds, null where there is nothing to follow. */
+  flow(field: string): FlowCell | null;
   /** For an alert; built only for calls that some rule keeps. */
   reference(): CallSummary;
   /** The same put off: what is kept of calls that most likely no alert will cite. */

@@ -53,7 +53,7 @@ export function heardSelections(rule: CompiledRule): Selection[] {
   return [...new Map(parts.map((selection) => [selection.name, selection])).values()];
 }
 
-const CALL_KINDS: ReadonlySet<string> = new Set(['call.intent', 'call.result']);
+const CALL_KINDS: ReadonlySet<string> = new Set(['call.intent', 'call.result', 'mcp.request', 'mcp.result']);
 
 /** Only calls have a class. */
 export function takesCalls({ kinds }: { readonly kinds: readonly string[] }): boolean {
@@ -67,7 +67,7 @@ function stateCost(rule: CompiledRule): StateCost {
     return { kind: 'counters', measures: rule.statistics.length, samples };
   }
   if (rule.guards.length > 0) return { kind: 'guarded_list', events: GUARDED_LIST };
-  const plan = planRule(rule, 0, () => undefined);
+  const plan = planRule(rule, 0, { onEvicted: () => undefined, onLeftOut: () => undefined });
   // Whose steps have keys of their own keeps a state of its own too.
   if (isSimple(rule, plan) && keyName(rule) !== undefined) return { kind: 'shared_row', perState: 1 };
   return plan.single

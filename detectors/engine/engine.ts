@@ -101,6 +101,11 @@ export class Engine {
   watermarkMs = Number.NEGATIVE_INFINITY;
   /** Counts since the start of this life, for metrics. */
   readonly counts = { events: 0, probes: 0, evictions: 0, findings: 0 };
+  /**
+   * Told of every assignment of a rule with an action, thinned or not: that a rule has spoken already is no reason to let
+   * the next call through that completes it.
+   */
+  onCompleted: ((rule: CompiledRule, completed: Completed) => void) | undefined;
   /** Watermark of the last report by rule, tenant, reason. */
   readonly reported = new Map<string, number>();
 
@@ -135,7 +140,10 @@ export class Engine {
     this.simple = new SimpleRules((row) => this.admit(row));
     const keyNumbers = new Map<string, number>();
     this.plans = rules.map((rule, index) =>
-      planRule(rule, index, () => this.degrade('prefixes_evicted', rule.id, this.currentTenant)),
+      planRule(rule, index, {
+        onEvicted: () => this.degrade('prefixes_evicted', rule.id, this.currentTenant),
+        onLeftOut: () => this.degrade('values_left_out', rule.id, this.currentTenant),
+      }),
     );
     for (const plan of this.plans) this.enrol(plan, keyNumbers);
   }
@@ -236,6 +244,7 @@ export class Engine {
 
   private takeRow({ row, entry, touches, completed, unrepaired }: RowVisit): void {
     for (const { touch, completed: each } of completed) {
+      this.completes(touch.plan, each);
       const memory = { plan: touch.plan, fired: row.fired[touch.rule] ?? null };
       if (passesPolicy(memory, each)) this.found(touch.plan, row, each);
       if (memory.fired !== null) row.fired[touch.rule] = memory.fired;
@@ -296,7 +305,6 @@ export class Engine {
     const completes = (fit.stepMask & plan.completingMask) !== 0;
     if (plan.comparing || fit.guardMask !== 0 || completes) {
       const entry = entryOf(plan, fit);
-      this.checkFingerprints(plan, entry);
       if (!completes || exceptions.length === 0) return entry;
       const names = exceptions.flatMap(({ name, selection }) =>
         fit.selections.includes(selection) ? [name] : [],
@@ -307,14 +315,6 @@ export class Engine {
     if (this.sharedStamp === this.stamp && shared?.stepMask === fit.stepMask) return shared;
     this.sharedStamp = this.stamp;
     return (this.sharedEntry = entryOf(plan, fit));
-  }
-
-  private checkFingerprints(plan: RulePlan, entry: Entry): void {
-    const isPartial = (value: FieldValue | null | undefined): boolean =>
-      typeof value === 'object' && value?.isPartial === true;
-    if (plan.fingerprints.some((at) => isPartial(entry.fields[at]))) {
-      this.degrade('values_left_out', plan.rule.id, this.currentTenant);
-    }
   }
 
   /** Key text of the call, worked out once an event for all rules that share the key's fields. */
@@ -448,6 +448,8 @@ export class Engine {
       this.tell(state, completed);
       this.report(completed.last.entry);
     }
+    const newest = state.entries.at(-1);
+    if (newest !== undefined) this.report(newest);
     pruneGuarded(state, this.watermarkMs, waitMs);
   }
 
@@ -462,7 +464,12 @@ export class Engine {
   }
 
   private tell(state: KeyState, completed: Completed): void {
+    this.completes(state.plan, completed);
     if (passesPolicy(state, completed)) this.found(state.plan, state, completed);
+  }
+
+  private completes({ rule }: RulePlan, completed: Completed): void {
+    if (rule.action !== undefined) this.onCompleted?.(rule, completed);
   }
 
   private found(
@@ -537,6 +544,8 @@ export class Engine {
   adopt(state: KeyState): void {
     const candidate = this.candidateFor(state);
     this.hold(this.rowOf(state.mapKey), state);
+    // Its events were run again to get here: what was given up then has been told.
+    this.degradedNow = [];
     this.admit(state);
     if (!candidate.guarded) return;
     for (const entry of state.entries) {
@@ -550,7 +559,7 @@ export class Engine {
 }
 
 /** The exception that an alert completed by this event falls under: one of the rule's that had not ended by then. */
-function exceptionOf(rule: CompiledRule, entry: Entry): string | undefined {
+export function exceptionOf(rule: CompiledRule, entry: Entry): string | undefined {
   if (entry.excepted === undefined) return undefined;
   const { excepted } = entry;
   return rule.exceptions.find(({ name, expiresMs }) => excepted.includes(name) && entry.timeMs < expiresMs)
@@ -597,7 +606,7 @@ function entryOf(plan: RulePlan, { call, stepMask, guardMask }: Fit): Entry {
 function fieldsOf(plan: RulePlan, call: Call, stepMask: number): (FieldValue | null)[] {
   return plan.rule.valueFields.map((field, at) => {
     if (((plan.askedOf[at] as number) & stepMask) === 0) return null;
-    return plan.isFlow[at] === true ? call.fingerprints(field) : call.value(field);
+    return plan.isFlow[at] === true ? call.flow(field) : call.value(field);
   });
 }
 

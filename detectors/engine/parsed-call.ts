@@ -2,9 +2,9 @@
 import { eventId, type Event } from '../../schemas/event/v1.ts';
 import type { HashText } from '../compile/compile.ts';
 import { fieldReader, scalarText, type FieldReader, type FieldSource } from '../compile/fields.ts';
+import type { FlowCell } from '../compile/flow-cell.ts';
 import { FlowFields, isFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
-import type { Fingerprints } from '../flow/list.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
 
 /** Longer values are compared and carried by hash: keys and joins hold attackers' text. */
@@ -104,14 +104,14 @@ export class ParsedCall implements Call, FieldSource {
   }
 
   value(field: string): string | null {
-    if (isFlowField(field)) return this.fingerprints(field)?.text ?? null;
+    if (isFlowField(field)) return this.flow(field)?.text || null;
     const text = scalarText(fieldReader(field)?.read(this));
     if (text === null || text.length <= MAX_VALUE_CHARACTERS) return text;
     return `sha256:${this.facts.sha256Hex(text)}`;
   }
 
-  fingerprints(field: string): Fingerprints | null {
-    return (this.flows ??= new FlowFields(this)).fingerprints(field);
+  flow(field: string): FlowCell | null {
+    return (this.flows ??= new FlowFields(this)).cell(field);
   }
 
   reference(): CallSummary {

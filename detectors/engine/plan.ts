@@ -1,5 +1,5 @@
 /** A rule with what the hot loop needs worked out once. */
-import { Fingerprints } from '../flow/list.ts';
+import { FlowCell } from '../compile/flow-cell.ts';
 import type { FieldValue } from './prefixes.ts';
 import { isFlowField } from '../compile/flow-field.ts';
 import { fieldsOfStep } from '../compile/needs.ts';
@@ -7,6 +7,7 @@ import { START, type CompiledRule, type Join } from '../compile/rule.ts';
 
 /** A comparison with the places of both values among the fields of an entry. */
 export interface PlannedJoin {
+  readonly flows: boolean;
   readonly other: number;
   readonly otherIndex: number;
   readonly ownIndex: number;
@@ -31,16 +32,16 @@ export interface RulePlan {
   readonly completingMask: number;
   /** By state: a prefix there has more than one element. */
   readonly advanced: readonly boolean[];
-  /** By element. */
+  /** By element, as the rule writes them. */
   readonly joins: readonly (readonly PlannedJoin[])[];
+  /** The same, those that take bodies apart last: most prefixes are refused before. */
+  readonly cheapestFirst: readonly (readonly PlannedJoin[])[];
   /** By state. */
   readonly signatures: readonly (readonly FieldPlace[])[];
   readonly buckets: readonly (FieldPlace | undefined)[];
   /** By index of a field: bits of the elements that are asked for it. */
   readonly askedOf: readonly number[];
-  /** Where fingerprints of values stand among the fields of an entry. */
-  readonly fingerprints: readonly number[];
-  /** By index of a field whether it holds fingerprints. */
+  /** By index of a field whether it is a flow field. */
   readonly isFlow: readonly boolean[];
   /** By index in the rule's measures, where their values stand; -1 where events are counted. */
   readonly measured: readonly number[];
@@ -65,12 +66,22 @@ const COMPARISONS: Readonly<Record<Join['operator'], Compare>> = {
   '<=': ordered((a, b) => a <= b),
   '>': ordered((a, b) => a > b),
   '>=': ordered((a, b) => a >= b),
-  flows: (a, b) => a instanceof Fingerprints && b instanceof Fingerprints && a.sharesWith(b),
+  flows: (source, sink) => source instanceof FlowCell && sink instanceof FlowCell && source.sharesWith(sink),
 };
 
-function plannedJoin(join: Join, indexOf: (field: string) => number): PlannedJoin {
-  const compare = COMPARISONS[join.operator];
+/** Compares values, and says where what was left out of a list may be what both share. */
+function flowing(onLeftOut: () => void): Compare {
+  return (source, sink) => {
+    if (COMPARISONS.flows(source, sink)) return true;
+    if (source instanceof FlowCell && sink instanceof FlowCell && source.mayShareWith(sink)) onLeftOut();
+    return false;
+  };
+}
+
+function plannedJoin(join: Join, indexOf: (field: string) => number, onLeftOut: () => void): PlannedJoin {
+  const compare = join.operator === 'flows' ? flowing(onLeftOut) : COMPARISONS[join.operator];
   return {
+    flows: join.operator === 'flows',
     other: join.other,
     otherIndex: indexOf(join.otherField),
     ownIndex: indexOf(join.ownField),
@@ -86,9 +97,20 @@ function advancedStates(rule: CompiledRule): boolean[] {
   );
 }
 
-export function planRule(rule: CompiledRule, index: number, onEvicted: () => void): RulePlan {
+/** What a plan reports while it is run. */
+export interface PlanReports {
+  /** A limit pushed a prefix out. */
+  readonly onEvicted: () => void;
+  /** Two values were compared of which a bound left something out. */
+  readonly onLeftOut: () => void;
+}
+
+export function planRule(rule: CompiledRule, index: number, reports: PlanReports): RulePlan {
   const indexOf = (field: string): number => rule.valueFields.indexOf(field);
   const { automaton } = rule;
+  const joins = rule.steps.map((step) =>
+    step.joins.map((join) => plannedJoin(join, indexOf, reports.onLeftOut)),
+  );
   const finalState = automaton.states - 1;
   const gapless = rule.steps.every((step) => step.gapMs === Number.POSITIVE_INFINITY);
   const joinless = rule.steps.every((step) => step.joins.length === 0);
@@ -96,14 +118,18 @@ export function planRule(rule: CompiledRule, index: number, onEvicted: () => voi
   return {
     rule,
     index,
-    onEvicted,
+    onEvicted: reports.onEvicted,
     comparing: rule.recordsValues,
     single: joinless && gapless && !rule.distinctCalls,
     finalState,
     completingMask:
       rule.body === 'any_of' ? -1 : completing.reduce((mask, { step }) => mask | (1 << step), 0),
     advanced: advancedStates(rule),
-    joins: rule.steps.map((step) => step.joins.map((join) => plannedJoin(join, indexOf))),
+    joins,
+    cheapestFirst: joins.map((own) => [
+      ...own.filter(({ flows }) => !flows),
+      ...own.filter(({ flows }) => flows),
+    ]),
     signatures: automaton.signatures.map((places) =>
       places.map(([step, field]) => [step, indexOf(field)] as const),
     ),
@@ -116,7 +142,6 @@ export function planRule(rule: CompiledRule, index: number, onEvicted: () => voi
         0,
       ),
     ),
-    fingerprints: rule.valueFields.flatMap((field, at) => (isFlowField(field) ? [at] : [])),
     isFlow: rule.valueFields.map(isFlowField),
     measured: rule.statistics.map(({ field }) => (field === undefined ? -1 : indexOf(field))),
   };

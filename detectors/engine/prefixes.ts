@@ -6,12 +6,12 @@
  */
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import { START, type Step, type Transition } from '../compile/rule.ts';
-import type { Fingerprints } from '../flow/list.ts';
+import { FlowCell } from '../compile/flow-cell.ts';
 import type { FieldPlace, PlannedJoin, RulePlan } from './plan.ts';
 import { Buckets, insertPrefix } from './buckets.ts';
 
 /** Value of a field: text, or what a flow field holds. */
-export type FieldValue = string | Fingerprints;
+export type FieldValue = string | FlowCell;
 
 /** A call (or guard event) that a rule keeps. */
 export interface Entry {
@@ -86,7 +86,9 @@ function placeValue(last: Node, [step, index]: FieldPlace): FieldValue | null | 
 
 /** Value as a key has it. */
 function textOf(value: FieldValue | null | undefined): string | null {
-  return value === null || value === undefined || typeof value === 'string' ? (value ?? null) : value.text;
+  return value === null || value === undefined || typeof value === 'string'
+    ? (value ?? null)
+    : value.identity;
 }
 
 /** Value of a field of an element in a whole assignment, null where either is missing. */
@@ -118,11 +120,6 @@ export function joinHolds(join: PlannedJoin, node: Node, entry: Entry): boolean 
   return own !== null && other !== null && join.holds(other, own);
 }
 
-function joinsHold(joins: readonly PlannedJoin[], node: Node, entry: Entry): boolean {
-  for (const join of joins) if (!joinHolds(join, node, entry)) return false;
-  return true;
-}
-
 /** One entry acting on the prefixes of one rule and key, at one time. */
 interface Visit {
   readonly plan: RulePlan;
@@ -138,9 +135,11 @@ function extend(visit: Visit, prev: Node | null, transition: Transition): Node {
   const places = plan.signatures[transition.to] ?? [];
   if (places.length === 0 && !plan.rule.distinctCalls) return bare;
   // An element that is missing is told from one whose value is.
-  const values = places.map(
-    (place) => placeValue(bare, place) ?? (nodeOf(bare, place[0]) === null ? 0 : null),
-  );
+  const values = places.map((place) => {
+    const value = placeValue(bare, place);
+    if (value instanceof FlowCell) return value.identity;
+    return value ?? (nodeOf(bare, place[0]) === null ? 0 : null);
+  });
   const calls = plan.rule.distinctCalls ? chainOf(bare).map((part) => part.entry.callKey) : [];
   return { ...bare, signature: JSON.stringify([values, calls]) };
 }
@@ -171,8 +170,9 @@ export function refusalOf(visit: Omit<Visit, 'prefixes'>, node: Node, step: Step
   if (timeMs - node.startMs > plan.rule.withinMs) return 'window';
   if (timeMs - node.lastMs > step.gapMs) return 'gap';
   if (plan.rule.distinctCalls && holdsCall(node, entry.callKey)) return 'same_call';
-  const joins = plan.joins[step.index] as readonly PlannedJoin[];
-  return joins.length === 0 || joinsHold(joins, node, entry) ? null : 'join';
+  for (const join of plan.cheapestFirst[step.index] as readonly PlannedJoin[])
+    if (!joinHolds(join, node, entry)) return 'join';
+  return null;
 }
 
 export interface ApplyOptions {

@@ -72,6 +72,10 @@ const ROOTS: Readonly<Record<string, string>> = {
   duration_ms: 'durationMs',
   schema_valid: 'schemaValid',
   'dest.host': 'args.url',
+  'mcp.method': 'method',
+  decision_id: 'decisionId',
+  'mcp.task_id': 'mcp.taskId',
+  'mcp.task_status': 'mcp.taskStatus',
   'alert.rule': 'alert.ruleId',
   'alert.rule_hash': 'alert.ruleHash',
 };

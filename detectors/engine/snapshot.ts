@@ -8,7 +8,8 @@ import { packStatistic, unpackStatistic, type PackedStatistic } from '../statist
 import { Buckets } from './buckets.ts';
 import { Packer, unpackNodes, type PackedNode, type PackedPrefixes } from './pack.ts';
 import type { RulePlan } from './plan.ts';
-import { Fingerprints } from '../flow/list.ts';
+import { FlowCell, type PackedCell } from '../compile/flow-cell.ts';
+import { flowReader } from '../compile/flow-field.ts';
 import { applyEntry, copyPrefixes, type Entry, type Node, type Prefixes } from './prefixes.ts';
 import { packRow, unpackRow, type PackedRow } from './simple-pack.ts';
 import { newKeyState, type KeyState } from './state.ts';
@@ -31,7 +32,7 @@ interface PackedState {
 }
 
 /** The form of a snapshot; one of another form is not taken up, and its partition is read again. */
-export const SNAPSHOT_VERSION = 4;
+export const SNAPSHOT_VERSION = 5;
 
 export interface EngineSnapshot {
   readonly v: typeof SNAPSHOT_VERSION;
@@ -99,12 +100,14 @@ function unpackStatistics(
   });
 }
 
-/** Fingerprints stand in a snapshot as text. */
+/** A snapshot that went through JSON holds packed cells; one that did not, the cells themselves. */
 function unpackFields(plan: RulePlan, fields: Entry['fields']): Entry['fields'] {
-  if (plan.fingerprints.length === 0) return fields;
-  return fields.map((value, at) =>
-    typeof value === 'string' && plan.isFlow[at] === true ? Fingerprints.parse(value) : value,
-  );
+  if (!plan.isFlow.includes(true)) return fields;
+  return fields.map((value, at) => {
+    const reader = flowReader(plan.rule.valueFields[at] as string);
+    if (reader === undefined || value === null || value instanceof FlowCell) return value;
+    return FlowCell.unpack(reader, value as unknown as PackedCell);
+  });
 }
 
 function unpackState(packed: PackedState, plan: RulePlan): KeyState {

@@ -144,8 +144,32 @@ export function settlesAtMs(entry: Entry, step: Step, waitMs: number): number {
 export function insertGuarded(state: KeyState, entry: Entry): boolean {
   state.entries.splice(placeOf(state.entries, entry), 0, entry);
   if (state.entries.length <= GUARDED_LIST) return false;
-  state.entries.shift();
+  dropOldest(state, 1);
   return true;
+}
+
+/**
+ * Lets the oldest entries go. What a guard among them forbids stays forbidden: its event is older than the step that it
+ * forbids, so it goes first, and the step would be told as soon as nobody remembered why not.
+ */
+function dropOldest(state: KeyState, count: number): void {
+  const { entries } = state;
+  if (entries.slice(0, count).some(({ guardMask }) => guardMask !== 0)) forbid(state);
+  entries.splice(0, count);
+}
+
+/** Takes the steps that guards before and after forbid from the entries. */
+function forbid({ plan, entries }: KeyState): void {
+  const masks = guardMasks(plan, entries);
+  const guardBits = guardsOfSteps(plan);
+  entries.forEach((entry, at) => {
+    const forbidden = guardBits.reduce(
+      (steps, bits, step) => (((masks[at] as number) & bits) === 0 ? steps : steps | (1 << step)),
+      0,
+    );
+    // Rules may share an entry: this one gets its own.
+    if ((entry.stepMask & forbidden) !== 0) entries[at] = { ...entry, stepMask: entry.stepMask & ~forbidden };
+  });
 }
 
 /** Whether two calls are held that may stand for different steps: one call alone, however often, is a first step. */
@@ -274,7 +298,7 @@ export function pruneGuarded(state: KeyState, watermarkMs: number, waitMs: numbe
     entry !== undefined && Math.max(entry.timeMs, entry.appendMs) < oldestMs;
   let drop = 0;
   while (isOver(state.entries[drop])) drop++;
-  if (drop > 0) state.entries.splice(0, drop);
+  if (drop > 0) dropOldest(state, drop);
 }
 
 /** What a policy looks at and remembers: firings by thinning key, in effective time. */

@@ -210,18 +210,27 @@ export interface Chunks {
   readonly window: number;
 }
 
-/** At most `maxCount` N-grams of a text that chunkText made. */
+/**
+ * N-grams and window by which both sides of `ngram>=minLength` are thinned out, so that a shared run of that length has a
+ * fingerprint in common: a window of at most a third of it, and N-grams of the rest.
+ */
+export function thinned(minLength: number): { readonly n: number; readonly window: number } {
+  const window = 2 ** Math.floor(Math.log2(minLength / 3));
+  return { n: minLength - window + 1, window };
+}
+
+/** At most `maxCount` N-grams of a text that chunkText made, chosen with a window of `minWindow`, a power of two, or more. */
 export function chunksOf(
   text: string,
   n: number,
-  limits: { readonly minEntropy: number; readonly maxCount: number },
+  limits: { readonly minEntropy: number; readonly maxCount: number; readonly minWindow?: number },
 ): Chunks {
   if (text.length < n) return { numbers: [], places: [], window: 1 };
   makeRoom(text.length - n + 1);
   rollHashes(text, n);
   flagTelling(text, n, limits.minEntropy);
   // A random text has 2 / (w + 1) of its N-grams chosen: a smaller window is not worth trying.
-  let window = 1;
+  let window = limits.minWindow ?? 1;
   while (window * limits.maxCount * 2 < shared.count) window *= 2;
   for (; ; window *= 2) {
     const chosen = new Chosen(n, limits.maxCount);

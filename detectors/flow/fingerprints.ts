@@ -6,7 +6,7 @@
  * The built-in hash is public and has no key (hash52.ts): give a keyed one where the lists leave the process, since a
  * short value can be guessed from its fingerprint.
  */
-import { chunksOf, MAX_CHUNK_TEXT, MAX_SINK_CHUNKS, MAX_SOURCE_CHUNKS } from './chunks.ts';
+import { chunksOf, thinned, MAX_CHUNK_TEXT, MAX_SINK_CHUNKS, MAX_SOURCE_CHUNKS } from './chunks.ts';
 import { Fingerprints } from './list.ts';
 import type { Steps } from './steps.ts';
 import type { Token } from './tokens.ts';
@@ -75,11 +75,13 @@ class FingerprintList {
   addChunks(whole: () => string): void {
     const { via, hash, minEntropy } = this.comparison;
     for (const way of via) {
-      if (way.name !== 'chunks') continue;
+      if (!isGrams(way)) continue;
       if (whole().length > MAX_CHUNK_TEXT) this.steps.isPartial = true;
       const text = whole().slice(0, MAX_CHUNK_TEXT);
-      const n = way.minLength;
-      const { numbers, places, window } = chunksOf(text, n, { minEntropy, maxCount: this.limits.chunks });
+      const { n, window: minWindow } =
+        way.name === 'ngram' ? thinned(way.minLength) : { n: way.minLength, window: 1 };
+      const limits = { minEntropy, maxCount: this.limits.chunks, minWindow };
+      const { numbers, places, window } = chunksOf(text, n, limits);
       // From here on a shared run must be twice as long as the rule says.
       if (window > n) this.steps.isPartial = true;
       for (let at = 0; at < numbers.length; at++) {
@@ -95,12 +97,15 @@ class FingerprintList {
   }
 }
 
-const isEncoding = (name: Via['name']): name is Encoding => name !== 'exact' && name !== 'chunks';
+type Grams = Extract<Via, { readonly name: 'chunks' | 'ngram' }>;
+const isGrams = (way: Via): way is Grams => way.name === 'chunks' || way.name === 'ngram';
+const isEncoding = (name: Via['name']): name is Encoding =>
+  name !== 'exact' && name !== 'chunks' && name !== 'ngram';
 
 /** Values that a source gave: its strings and numbers, and their tokens. */
 export function fingerprintsOfSource(value: FlowValue, comparison: Comparison): Fingerprints {
   const list = new FingerprintList(comparison, SOURCE, value.texts().steps.copy());
-  if (comparison.via.some((way) => way.name !== 'chunks')) list.addTokens(value.valueTokens());
+  if (comparison.via.some((way) => !isGrams(way))) list.addTokens(value.valueTokens());
   list.addChunks(() => value.valueChunkText());
   return list.done();
 }

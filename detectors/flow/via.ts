@@ -4,7 +4,9 @@ export type Encoding = 'base64' | 'hex' | 'url' | 'reverse';
 export type Via =
   | { readonly name: 'exact' | Encoding }
   /** A run of the source's text, split over any arguments or texts, of at least about `minLength` characters. */
-  | { readonly name: 'chunks'; readonly minLength: number };
+  | { readonly name: 'chunks'; readonly minLength: number }
+  /** The same by a tenth of the fingerprints, for values that are compared across sessions: both sides are thinned out. */
+  | { readonly name: 'ngram'; readonly minLength: number };
 
 export type ParsedVia =
   | { readonly kind: 'via'; readonly via: Via }
@@ -12,25 +14,26 @@ export type ParsedVia =
 
 export const MIN_CHUNK_LENGTH = 8;
 export const MAX_CHUNK_LENGTH = 256;
-const LATER = /^(?:label|ngram>=.*)$/;
+const LATER = 'label';
 const PLAIN: ReadonlySet<string> = new Set(['exact', 'base64', 'hex', 'url', 'reverse']);
-const HINT = 'exact, base64, hex, url, reverse or chunks>=N';
+const HINT = 'exact, base64, hex, url, reverse, chunks>=N or ngram>=N';
 
 export function parseVia(text: string): ParsedVia {
   if (PLAIN.has(text)) return { kind: 'via', via: { name: text as 'exact' | Encoding } };
-  const chunks = /^chunks>=(\d{1,4})$/.exec(text);
-  if (chunks === null) {
-    return LATER.test(text)
+  const grams = /^(chunks|ngram)>=(\d{1,4})$/.exec(text);
+  if (grams === null) {
+    return text === LATER
       ? { kind: 'fault', message: `"${text}" comes with the provenance engine`, hint: HINT }
       : { kind: 'fault', message: `unknown way "${text}"`, hint: HINT };
   }
-  const minLength = Number(chunks[1]);
+  const name = grams[1] as 'chunks' | 'ngram';
+  const minLength = Number(grams[2]);
   if (minLength >= MIN_CHUNK_LENGTH && minLength <= MAX_CHUNK_LENGTH) {
-    return { kind: 'via', via: { name: 'chunks', minLength } };
+    return { kind: 'via', via: { name, minLength } };
   }
   return {
     kind: 'fault',
-    message: `chunks>=${minLength} is out of range`,
+    message: `${name}>=${minLength} is out of range`,
     hint: `N from ${MIN_CHUNK_LENGTH} to ${MAX_CHUNK_LENGTH}`,
   };
 }

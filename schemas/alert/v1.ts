@@ -31,6 +31,8 @@ export const zCallReference = z.strictObject({
   class: zName.optional(),
   destHost: z.string().max(256).optional(),
   traceId: zHex32.optional(),
+  /** Id of the alert that stood for this step, where a rule on alerts asked for one; the rest is the call that completed it. */
+  alert: zHex64.optional(),
 });
 export type CallReference = z.infer<typeof zCallReference>;
 

@@ -149,6 +149,23 @@ export const zConfig = z.strictObject({
       exceptions: z.array(zException.extend({ rule: zRuleId })).default([]),
     })
     .prefault({}),
+  otlp: z
+    .strictObject({
+      /** Take spans and logs of other instrumentations at /v1/traces and /v1/logs. */
+      enabled: z.boolean().default(true),
+      /** Listen at the port of OTLP/HTTP beside http.port; a port that is taken is told and left alone. */
+      listen: z.boolean().default(true),
+      host: z.string().default('127.0.0.1'),
+      /** Absent: 4318, or any free one where http.port is 0. */
+      port: z.number().int().min(0).max(65_535).optional(),
+      /** Spans or log records of one request. */
+      maxItems: z.number().int().min(1).max(100_000).default(20_000),
+      /** How long a call waits for the spans above it, which may name its agent or conversation. */
+      assemblyWaitMs: zMs.max(60_000).default(2_000),
+      /** Calls that wait at the same time; beyond it the oldest are recorded with what is known. */
+      maxWaitingCalls: z.number().int().min(1).max(100_000).default(10_000),
+    })
+    .prefault({}),
   record: z
     .strictObject({
       maxBatchEvents: z.number().int().min(1).default(8192),

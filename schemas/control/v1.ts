@@ -4,7 +4,8 @@
  */
 import { z } from 'zod';
 import { CONTROL_SCOPES } from '../alert/v1.ts';
-import { zName, zTime, zHex64 } from '../event/v1.ts';
+import { zName, zTime, zHex32, zHex64 } from '../event/v1.ts';
+import { zVerdict } from '../verdict/v1.ts';
 
 export const CONTROL_MODES = ['shadow', 'enforce'] as const;
 export type ControlMode = (typeof CONTROL_MODES)[number];
@@ -70,6 +71,11 @@ export type ControlRequest = z.infer<typeof zControlRequest>;
 export const zControlStreamMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('snapshot'), controls: z.array(zSignedControl) }),
   z.strictObject({ type: z.literal('control'), control: zSignedControl }),
+  /** Only to a host that watches the stream. */
+  z.strictObject({ type: z.literal('verdict'), verdict: zVerdict }),
   z.strictObject({ type: z.literal('ping'), at: zTime }),
 ]);
+/** Host → server, read: the streams whose held calls it waits for. All else that a host says is passed over. */
+export const zHostMessage = z.strictObject({ type: z.enum(['watch', 'unwatch']), stream: zHex32 });
+export type HostMessage = z.infer<typeof zHostMessage>;
 export type ControlStreamMessage = z.infer<typeof zControlStreamMessage>;

@@ -13,6 +13,10 @@ export const EVENT_KINDS = [
   'stream.close',
   'stream.gap',
   'registry.snapshot',
+  'mcp.request',
+  'mcp.result',
+  'mcp.notification',
+  'peer.info',
   'decision',
   'approval',
   'control.ack',
@@ -88,6 +92,8 @@ export const zApproval = z.looseObject({
   expiresAt: zTime.optional(),
 });
 export const zDecision = z.looseObject({
+  /** Names the decision inside its stream; intents that follow from it carry it as `decisionId`. */
+  id: zName.optional(),
   promptHash: zHex64.optional(),
   rationale: z.string().max(8192).optional(),
   rationaleHash: zHex64.optional(),
@@ -98,6 +104,10 @@ export const zRegistryTool = z.looseObject({
   definitionHash: zHex64,
   class: z.enum(TOOL_CLASSES).optional(),
   annotations: z.record(z.string(), zJson).optional(),
+  /** Listed with another definition than before. */
+  changed: z.boolean().optional(),
+  /** Kinds of characters in the definition that a person does not see. */
+  concealed: z.array(z.string().max(64)).max(16).optional(),
 });
 export const zRegistry = z.looseObject({ snapshotHash: zHex64, tools: z.array(zRegistryTool).max(4096) });
 export const zBodyPart = z.looseObject({
@@ -111,6 +121,47 @@ export const zBodyPart = z.looseObject({
   encoding: z.enum(['utf8', 'base64']).optional(),
   data: z.string(),
 });
+/** What MCP says of a message, beside its method. All of it is the peers' own words. */
+export const zMcp = z.looseObject({
+  /** Who sent the request or the notification. */
+  sender: z.enum(['client', 'server']).optional(),
+  /** Resource of resources/read, subscribe, updated. */
+  uri: z.string().max(2048).optional(),
+  /** Name of a prompt, of what is completed, of a logger. */
+  name: zName.optional(),
+  level: zName.optional(),
+  /** Elicitation: form or url, host and scheme of the URL, what it says, names of the fields asked (never values), answer. */
+  mode: zName.optional(),
+  host: zName.optional(),
+  scheme: zName.optional(),
+  message: z.string().max(4096).optional(),
+  fields: z.array(zName).max(64).optional(),
+  action: zName.optional(),
+  /** Sampling: names of the tools offered to the model. */
+  tools: z.array(zName).max(64).optional(),
+  taskId: zName.optional(),
+  taskStatus: zName.optional(),
+  /** 2 for the first repetition of a request after input_required, and so on. */
+  round: zCount.optional(),
+  requestStateHash: zHex64.optional(),
+  progress: z
+    .looseObject({ count: zCount, last: z.number().optional(), total: z.number().optional() })
+    .optional(),
+  /** Like messages since the last one on record that are not on record themselves. */
+  skipped: zCount.optional(),
+});
+const zPeer = z.looseObject({ name: zName.optional(), version: zName.optional(), title: zName.optional() });
+/** What client and server say of themselves. Nobody has verified it: no identity, no authority. */
+export const zPeers = z.looseObject({
+  verified: z.literal(false),
+  client: zPeer.optional(),
+  server: zPeer.optional(),
+  protocolVersion: zName.optional(),
+  clientCapabilities: z.array(zName).max(64).optional(),
+  serverCapabilities: z.array(zName).max(64).optional(),
+  /** SHA-256 of the instructions that the server gives the model. */
+  instructionsHash: zHex64.optional(),
+});
 export const zStreamState = z.looseObject({
   /** stream.close: number of events of the stream, this one included. */
   count: zCount.optional(),
@@ -118,10 +169,39 @@ export const zStreamState = z.looseObject({
   dropped: zCount.optional(),
   reason: zName.optional(),
 });
+/** A call that a host held back until detection had judged its intent; what came of it stands in the result. */
+export const zHold = z.looseObject({
+  budgetMs: zCount,
+  /** call.result: how long it waited, and for what. */
+  waitedMs: z.number().min(0).max(1e12).optional(),
+  verdict: z.enum(['clear', 'shadow_refuse', 'refuse', 'timeout_open', 'timeout_closed']).optional(),
+  ruleId: zName.optional(),
+});
 export const zControlAck = z.looseObject({
   state: z.enum(['applied', 'lifted', 'rejected', 'channel_lost', 'channel_restored']),
   version: zCount.optional(),
   code: zName.optional(),
+});
+/** Claims of a bearer token as they stood in it: nobody verified its signature, so they name a suspect, not a person. */
+export const zUnverifiedClaims = z.looseObject({
+  iss: z.string().max(512).optional(),
+  sub: z.string().max(512).optional(),
+  clientId: z.string().max(512).optional(),
+  aud: z.array(z.string().max(512)).max(16).optional(),
+  scope: z.string().max(2048).optional(),
+  /** SHA-256 of the token's id. */
+  jtiHash: zHex64.optional(),
+});
+/** What a gate knows of the connection behind a stream; on stream.open, and on a heartbeat when the claims change. */
+export const zConnection = z.looseObject({
+  sessionSource: zName.optional(),
+  /** gen_ai.conversation.id as the host asserted it. */
+  conversationId: zName.optional(),
+  /** SHA-256 of the Mcp-Session-Id; who has the id itself has the session. */
+  mcpSessionHash: zHex64.optional(),
+  /** SHA-256 fingerprint of the verified client certificate. */
+  certificateHash: zHex64.optional(),
+  claims: zUnverifiedClaims.optional(),
 });
 
 /** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
@@ -138,6 +218,8 @@ export const zEvent = z.looseObject({
   host: zName.optional(),
   callId: zName.optional(),
   logicalCallId: zName.optional(),
+  /** The decision (decision.id) that this call follows from. */
+  decisionId: zName.optional(),
   traceId: zHex32.optional(),
   spanId: zHex16.optional(),
   parentSpanId: zHex16.optional(),
@@ -145,6 +227,8 @@ export const zEvent = z.looseObject({
   server: zName.optional(),
   transport: z.enum(TRANSPORTS).optional(),
   tool: zName.optional(),
+  /** JSON-RPC method of a message that is no tool call. */
+  method: zName.optional(),
   /** Claimed tool class; the effective class is computed (detectors/classify). */
   class: z.enum(TOOL_CLASSES).optional(),
   definitionHash: zHex64.optional(),
@@ -168,13 +252,17 @@ export const zEvent = z.looseObject({
   verdict: z.string().max(64).optional(),
   controlId: zName.optional(),
   approvalId: zName.optional(),
+  hold: zHold.optional(),
   error: z.looseObject({ code: z.number().optional(), message: z.string().max(4096).optional() }).optional(),
   approval: zApproval.optional(),
   decision: zDecision.optional(),
   registry: zRegistry.optional(),
+  mcp: zMcp.optional(),
+  peers: zPeers.optional(),
   body: zBodyPart.optional(),
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
+  connection: zConnection.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 
@@ -188,6 +276,10 @@ export const REQUIRED_BY_KIND: Readonly<Record<EventKind, readonly (keyof Event)
   'stream.close': [],
   'stream.gap': ['streamState'],
   'registry.snapshot': ['server', 'registry'],
+  'mcp.request': ['callId', 'method'],
+  'mcp.result': ['callId', 'method', 'outcome'],
+  'mcp.notification': ['method'],
+  'peer.info': ['peers'],
   decision: ['decision'],
   approval: ['approval'],
   'control.ack': ['controlId', 'ack'],

@@ -1,17 +1,22 @@
-/** One recorded connection: observer, recorder and control guard wired together, for tap and decorator alike. */
+/** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Control } from '../../schemas/control/v1.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
 import type { CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
-import { Observer, type ObserverOptions } from './observer.ts';
+import type { ExchangesEnd } from './exchanges.ts';
+import { heldBy, type Held, type HoldSettings, type Ruling } from './holds.ts';
+import type { HeldLine } from './line-state.ts';
+import { Observer } from './observer.ts';
+import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
-import { httpPublisher } from './recorder/publisher.ts';
+import { httpPublisher, type Publisher } from './recorder/publisher.ts';
 import { Recorder, type RecorderCounts } from './recorder/recorder.ts';
 import { Spool } from './recorder/spool.ts';
 import { randomHex } from './random.ts';
@@ -30,6 +35,29 @@ export interface CaptureOptions {
   /** Spans of a tracer; without one the ids are random. */
   readonly spans?: SpanSource;
   readonly timings?: Partial<CaptureTimings>;
+  /** The session, where the process tree does not tell it (gate). Settings' own id goes before it. */
+  readonly session?: string;
+  /** Fields of stream.open. */
+  readonly opening?: Readonly<Record<string, unknown>>;
+  /** What connections of one process share; else this one has its own. */
+  readonly shared?: SharedParts;
+}
+
+/** One control channel, one drainer and one connection to the service for all streams of a process. */
+export interface SharedParts {
+  readonly guard: ControlGuard;
+  readonly drainer: Drainer;
+  readonly publisher: Publisher;
+}
+
+/** What the shell knows of a line beside its bytes. */
+export interface AboutLine {
+  /** Number space of the ids, where the connections of several clients are one stream. */
+  readonly scope?: string;
+  /** For the intents of the line's calls. */
+  readonly labels?: readonly string[];
+  /** Refuses every call of the line, whatever the controls say. */
+  readonly refuse?: Control;
 }
 
 export interface CaptureTimings {
@@ -49,8 +77,10 @@ const TIMINGS: CaptureTimings = {
   channelLostAfterMs: 5_000,
   firstWaitMs: 500,
 };
-const CLOSED_FIRST_WAIT_MS = 3_000;
+/** Where calls need the channel. */
+const NEEDED_FIRST_WAIT_MS = 3_000;
 const REQUEST_TIMEOUT_MS = 15_000;
+const SHARED_SOCKETS = 8;
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 const MAX_PENDING_CALLS = 10_000;
 const EXPIRE_INTERVAL_MS = 1_000;
@@ -62,6 +92,8 @@ export interface Passed {
   readonly forward: Uint8Array | undefined;
   /** JSON texts for the sender. */
   readonly answers: readonly string[];
+  /** The line is held back: what becomes of it when its calls are judged. Others need not wait for it. */
+  readonly later?: Promise<Passed>;
 }
 
 export class Capture {
@@ -71,14 +103,30 @@ export class Capture {
   readonly #recorder: Recorder;
   readonly #guard: ControlGuard;
   readonly #drainer: Drainer;
+  readonly #shared: SharedParts | undefined;
+  readonly #address: CaptureSettings['address'];
+  readonly #opening: Readonly<Record<string, unknown>>;
   readonly #expiry: NodeJS.Timeout;
+  readonly #hold: HoldSettings | undefined;
+  /** Of the line under way. */
+  #refusal: Control | undefined;
 
   constructor(options: CaptureOptions) {
     const { settings } = options;
     this.#timings = { ...TIMINGS, ...firstWait(settings), ...options.timings };
-    this.session = settings.sessionId ?? sessionOf(options);
-    this.#recorder = newRecorder(options, this.session, this.#timings);
-    this.#guard = newGuard(options, this.#timings, (draft) => void this.#recorder.record([draft]));
+    this.#shared = options.shared;
+    this.#opening = options.opening ?? {};
+    this.session = settings.sessionId ?? options.session ?? sessionOf(options);
+    this.#address = settings.address;
+    this.#hold = settings.hold;
+    const publisher =
+      options.shared === undefined
+        ? httpPublisher(settings.address, REQUEST_TIMEOUT_MS)
+        : neverClosed(options.shared.publisher);
+    this.#recorder = newRecorder(options, this.session, { timings: this.#timings, publisher });
+    this.#guard =
+      options.shared?.guard ??
+      newGuard(options, this.#timings, (draft) => void this.#recorder.record([draft]));
     this.#observer = new Observer({
       server: options.server,
       transport: options.transport,
@@ -88,30 +136,24 @@ export class Capture {
       sha256Hex,
       randomHex,
       spans: options.spans ?? randomSpans(randomHex),
-      decide: (call) => this.#guard.decide(call),
+      decide: (call) =>
+        this.#refusal === undefined ? this.#guard.decide(call) : { kind: 'refuse', control: this.#refusal },
       mappings: () => NO_MAPPINGS,
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      ...(settings.hold === undefined ? {} : { hold: settings.hold }),
     });
-    this.#drainer = new Drainer({
-      directory: spoolDirectory(settings),
-      owner: ownOwner(),
-      publisher: () => httpPublisher(settings.address, REQUEST_TIMEOUT_MS),
-      readProcess,
-      bootId: bootId(),
-      pidSpace: pidSpace(),
-      nowMs: () => Date.now(),
-      randomHex,
-      log: options.log,
-    });
+    this.#drainer = options.shared?.drainer ?? newDrainer(options);
     this.#expiry = setInterval(() => void this.#recorder.record(this.#observer.expire()), EXPIRE_INTERVAL_MS);
     this.#expiry.unref();
   }
 
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
   async start(): Promise<void> {
-    this.#recorder.open();
+    this.#recorder.open(this.#opening);
+    if (this.#hold !== undefined) this.#guard.watch(this.stream);
+    if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
   }
@@ -128,18 +170,42 @@ export class Capture {
    * Takes one line that travels in `direction`; when it answers, what must be on record before the line leaves is in
    * the spool. Answers at once except before the first call (controls) and while a full spool blocks.
    */
-  pass(direction: Direction, line: Uint8Array): Passed | Promise<Passed> {
-    if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsCall(line)) {
-      return this.#guard.ready().then(() => this.#passNow(direction, line));
+  pass(direction: Direction, line: Uint8Array, about: AboutLine = {}): Passed | Promise<Passed> {
+    if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsControlled(line)) {
+      return this.#guard.ready().then(() => this.#passNow(direction, line, about));
     }
-    return this.#passNow(direction, line);
+    return this.#passNow(direction, line, about);
   }
 
-  #passNow(direction: Direction, line: Uint8Array): Passed | Promise<Passed> {
-    const { drafts, forward, answers } = this.#observer.observe(direction, line);
-    if (drafts.length === 0) return { forward, answers };
-    if (this.#recorder.record(drafts, true) !== 'full') return { forward, answers };
-    return this.#recordWhenRoom(drafts).then(() => ({ forward, answers }));
+  #passNow(direction: Direction, line: Uint8Array, about: AboutLine): Passed | Promise<Passed> {
+    this.#refusal = about.refuse;
+    const observed = this.#observer.observe(direction, line, about.scope);
+    this.#refusal = undefined;
+    const { forward, answers, held } = observed;
+    const drafts = about.labels === undefined ? observed.drafts : labelled(observed.drafts, about.labels);
+    const passed = (): Passed =>
+      held === undefined ? { forward, answers } : { forward, answers, later: this.#judged(held) };
+    if (drafts.length === 0 || this.#recorder.record(drafts, true) !== 'full') return passed();
+    return this.#recordWhenRoom(drafts).then(passed);
+  }
+
+  /** Called in the turn in which the intents were recorded. */
+  async #judged(held: HeldLine): Promise<Passed> {
+    const hold = this.#hold as HoldSettings;
+    const { places, stream } = this.#recorder;
+    this.#recorder.flush();
+    const decided = await Promise.all(
+      held.calls.map(async ({ draft }): Promise<Held> => {
+        const fromMs = performance.now();
+        const seq = places[draft];
+        const ruling: Ruling =
+          seq === undefined ? { kind: 'timeout' } : await this.#guard.verdict(stream, seq, hold.budgetMs);
+        return heldBy(ruling, hold, performance.now() - fromMs);
+      }),
+    );
+    const { drafts, forward, answers } = held.settle(decided);
+    this.#recorder.record(drafts);
+    return { forward, answers };
   }
 
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
@@ -147,17 +213,66 @@ export class Capture {
     while (this.#recorder.record(drafts, true) === 'full');
   }
 
+  /** Of these calls (by pendingKey), those without a result on record. */
+  unanswered(keys: readonly string[]): readonly string[] {
+    return this.#observer.unanswered(keys);
+  }
+
+  /** Ends calls (by pendingKey) that will not be answered; those that have ended are left alone. */
+  endCalls(keys: readonly string[], end: ExchangesEnd): void {
+    if (keys.length > 0) this.#recorder.record(this.#observer.end(keys, end));
+  }
+
+  /** Puts changed facts of the connection on record, as a heartbeat. */
+  note(fields: Readonly<Record<string, unknown>>): void {
+    this.#recorder.note(fields);
+  }
+
+  /** For the further connections of this process; they end before this one. */
+  share(): SharedParts {
+    return {
+      guard: this.#guard,
+      drainer: this.#drainer,
+      publisher: httpPublisher(this.#address, REQUEST_TIMEOUT_MS, SHARED_SOCKETS),
+    };
+  }
+
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
   async close(): Promise<void> {
     clearInterval(this.#expiry);
-    this.#guard.stop();
     this.#recorder.record(this.#observer.close());
+    this.#guard.unwatch(this.stream);
+    if (this.#shared !== undefined) return await this.#closeShared(this.#shared);
+    this.#guard.stop();
     await Promise.all([this.#recorder.close(this.#timings.closeTimeoutMs), this.#drainer.stop()]);
+  }
+
+  /** The process goes on: what the service has not taken is left to the drainer. */
+  async #closeShared({ drainer }: SharedParts): Promise<void> {
+    await this.#recorder.close(this.#timings.closeTimeoutMs);
+    if (this.#recorder.unsentBytes > 0) drainer.adopt(this.#recorder.stream);
   }
 }
 
+const CALL_INTENT = 'call.intent';
+
+function labelled(drafts: readonly EventDraft[], labels: readonly string[]): readonly EventDraft[] {
+  return drafts.map((draft) => {
+    if (draft.kind !== CALL_INTENT) return draft;
+    const own = (draft.fields['labels'] as readonly string[] | undefined) ?? [];
+    return { ...draft, fields: { ...draft.fields, labels: [...own, ...labels] } };
+  });
+}
+
+/** The connection to the service outlives this stream. */
+function neverClosed(publisher: Publisher): Publisher {
+  return { publish: (ndjson, prev) => publisher.publish(ndjson, prev), close: () => undefined };
+}
+
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
-  return settings.onChannelLost === 'closed' ? { firstWaitMs: CLOSED_FIRST_WAIT_MS } : {};
+  // A call that is held back needs the channel for its verdict.
+  const needsChannel = settings.onChannelLost === 'closed' || settings.hold !== undefined;
+  return needsChannel ? { firstWaitMs: NEEDED_FIRST_WAIT_MS } : {};
 }
 
 function spoolDirectory(settings: CaptureSettings): string {
@@ -183,7 +298,25 @@ function sessionOf(options: CaptureOptions): string {
   return deriveSessionId(origin, sha256Hex);
 }
 
-function newRecorder(options: CaptureOptions, session: string, timings: CaptureTimings): Recorder {
+function newDrainer({ settings, log }: CaptureOptions): Drainer {
+  return new Drainer({
+    directory: spoolDirectory(settings),
+    owner: ownOwner(),
+    publisher: () => httpPublisher(settings.address, REQUEST_TIMEOUT_MS),
+    readProcess,
+    bootId: bootId(),
+    pidSpace: pidSpace(),
+    nowMs: () => Date.now(),
+    randomHex,
+    log,
+  });
+}
+
+function newRecorder(
+  options: CaptureOptions,
+  session: string,
+  { timings, publisher }: { readonly timings: CaptureTimings; readonly publisher: Publisher },
+): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
   return new Recorder({
@@ -195,7 +328,7 @@ function newRecorder(options: CaptureOptions, session: string, timings: CaptureT
       maxBytes: settings.spoolMaxBytes,
       segmentBytes: SEGMENT_BYTES,
     }),
-    publisher: httpPublisher(settings.address, REQUEST_TIMEOUT_MS),
+    publisher,
     identity: {
       stream,
       session,

@@ -8,7 +8,7 @@
 import { Capture, type CaptureTimings, type Passed } from './capture.ts';
 import { silentLog, type CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
-import type { ObserverOptions } from './observer.ts';
+import type { ObserverOptions } from './observer-options.ts';
 import type { CaptureSettings } from './settings.ts';
 import type { SpanSource } from './spans.ts';
 
@@ -106,10 +106,14 @@ class RecordedTransport {
 
   async send(message: unknown, options?: unknown): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(message));
-    const passed = await this.#capture.pass(this.#outward, bytes);
+    const passed = await this.#judged(await this.#capture.pass(this.#outward, bytes));
     for (const answer of passed.answers) this.onmessage?.(JSON.parse(answer));
     if (passed.forward === undefined) return;
     await this.#inner.send(goesOn(message, bytes, passed), options);
+  }
+
+  async #judged(passed: Passed): Promise<Passed> {
+    return passed.later === undefined ? passed : await passed.later;
   }
 
   /** Messages are handed on in the order in which they came, also when one has to wait. */
@@ -134,6 +138,7 @@ class RecordedTransport {
     extra: unknown,
     { bytes, passed }: { readonly bytes: Uint8Array; readonly passed: Passed },
   ): void {
+    void passed.later?.then((outcome) => this.#deliver(message, extra, { bytes, passed: outcome }));
     for (const answer of passed.answers) this.#reply(JSON.parse(answer));
     if (passed.forward !== undefined) this.onmessage?.(goesOn(message, bytes, passed), extra);
   }

@@ -123,7 +123,17 @@ function bodyParts(draft: EventDraft, body: DraftBody): readonly PreparedLine[] 
   }));
 }
 
-const CALL_FIELDS = ['callId', 'logicalCallId', 'traceId', 'spanId', 'server', 'transport', 'tool', 'class'];
+const CALL_FIELDS = [
+  'callId',
+  'logicalCallId',
+  'traceId',
+  'spanId',
+  'server',
+  'transport',
+  'tool',
+  'method',
+  'class',
+];
 
 function callOnly(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => CALL_FIELDS.includes(name)));
@@ -160,7 +170,7 @@ function trimmedSnapshot(fields: Readonly<Record<string, unknown>>): Record<stri
   const kept: unknown[] = [];
   let characters = 0;
   for (const tool of registry.tools) {
-    const slim = { name: tool['name'], definitionHash: tool['definitionHash'], class: tool['class'] };
+    const { annotations: _left, ...slim } = tool;
     characters += JSON.stringify(slim).length + 1;
     if (characters > MAX_FIELDS_CHARACTERS - 4096) break;
     kept.push(slim);

@@ -25,6 +25,8 @@ export interface WireMessage {
   readonly error: Span | undefined;
   /** A member of the envelope or of the params stands twice: peers may read it differently. */
   readonly ambiguous: boolean;
+  /** Its ids are a number space of this; empty where the connection has one client. */
+  readonly scope: string;
 }
 
 /** Envelope values that are parsed are short; a longer one is no envelope value. */
@@ -64,16 +66,23 @@ function idAt(bytes: Uint8Array, span: Span | undefined): RpcId | undefined {
   return undefined;
 }
 
-/** Key of a request id that another message names (notifications/cancelled). */
-export function idKey(bytes: Uint8Array, span: Span | undefined): string | undefined {
-  return idAt(bytes, span)?.key;
+/** Key of a request id or progress token that the message names. */
+export function idKeyOf(
+  { bytes, scope }: Pick<WireMessage, 'bytes' | 'scope'>,
+  span: Span | undefined,
+): string | undefined {
+  return scoped(idAt(bytes, span), scope)?.key;
+}
+
+function scoped(id: RpcId | undefined, scope: string): RpcId | undefined {
+  return id === undefined || scope === '' ? id : { key: `${scope} ${id.key}`, raw: id.raw };
 }
 
 function hasTwins(members: readonly Member[] | undefined): boolean {
   return members !== undefined && new Set(members.map((member) => member.name)).size !== members.length;
 }
 
-function readOne(bytes: Uint8Array, span: Span): WireMessage | undefined {
+function readOne(bytes: Uint8Array, span: Span, scope: string): WireMessage | undefined {
   const members = objectMembers(bytes, span);
   if (members === undefined) return undefined;
   const paramsSpan = lastMember(members, 'params');
@@ -81,13 +90,14 @@ function readOne(bytes: Uint8Array, span: Span): WireMessage | undefined {
   return {
     bytes,
     span,
-    id: idAt(bytes, lastMember(members, 'id')),
+    id: scoped(idAt(bytes, lastMember(members, 'id')), scope),
     method: stringAt(bytes, lastMember(members, 'method')),
     params,
     paramsSpan,
     result: lastMember(members, 'result'),
     error: lastMember(members, 'error'),
     ambiguous: hasTwins(members) || hasTwins(params),
+    scope,
   };
 }
 
@@ -99,16 +109,19 @@ export interface WireLine {
 
 const NO_MESSAGES: WireLine = { messages: [], isBatch: false };
 
-/** The messages of one line (or of one serialised message), none when it is no JSON object or array of objects. */
-export function readLine(bytes: Uint8Array): WireLine {
+/**
+ * The messages of one line (or of one serialised message), none when it is no JSON object or array of objects. Their ids
+ * are a number space of `scope`.
+ */
+export function readLine(bytes: Uint8Array, scope = ''): WireLine {
   const whole: Span = { start: 0, end: bytes.length };
   const elements = arrayElements(bytes, whole);
   if (elements === undefined) {
-    const message = readOne(bytes, whole);
+    const message = readOne(bytes, whole, scope);
     return message === undefined ? NO_MESSAGES : { messages: [message], isBatch: false };
   }
   const messages = elements
-    .map((span) => readOne(bytes, span))
+    .map((span) => readOne(bytes, span, scope))
     .filter((message): message is WireMessage => message !== undefined);
   return { messages, isBatch: true };
 }

@@ -1,6 +1,6 @@
 /** How a call ended, read from its answer. */
 import type { Outcome } from '../../schemas/event/v1.ts';
-import { lastMember, objectMembers, type Span } from './json-scan.ts';
+import { lastMember, objectMembers, type Member, type Span } from './json-scan.ts';
 import { stringAt, textOf, valueAt, type WireMessage } from './message.ts';
 
 export interface Answer {
@@ -35,10 +35,9 @@ export function opaqueState(bytes: Uint8Array, span: Span): string {
   return stringAt(bytes, span) ?? textOf(bytes, span);
 }
 
-/** mcp revisions: isError (all), task (2025-11-25), resultType (2026-07-28). */
-export function readAnswer(message: WireMessage): Answer {
+/** `members` of the result. MCP revisions: isError (all), task (2025-11-25), resultType (2026-07-28). */
+export function readAnswer(message: WireMessage, members: readonly Member[] | undefined): Answer {
   if (message.result === undefined) return readError(message);
-  const members = objectMembers(message.bytes, message.result);
   if (valueAt(message.bytes, lastMember(members, 'isError')) === true) return { outcome: 'tool_error' };
   const resultType = valueAt(message.bytes, lastMember(members, 'resultType'));
   if (resultType === 'input_required') {
@@ -49,7 +48,7 @@ export function readAnswer(message: WireMessage): Answer {
   return { outcome: resultType === 'task' || isTask(message, members) ? 'task_created' : 'ok' };
 }
 
-function isTask(message: WireMessage, members: ReturnType<typeof objectMembers>): boolean {
+function isTask(message: WireMessage, members: readonly Member[] | undefined): boolean {
   const task = lastMember(members, 'task');
   if (task === undefined) return false;
   const taskId = lastMember(objectMembers(message.bytes, task), 'taskId');

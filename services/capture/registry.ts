@@ -1,10 +1,12 @@
 /**
  * Tool definitions as the server lists them: hash of the exact bytes of each definition, its annotations (untrusted
- * hints), and a snapshot when a list is whole and differs from the one before. A changed definition under an old name
+ * hints), what it hides, what it promises of its output, and a snapshot when a list is whole and differs from the one before. A changed definition under an old name
  * is the rug pull that analysts look for.
  */
 import { arrayElements, lastMember, objectMembers, type Span } from './json-scan.ts';
-import { stringAt, valueAt } from './message.ts';
+import { concealedInJson, type Concealed } from './concealed.ts';
+import { stringAt, textOf, valueAt } from './message.ts';
+import { OutputSchema } from './output-schema.ts';
 import { recordableName } from './draft.ts';
 
 export type Sha256Hex = (bytes: Uint8Array) => string;
@@ -13,6 +15,9 @@ export interface ToolDefinition {
   readonly name: string;
   readonly definitionHash: string;
   readonly annotations: Readonly<Record<string, unknown>> | undefined;
+  readonly concealed: readonly Concealed[];
+  /** undefined where the tool promises no structure. */
+  readonly outputSchema: OutputSchema | undefined;
 }
 
 export interface Snapshot {
@@ -27,6 +32,9 @@ export interface Snapshot {
 const MAX_TOOLS = 4096;
 const HINTS = ['title', 'readOnlyHint', 'destructiveHint', 'idempotentHint', 'openWorldHint'] as const;
 const MAX_TITLE_CHARACTERS = 256;
+const MAX_SCHEMA_BYTES = 64 * 1024;
+/** Of one list; the schemas over it are not kept, and what they would be held against stays unchecked. */
+const MAX_SCHEMAS_BYTES = 2 * 1024 * 1024;
 
 /** Only the hints of the MCP specification, booleans and a short title: a server writes here what it likes. */
 function knownHints(value: unknown): Readonly<Record<string, unknown>> | undefined {
@@ -46,6 +54,7 @@ export class ToolRegistry {
   #current = new Map<string, ToolDefinition>();
   #listing = new Map<string, ToolDefinition>();
   #truncated = false;
+  #schemaBytes = 0;
   #lastSnapshotHash = '';
 
   constructor(sha256Hex: Sha256Hex) {
@@ -64,6 +73,7 @@ export class ToolRegistry {
     if (first) {
       this.#listing = new Map();
       this.#truncated = false;
+      this.#schemaBytes = 0;
     }
     for (const span of arrayElements(bytes, tools) ?? []) this.#addTool(bytes, span);
     const cursor = stringAt(bytes, lastMember(members, 'nextCursor'));
@@ -82,7 +92,17 @@ export class ToolRegistry {
       name: recordableName(name),
       definitionHash: this.#sha256Hex(bytes.subarray(span.start, span.end)),
       annotations: knownHints(valueAt(bytes, lastMember(members, 'annotations'))),
+      concealed: concealedInJson(textOf(bytes, span)),
+      outputSchema: this.#outputSchema(bytes, lastMember(members, 'outputSchema')),
     });
+  }
+
+  #outputSchema(bytes: Uint8Array, span: Span | undefined): OutputSchema | undefined {
+    if (span === undefined) return undefined;
+    const length = span.end - span.start;
+    const fits = length <= MAX_SCHEMA_BYTES && this.#schemaBytes + length <= MAX_SCHEMAS_BYTES;
+    if (fits) this.#schemaBytes += length;
+    return new OutputSchema(fits ? textOf(bytes, span) : undefined);
   }
 
   #finish(): Snapshot | undefined {

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
+import { TOOL_CLASSES, type ToolClass } from '../../schemas/event/v1.ts';
+import type { HoldSettings } from './holds.ts';
 import type { ServiceAddress } from './recorder/publisher.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -21,6 +23,8 @@ export interface CaptureSettings {
   readonly spoolMaxBytes: number;
   readonly spoolFsync: boolean;
   readonly injectTrace: boolean;
+  /** Calls that wait for the verdict on their intent; undefined = none do. */
+  readonly hold: HoldSettings | undefined;
   /** Asked before each request: the service may be started after its hosts. */
   readonly address: () => ServiceAddress;
 }
@@ -28,6 +32,16 @@ export interface CaptureSettings {
 const DEFAULT_URL = 'http://127.0.0.1:8747';
 const DEFAULT_SPOOL_BYTES = 256 * 1024 * 1024;
 const MAX_NAME_CHARACTERS = 256;
+const DEFAULT_HOLD_MS = 50;
+const MAX_HOLD_MS = 10_000;
+const RISKY_CLASSES: readonly ToolClass[] = [
+  'external_post',
+  'message',
+  'payment',
+  'delete',
+  'publish',
+  'admin',
+];
 
 function readTrimmed(file: string): string | undefined {
   try {
@@ -50,7 +64,7 @@ function urlOfRunningService(dataDir: string): string | undefined {
   }
 }
 
-function expandHome(directory: string): string {
+export function expandHome(directory: string): string {
   return directory === '~' || directory.startsWith('~/')
     ? path.join(homedir(), directory.slice(1))
     : path.resolve(directory);
@@ -96,6 +110,24 @@ function readName(env: Environment, key: string): string | undefined {
   return text;
 }
 
+/** `risky` stands for the classes whose calls leave something behind outside. */
+function readHold(env: Environment): HoldSettings | undefined {
+  const text = value(env, 'TRIPLINE_HOLD');
+  if (text === undefined) return undefined;
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.find(
+    (name) => name !== 'risky' && !(TOOL_CLASSES as readonly string[]).includes(name),
+  );
+  if (unknown !== undefined) throw fault('TRIPLINE_HOLD', `risky or tool classes, separated by commas`);
+  const classes = names.flatMap((name) => (name === 'risky' ? RISKY_CLASSES : [name as ToolClass]));
+  const budget = value(env, 'TRIPLINE_HOLD_BUDGET_MS');
+  const budgetMs = budget === undefined ? DEFAULT_HOLD_MS : Number(budget);
+  if (!Number.isSafeInteger(budgetMs) || budgetMs < 1 || budgetMs > MAX_HOLD_MS)
+    throw fault('TRIPLINE_HOLD_BUDGET_MS', `whole milliseconds from 1 to ${MAX_HOLD_MS}`);
+  const onTimeout = oneOf(env, 'TRIPLINE_HOLD_ON_TIMEOUT', ['open', 'closed']) ?? 'open';
+  return { classes: new Set(classes), budgetMs, onTimeout };
+}
+
 /** Settings of this host; throws config_invalid with the variable at fault. */
 export function readSettings(env: Environment): CaptureSettings {
   const dataDir = expandHome(value(env, 'TRIPLINE_DATA_DIR') ?? '~/.tripline');
@@ -114,6 +146,7 @@ export function readSettings(env: Environment): CaptureSettings {
     spoolMaxBytes: readBytes(env, 'TRIPLINE_SPOOL_MAX_BYTES', DEFAULT_SPOOL_BYTES),
     spoolFsync: flag(env, 'TRIPLINE_SPOOL_FSYNC'),
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
+    hold: readHold(env),
     address: () => ({
       url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,
       token: fixedToken ?? readTrimmed(path.join(dataDir, 'producer.token')),

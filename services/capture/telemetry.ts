@@ -31,6 +31,8 @@ function startSpan(tracer: Tracer, call: SpanStart): CallSpan {
         'gen_ai.operation.name': 'execute_tool',
         'gen_ai.tool.name': call.tool,
         'tripline.server': call.server,
+        // The call's events have this trace and span id: whoever takes spans for calls must not count it twice.
+        'tripline.recorded': true,
       },
     },
     context,

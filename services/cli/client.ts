@@ -64,11 +64,7 @@ export class ApiClient {
   }
 
   post(path: string, body: unknown): Promise<unknown> {
-    return this.#json(path, {
-      method: 'POST',
-      body: JSON.stringify(body),
-      headers: { 'content-type': 'application/json' },
-    });
+    return this.#json(path, jsonPost(body));
   }
 
   /** Sends NDJSON lines; the answer's body also where the status is 400 (all rejected), since it lists why. */
@@ -102,8 +98,9 @@ export class ApiClient {
     }
   }
 
-  async bytes(path: string): Promise<AsyncIterable<Uint8Array>> {
-    const response = await this.#fetch(path, { method: 'GET' });
+  /** The answer as it comes; a POST where there is a body. */
+  async bytes(path: string, body?: unknown): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#fetch(path, body === undefined ? { method: 'GET' } : jsonPost(body));
     if (!response.ok || response.body === null) throw await errorOf(response);
     return response.body;
   }
@@ -141,6 +138,14 @@ export class ApiClient {
       );
     }
   }
+}
+
+function jsonPost(body: unknown): RequestInit {
+  return {
+    method: 'POST',
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  };
 }
 
 async function errorOf(response: Response): Promise<TriplineError> {

@@ -14,6 +14,6 @@ export async function registerControlReader(
 ): Promise<void> {
   const controls = await openControlReader(context);
   closers.push(() => controls.close());
-  registerControlReadRoutes(context, controls.board);
+  registerControlReadRoutes(context, controls);
   registerControlForwarding(context, context.config.respond.url);
 }

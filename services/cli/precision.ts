@@ -44,10 +44,17 @@ function findingOf({ calls }: { readonly calls: readonly Position[] }): string {
 
 const isTrue = (value: Disposition): boolean => value === 'true_positive' || value === 'benign_true_positive';
 
+/** Offsets, both inclusive. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Which calls of true alerts a run has read: what it was not given, the tested version cannot have lost. */
 export class CitedCalls {
   readonly #offsets = new Set<number>();
   readonly #read = new Set<string>();
+  readonly #spans = new Map<number, Span>();
 
   constructor(live: readonly LiveAlert[]) {
     for (const { calls, disposition } of live)
@@ -59,8 +66,18 @@ export class CitedCalls {
     if (this.#offsets.has(line.offset)) this.#read.add(positionText(line));
   }
 
+  /** All between these offsets of a partition was looked through, though only calls that count were read. */
+  seeAll(partition: number, span: Span): void {
+    this.#spans.set(partition, span);
+  }
+
   haveAll(calls: readonly Position[]): boolean {
-    return calls.every((call) => this.#read.has(positionText(call)));
+    return calls.every((call) => this.#isInSpan(call) || this.#read.has(positionText(call)));
+  }
+
+  #isInSpan({ partition, offset }: Position): boolean {
+    const span = this.#spans.get(partition);
+    return span !== undefined && offset >= span.from && offset <= span.to;
   }
 }
 

@@ -42,6 +42,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .showHelpAfterError('(see --help)');
   addService(program, run);
+  addGate(program, run);
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
@@ -140,6 +141,28 @@ function addWitness(program: Command, run: Run): void {
     .option('--log <vkey...>', 'verifier keys of the logs that it cosigns')
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
     .option('--port <n>', 'HTTP port (default 8748, 0 = any free one)');
+}
+
+function addGate(program: Command, run: Run): void {
+  const action: Action = async (context, _operands, options) => {
+    const { gate } = await import('./commands/gate.ts');
+    const [config, upstream, server, port, agent] = ['config', 'upstream', 'server', 'port', 'agent'].map(
+      (name) => text(options, name),
+    );
+    return await gate(context, { config, upstream, server, port, agent, check: options['check'] === true });
+  };
+  define(
+    program,
+    'gate',
+    ['Reverse proxy before MCP servers on streamable HTTP: records and enforces as the tap does.', action],
+    run,
+  )
+    .addOption(new Option('--config <file>', 'YAML configuration').conflicts(['upstream', 'server', 'agent']))
+    .option('--upstream <url>', 'one MCP endpoint, instead of a configuration')
+    .option('--server <name>', 'name of that server in events, rules and controls; its path at the gate')
+    .option('--agent <name>', 'name of the agent (default: TRIPLINE_AGENT)')
+    .option('--port <n>', 'port on loopback (0 = any free one)')
+    .option('--check', 'print what would be in force, secrets masked, and end');
 }
 
 const upAction: Action = async (context, _operands, options) => {

@@ -12,6 +12,7 @@ import { TriplineError } from '../../schemas/errors.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import { registerReload, startDetect, type Reloads } from '../detect/main.ts';
 import { startIngest } from '../ingest/main.ts';
+import { openOtlpListener } from '../ingest/otlp/listener.ts';
 import { createAuditTrail } from '../platform/audit/trail.ts';
 import { openBus } from '../platform/bus/open.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -39,6 +40,8 @@ export interface ServiceOptions {
 
 export interface Service {
   readonly url: string;
+  /** Where OTLP exporters are served beside `url`; undefined without such a listener. */
+  readonly otlpUrl: string | undefined;
   readonly dataDir: string;
   /** Reads the rules again; undefined where this process runs no step detect. */
   readonly rules: Reloads | undefined;
@@ -99,9 +102,22 @@ async function open(options: ServiceOptions, closers: Closer[]): Promise<Omit<Se
   const { port } = context.http.server.address() as AddressInfo;
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host;
   const url = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  const otlpUrl = await openOtlp(context, options, closers);
   if (options.announce) closers.push(announce(dataDir, url));
-  log.info({ url, steps: options.steps }, 'ready');
-  return { url, dataDir, rules };
+  log.info({ url, otlpUrl, steps: options.steps }, 'ready');
+  return { url, otlpUrl, dataDir, rules };
+}
+
+async function openOtlp(
+  { http }: StepContext,
+  { config, steps, announce: serves, log }: ServiceOptions,
+  closers: Closer[],
+): Promise<string | undefined> {
+  const { enabled, listen } = config.otlp;
+  if (!serves || !enabled || !listen || !steps.includes('ingest')) return undefined;
+  const listener = await openOtlpListener(http, config, log);
+  if (listener !== undefined) closers.push(() => listener.close());
+  return listener?.url;
 }
 
 /** run.json tells commands of the same user where the service is. */

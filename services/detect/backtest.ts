@@ -6,7 +6,11 @@
 import type { AlertBody } from '../../schemas/alert/v1.ts';
 import { FORMAT_EVENTS, HEADERS, TOPICS } from '../../schemas/topics.ts';
 import { alertBody, type Sha256 } from '../../detectors/engine/alert.ts';
+import type { Call } from '../../detectors/engine/call.ts';
 import type { Finding } from '../../detectors/engine/engine.ts';
+import type { CallPart } from '../../schemas/event/columns.ts';
+import { Citations } from './citations.ts';
+import { CallReader } from './column-call.ts';
 import { StageTwo } from './merge.ts';
 import { StageOne, type DetectSettings, type TenantFact } from './step.ts';
 
@@ -34,11 +38,18 @@ export class Backtest {
   #stage: StageOne | undefined;
   #waiting: StoredLine[] = [];
   #sources = 1;
+  readonly #reader: CallReader;
+  /** Of the alerts, after `end`: calls whose columns were not all read. */
+  readonly citations: Citations;
+  /** Where the last call stands: partition, offset, line. */
+  #last: readonly [number, number, number] = [-1, -1, -1];
   events = 0;
 
   constructor(settings: DetectSettings, sha256: Sha256) {
     this.#settings = settings;
     this.#sha256 = sha256;
+    this.#reader = new CallReader(settings);
+    this.citations = new Citations(settings);
   }
 
   /** The next log begins. */
@@ -46,6 +57,46 @@ export class Backtest {
     this.#closeLog();
     this.#tenant = tenant;
     this.#stage = new StageOne(this.#settings);
+  }
+
+  /**
+   * Calls that the rules could hear of, the parts of a log in turn. Of all others nothing depends: a decision that is due
+   * is made as of its own time, whenever the next call shows that it has come.
+   */
+  calls(part: CallPart): void {
+    const isNext = part.tenant === this.#tenant && part.partition === this.#last[0];
+    if (!isNext || this.#stage === undefined) this.openLog(part.tenant);
+    const stage = this.#stage as StageOne;
+    this.#sources = Math.max(this.#sources, part.partition + 1);
+    const order = inOrder(part);
+    for (let from = 0; from < order.length;) from = this.#record(stage, part, { order, from });
+    this.#take(stage);
+  }
+
+  /** The calls of one record; answers where those of the next begin. */
+  #record(
+    stage: StageOne,
+    part: CallPart,
+    { order, from }: { readonly order: Uint32Array; readonly from: number },
+  ): number {
+    const first = order[from] as number;
+    const offset = part.offset[first] as number;
+    const appendMs = part.appendMs[first] as number;
+    const latestMs = Math.max(stage.watermarkMs, appendMs);
+    const calls: Call[] = [];
+    let next = from;
+    for (; next < order.length && part.offset[order[next] as number] === offset; next++) {
+      const at = order[next] as number;
+      const place = [part.partition, offset, part.line[at] as number] as const;
+      // A twin: somebody wrote to the table.
+      if (place.every((each, index) => each === this.#last[index])) continue;
+      this.#last = place;
+      const call = this.#reader.call(part, at, latestMs);
+      if (call !== undefined) calls.push(call);
+    }
+    stage.processCalls({ offset, appendMs }, calls);
+    this.events += calls.length;
+    return next;
   }
 
   /** Lines of one log, in the order of their entries. */
@@ -56,10 +107,15 @@ export class Backtest {
     this.events += 1;
   }
 
-  /** The alerts that would have been, each once. */
-  finish(): readonly AlertBody[] {
+  /** No more comes: decides what is left. */
+  end(): void {
     this.#closeLog();
     this.#joinSessions();
+    for (const finding of this.#findings) this.citations.see(finding);
+  }
+
+  /** The alerts that would have been, each once; after `end`. */
+  alerts(): readonly AlertBody[] {
     const bodies = this.#findings.map((finding) => alertBody(finding, this.#sha256));
     return [...new Map(bodies.map((body) => [body.id, body])).values()];
   }
@@ -68,9 +124,14 @@ export class Backtest {
     if (this.#stage === undefined) return;
     this.#processRecord();
     this.#stage.finish();
-    this.#facts.push(...this.#stage.takeFacts());
-    this.#findings.push(...this.#stage.takeFindings());
+    this.#take(this.#stage);
     this.#stage = undefined;
+    this.#last = [-1, -1, -1];
+  }
+
+  #take(stage: StageOne): void {
+    for (const fact of stage.takeFacts()) this.#facts.push(fact);
+    for (const finding of stage.takeFindings()) this.#findings.push(finding);
   }
 
   /** The record as it was; lines that the ledger did not enter (repeats, unreadable ones) leave an empty place. */
@@ -97,8 +158,7 @@ export class Backtest {
       value: joined(parts.slice(0, -1)),
     });
     this.#waiting = [];
-    this.#findings.push(...this.#stage.takeFindings());
-    this.#facts.push(...this.#stage.takeFacts());
+    this.#take(this.#stage);
   }
 
   #joinSessions(): void {
@@ -107,8 +167,24 @@ export class Backtest {
     for (let source = 0; source < this.#sources; source += 1)
       stage.watermark({ source, watermarkMs: Number.MAX_SAFE_INTEGER });
     stage.advance(Number.MAX_SAFE_INTEGER);
-    this.#findings.push(...stage.take());
+    for (const finding of stage.take()) this.#findings.push(finding);
   }
+}
+
+/** Numbers of the calls of a part by offset and line. */
+function inOrder({ offset, line }: CallPart): Uint32Array {
+  const order = Uint32Array.from(offset, (_, at) => at);
+  let sorted = true;
+  for (let at = 1; at < order.length && sorted; at++) sorted = compare(offset, line, [at - 1, at]) <= 0;
+  return sorted ? order : order.toSorted((a, b) => compare(offset, line, [a, b]));
+}
+
+function compare(
+  offset: readonly number[],
+  line: readonly number[],
+  [a, b]: readonly [number, number],
+): number {
+  return (offset[a] as number) - (offset[b] as number) || (line[a] as number) - (line[b] as number);
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

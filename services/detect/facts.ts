@@ -7,7 +7,8 @@ import { zCallReference } from '../../schemas/alert/v1.ts';
 import type { Call, KeptCall } from '../../detectors/engine/call.ts';
 import type { FieldReader } from '../../detectors/compile/fields.ts';
 import type { Selection } from '../../detectors/compile/rule.ts';
-import { Fingerprints } from '../../detectors/flow/list.ts';
+import { FlowCell } from '../../detectors/compile/flow-cell.ts';
+import { flowReader } from '../../detectors/compile/flow-field.ts';
 
 export const FORMAT_FACTS = 'facts/1';
 export const FORMAT_WATERMARK = 'watermark/1';
@@ -82,9 +83,10 @@ export class FactCall implements Call {
     return Object.hasOwn(this.fact.values, field) ? (this.fact.values[field] ?? null) : null;
   }
 
-  fingerprints(field: string): Fingerprints | null {
+  flow(field: string): FlowCell | null {
     const text = this.value(field);
-    return text === null ? null : Fingerprints.parse(text);
+    const reader = flowReader(field);
+    return text === null || reader === undefined ? null : FlowCell.ofText(reader, text);
   }
 
   reference(): Fact['reference'] {

@@ -1,10 +1,11 @@
 /** Findings and facts → records on the bus. Both are at least once: ids and positions make repeats harmless. */
 import { encodeEventRecord, partitionFor, recordKey } from '../../schemas/bus/record.ts';
-import { HEADERS, TOPICS } from '../../schemas/topics.ts';
+import { FORMAT_VERDICT, HEADERS, TOPICS } from '../../schemas/topics.ts';
 import { alertBody, alertEntity, alertLine, type Sha256 } from '../../detectors/engine/alert.ts';
 import type { Finding } from '../../detectors/engine/engine.ts';
 import type { Bus, BusMessage, BusProducer } from '../platform/bus/port.ts';
 import { FORMAT_FACTS, FORMAT_WATERMARK, type Watermark } from './facts.ts';
+import type { HeldVerdict } from './holds.ts';
 import type { TenantFact } from './step.ts';
 
 const encoder = new TextEncoder();
@@ -53,6 +54,25 @@ export async function publishAlerts(
   });
   await outgoing.send(producer, topic);
   return told;
+}
+
+/** A host that has given up waiting needs no verdict: a log that is read again sends none. */
+const VERDICT_GRACE_MS = 1_000;
+
+/** Sends verdicts on calls that are held back at this time. */
+export async function publishVerdicts(
+  producer: BusProducer,
+  verdicts: readonly HeldVerdict[],
+  nowMs: number,
+): Promise<void> {
+  const messages = verdicts
+    .filter(({ appendMs, budgetMs }) => nowMs <= appendMs + budgetMs + VERDICT_GRACE_MS)
+    .map(({ tenant, verdict }) => ({
+      key: null,
+      value: encoder.encode(JSON.stringify(verdict)),
+      headers: { [HEADERS.format]: FORMAT_VERDICT, [HEADERS.tenant]: tenant },
+    }));
+  if (messages.length > 0) await producer.send(TOPICS.verdicts.name, 0, messages);
 }
 
 function factMessages(tenant: string, lines: readonly string[]): BusMessage[] {

@@ -6,7 +6,7 @@ import type { StepContext } from '../platform/step.ts';
 import { FORMAT_FACTS, FORMAT_WATERMARK, zFact, zWatermark } from './facts.ts';
 import type { Instruments } from './instruments.ts';
 import { StageTwo, type StageTwoSnapshot } from './merge.ts';
-import { publishAlerts, publishFacts } from './publish.ts';
+import { publishAlerts, publishFacts, publishVerdicts } from './publish.ts';
 import { sha256 } from './rules.ts';
 import { StageOne, type DetectSettings, type StageOneSnapshot } from './step.ts';
 import { SILENCE_MS, type StageState } from './worker.ts';
@@ -53,8 +53,13 @@ export class StageOneState implements StageState {
 
   async publish(at: TopicPartition): Promise<void> {
     const { meters } = this.runtime;
-    // One wait for both: an alert is not held up by facts, nor the next batch by two flushes in turn.
-    await Promise.all([tell(this.runtime, this.stage.takeFindings()), this.forward(at)]);
+    const { producer, clock } = this.runtime.context;
+    // One wait for all: an alert is not held up by facts, nor the next batch by flushes in turn.
+    await Promise.all([
+      publishVerdicts(producer, this.stage.takeVerdicts(), clock.nowMs()),
+      tell(this.runtime, this.stage.takeFindings()),
+      this.forward(at),
+    ]);
     const { events } = this.stage.counts;
     const { evictions } = this.stage.engine.counts;
     meters.events.inc(events - this.counted.events);

@@ -19,6 +19,7 @@ import { ParsedCall } from '../../detectors/engine/parsed-call.ts';
 import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
 import { parseTimeMs } from '../../detectors/engine/time.ts';
 import type { Fact } from './facts.ts';
+import { Holds, type HeldVerdict } from './holds.ts';
 import { Streams, type PackedStreams } from './streams.ts';
 
 /** What is read of a record of the bus. */
@@ -96,9 +97,12 @@ export class StageOne {
   private readonly tenant: TenantSelections;
   private facts: TenantFact[] = [];
   private findings: Finding[] = [];
+  private holds = new Holds();
   /** Running maximum of append times. */
   watermarkMs = Number.NEGATIVE_INFINITY;
   private lastOffset = -1;
+  /** Of the record at hand. */
+  private offset = -1;
   readonly counts = { events: 0, duplicates: 0, unreadable: 0 };
 
   constructor(settings: DetectSettings, snapshot?: StageOneSnapshot) {
@@ -109,6 +113,7 @@ export class StageOne {
       snapshot === undefined
         ? new Engine(own, settings.engine)
         : restoreEngine(snapshot.engine, own, settings.engine);
+    this.engine.onCompleted = (rule, completed) => this.holds.completed(rule, completed, this.offset);
     this.streams = snapshot === undefined ? new Streams() : Streams.unpack(snapshot.streams);
     this.watermarkMs = this.engine.watermarkMs;
   }
@@ -133,6 +138,7 @@ export class StageOne {
     // What was found but not published yet.
     next.facts = this.facts;
     next.findings = this.findings;
+    next.holds = this.holds;
     Object.assign(next.counts, this.counts);
     Object.assign(next.engine.counts, this.engine.counts);
     return next;
@@ -142,7 +148,22 @@ export class StageOne {
   process(record: SourceRecord): void {
     this.watermarkMs = Math.max(this.watermarkMs, record.appendMs);
     this.engine.advance(this.watermarkMs);
+    this.offset = record.offset;
     this.readLines(record);
+    this.holds.settle();
+    this.settle(record);
+    this.lastOffset = record.offset;
+  }
+
+  /** The calls of one record where their effective times and classes are known already: out of the tables. */
+  processCalls(record: Pick<SourceRecord, 'offset' | 'appendMs'>, calls: readonly Call[]): void {
+    this.watermarkMs = Math.max(this.watermarkMs, record.appendMs);
+    this.engine.advance(this.watermarkMs);
+    for (const call of calls) {
+      this.counts.events++;
+      const forStageTwo = this.concernsStageTwo(call.kind, call.toolClass);
+      if (forStageTwo || this.engine.concerns(call.kind, call.toolClass)) this.deliver(call, forStageTwo);
+    }
     this.settle(record);
     this.lastOffset = record.offset;
   }
@@ -186,6 +207,11 @@ export class StageOne {
     });
   }
 
+  /** Verdicts on calls that are held back. */
+  takeVerdicts(): readonly HeldVerdict[] {
+    return this.holds.take();
+  }
+
   takeFacts(): readonly TenantFact[] {
     const { facts } = this;
     if (facts.length > 0) this.facts = [];
@@ -204,6 +230,7 @@ export class StageOne {
       return;
     }
     this.counts.events++;
+    this.holds.intent(event, { tenant, line, appendMs: this.watermarkMs });
     const toolClass = classify(event, this.settings.mappings).class;
     const forStageTwo = this.concernsStageTwo(event.kind, toolClass);
     if (!forStageTwo && !this.engine.concerns(event.kind, toolClass)) return;
@@ -218,6 +245,10 @@ export class StageOne {
     };
     const { sha256Hex } = this.settings;
     const call = new ParsedCall(event, place, { toolClass, destHost: this.destHost, sha256Hex });
+    this.deliver(call, forStageTwo);
+  }
+
+  private deliver(call: Call, forStageTwo: boolean): void {
     this.engine.process(call);
     if (forStageTwo) this.forward(call);
   }

@@ -50,8 +50,10 @@ interface Owned {
   /** Rules changed since the last snapshot: the next one is due at once, so that a restart need not go by the old ones. */
   renewed: boolean;
   snapshotAtMs: number;
-  /** A snapshot that takes long is taken less often. */
+  /** A snapshot that takes long is taken less often. Until there is one: what loading the last one took. */
   snapshotCostMs: number;
+  /** None was taken since the partition was assigned. */
+  isFresh: boolean;
   lastRecordAtMs: number;
   lastTickAtMs: number;
   caughtUp: boolean;
@@ -73,6 +75,11 @@ const MAX_BATCH_RECORDS = 64;
 const SLICE_MS = 20;
 /** At most this part of the time goes into snapshots. */
 const SNAPSHOT_SHARE = 10;
+/**
+ * The first snapshot after an assignment comes this soon, or after as long as loading took where that is longer: a process
+ * that is killed again and again makes headway as soon as it lives a little longer than its recovery takes.
+ */
+const FIRST_SNAPSHOT_MS = 1_000;
 
 export interface RunningStage {
   stop(): Promise<void>;
@@ -93,21 +100,24 @@ class Stage {
   /** Newest whole snapshot and the records after it; without one, the log from its start. */
   readonly assigned = async (at: TopicPartition): Promise<number> => {
     const { bus, clock, snapshots, create } = this.options;
+    const startMs = clock.monotonicMs();
     const loaded = await snapshots.load(at);
     const bounds = (await bus.offsets(at.topic)).find((entry) => entry.partition === at.partition);
     const earliest = bounds?.earliest ?? 0;
     const usable = loaded !== undefined && loaded.nextOffset >= earliest;
     const nextOffset = usable ? loaded.nextOffset : earliest;
+    const state = create(usable ? loaded.state : undefined);
     const nowMs = clock.monotonicMs();
     this.partitions.set(at.partition, {
       at,
-      state: create(usable ? loaded.state : undefined),
+      state,
       nextOffset,
       generation: (loaded?.generation ?? -1) + 1,
       recordsSinceSnapshot: 0,
       renewed: false,
       snapshotAtMs: nowMs,
-      snapshotCostMs: 0,
+      snapshotCostMs: nowMs - startMs,
+      isFresh: true,
       lastRecordAtMs: nowMs,
       lastTickAtMs: nowMs,
       caughtUp: nextOffset >= (bounds?.latest ?? 0),
@@ -177,8 +187,9 @@ class Stage {
     if (owned.renewed) return true;
     const { snapshotEveryEvents, snapshotEveryMs, clock } = this.options;
     const sinceMs = clock.monotonicMs() - owned.snapshotAtMs;
-    if (sinceMs < owned.snapshotCostMs * SNAPSHOT_SHARE) return false;
-    return owned.recordsSinceSnapshot >= snapshotEveryEvents || sinceMs >= snapshotEveryMs;
+    if (sinceMs < owned.snapshotCostMs * (owned.isFresh ? 1 : SNAPSHOT_SHARE)) return false;
+    if (owned.recordsSinceSnapshot >= snapshotEveryEvents || sinceMs >= snapshotEveryMs) return true;
+    return owned.isFresh && sinceMs >= FIRST_SNAPSHOT_MS;
   }
 
   private async saveSnapshot(owned: Owned): Promise<void> {
@@ -189,6 +200,7 @@ class Stage {
     await snapshots.save(owned.at, { state: owned.state.snapshot(), nextOffset, generation });
     owned.generation++;
     owned.recordsSinceSnapshot = 0;
+    owned.isFresh = false;
     owned.snapshotAtMs = clock.monotonicMs();
     owned.snapshotCostMs = owned.snapshotAtMs - startMs;
   }

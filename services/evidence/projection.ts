@@ -91,6 +91,10 @@ export interface EventProjection {
   readonly verdict: string;
   readonly control_id: string;
   readonly approval_id: string;
+  readonly method: string;
+  readonly resource_uri: string;
+  readonly task_id: string;
+  readonly decision_id: string;
   readonly unknown_fields: readonly string[];
   readonly findings: readonly string[];
 }
@@ -159,6 +163,27 @@ function listedUnknown(names: readonly string[]): readonly string[] {
   return names.slice(0, MAX_LISTED_UNKNOWN_FIELDS).map((name) => name.slice(0, 256));
 }
 
+type MessageColumns = Pick<EventProjection, 'method' | 'resource_uri' | 'task_id' | 'decision_id'>;
+const NO_MESSAGE: MessageColumns = Object.freeze({
+  method: '',
+  resource_uri: '',
+  task_id: '',
+  decision_id: '',
+});
+
+/** What a message that is no plain tool call is about. */
+function messageColumns(event: Event): MessageColumns {
+  const { method, mcp, decision } = event;
+  const decisionId = event.decisionId ?? decision?.id;
+  if (method === undefined && mcp === undefined && decisionId === undefined) return NO_MESSAGE;
+  return {
+    method: textOf(method),
+    resource_uri: textOf(mcp?.uri),
+    task_id: textOf(mcp?.taskId),
+    decision_id: textOf(decisionId),
+  };
+}
+
 /** The row of `events` for a line, without its position. */
 export function projectEvent(input: ProjectionInput): EventProjection {
   const { event, mapping } = input;
@@ -198,6 +223,7 @@ export function projectEvent(input: ProjectionInput): EventProjection {
     verdict: textOf(event.verdict),
     control_id: textOf(event.controlId),
     approval_id: textOf(event.approvalId),
+    ...messageColumns(event),
     unknown_fields: listedUnknown(input.unknownFields),
     findings: findingsOf(input, eventMs),
   };

@@ -1,20 +1,20 @@
-/** Step ingest: POST /v1/events. 202 means durable on the bus. */
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+/** Step ingest: POST /v1/events, and OTLP in otlp/. 202 means durable on the bus. */
+import type { FastifyRequest } from 'fastify';
 import { Counter } from 'prom-client';
 import { z } from 'zod';
-import { ERRORS, TriplineError } from '../../schemas/errors.ts';
+import { TriplineError } from '../../schemas/errors.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import { zErrorAnswer } from '../platform/http/errors.ts';
 import { principalOf, writableTenant, type Principal } from '../platform/http/principal.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
 import type { StartStep, StepContext } from '../platform/step.ts';
+import { bodyOf, mediaTypeOf, takeBytes } from './body.ts';
 import { keepRefused } from './dead-letters.ts';
-import { ingest, type IngestOutcome, type IngestTools, type OutgoingRecord } from './step.ts';
+import { startOtlp } from './otlp/main.ts';
+import { RecordedCalls } from './otlp/recorded-calls.ts';
+import { publish } from './publish.ts';
+import { ingest, type IngestTools } from './step.ts';
 import { StreamMemories } from './stream-memory.ts';
-
-const gunzipAsync = promisify(gunzip);
 
 const zAnswer = z.object({
   accepted: z.number(),
@@ -29,10 +29,12 @@ const MAX_REFUSED_PER_REQUEST = 10_000;
 const STUCK_MS = 10_000;
 
 export const startIngest: StartStep = async (context) => {
+  const recorded = new RecordedCalls();
   const tools: IngestTools = {
     memories: new StreamMemories(),
     sha256,
     randomBytes: context.randomBytes,
+    onEvent: (tenant, event) => recorded.add(tenant, event),
     partitionCount: context.bus.partitionCount(TOPICS.toolcalls.name),
   };
   const counted = new Counter({
@@ -70,6 +72,7 @@ export const startIngest: StartStep = async (context) => {
     );
     done();
   });
+  const otlp = context.config.otlp.enabled ? await startOtlp(context, tools, recorded) : undefined;
   return {
     name: 'ingest',
     health: () => {
@@ -79,18 +82,12 @@ export const startIngest: StartStep = async (context) => {
         detail: `oldest unacknowledged send ${Math.round(waitingMs)} ms`,
       };
     },
-    stop: () => {
+    stop: async () => {
       stopping = true;
-      return Promise.resolve();
+      await otlp?.stop();
     },
   };
 };
-
-/** In this scope a body is bytes, whatever its type says; the type is checked by the route. */
-function takeBytes(scope: FastifyInstance): void {
-  scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-}
 
 async function take(context: StepContext, tools: IngestTools, request: FastifyRequest): Promise<Answer> {
   const principal = principalOf(request);
@@ -113,55 +110,12 @@ async function take(context: StepContext, tools: IngestTools, request: FastifyRe
 
 const originOf = (principal: Principal): string => `ingest:${principal.id}`;
 
-/** One send a partition; remembered as durable only once it is. */
-async function publish(
-  context: StepContext,
-  tools: IngestTools,
-  { tenant, outcome }: { tenant: string; outcome: IngestOutcome },
-): Promise<void> {
-  const byPartition = new Map<number, OutgoingRecord[]>();
-  for (const record of outcome.records) {
-    const records = byPartition.get(record.partition);
-    if (records === undefined) byPartition.set(record.partition, [record]);
-    else records.push(record);
-  }
-  await Promise.all(
-    [...byPartition].map(async ([partition, records]) => {
-      await context.producer.send(
-        TOPICS.toolcalls.name,
-        partition,
-        records.map(({ message }) => message),
-      );
-      for (const { stream, firstSeq, fingerprints } of records)
-        tools.memories.of(tenant, stream).markDurable(firstSeq, fingerprints);
-    }),
-  );
-}
-
 function formOf(request: FastifyRequest): 'ndjson' | 'json' {
-  const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  const type = mediaTypeOf(request);
   if (type === 'application/x-ndjson' || type === 'application/jsonl' || type === 'application/ndjson')
     return 'ndjson';
   if (type === 'application/json') return 'json';
   throw new TriplineError('body_unsupported_type');
-}
-
-async function bodyOf(request: FastifyRequest, maxBytes: number): Promise<Uint8Array> {
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const encoding = (request.headers['content-encoding'] ?? 'identity').toLowerCase();
-  if (encoding === 'identity') return body;
-  if (encoding !== 'gzip')
-    throw new TriplineError('body_unsupported_type', 'only gzip is understood as content-encoding');
-  try {
-    return await gunzipAsync(body, { maxOutputLength: maxBytes });
-  } catch (cause) {
-    const tooLarge = (cause as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE';
-    throw new TriplineError(
-      tooLarge ? 'body_too_large' : 'body_malformed',
-      tooLarge ? ERRORS.body_too_large.meaning : 'not valid gzip',
-      { cause },
-    );
-  }
 }
 
 function headersOf(request: FastifyRequest): {

@@ -6,7 +6,7 @@ import { encodeEventRecord, partitionFor, type RecordMessage } from '../../schem
 import { MAX_LINES_PER_RECORD, MAX_RECORD_BYTES } from '../../schemas/topics.ts';
 import { TriplineError, type ErrorCode } from '../../schemas/errors.ts';
 import { checkEventFields, parseJsonObject } from '../../schemas/event/read.ts';
-import { MAX_LINE_BYTES } from '../../schemas/event/v1.ts';
+import { MAX_LINE_BYTES, type Event } from '../../schemas/event/v1.ts';
 import {
   fromHex,
   HASH_BYTES,
@@ -37,6 +37,8 @@ export interface IngestTools {
   readonly sha256: Sha256;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly partitionCount: number;
+  /** Told of every event that is taken, before it is durable. */
+  readonly onEvent?: (tenant: string, event: Event) => void;
 }
 
 export interface Rejection {
@@ -69,6 +71,7 @@ interface Line {
   readonly stream: string;
   readonly seq: number;
   readonly bytes: Uint8Array;
+  readonly event: Event;
 }
 
 interface Run {
@@ -92,7 +95,10 @@ export function ingest(request: IngestRequest, tools: IngestTools): IngestOutcom
     const raw = elements[index] as Uint8Array;
     const read = readElement(raw, request.strict, names);
     if ('code' in read) rejected.push({ ...read, index, raw });
-    else lines.push(read);
+    else {
+      lines.push(read);
+      tools.onEvent?.(request.tenant, read.event);
+    }
   }
   return { ...cutRecords(lines, request, tools), rejected };
 }
@@ -112,7 +118,7 @@ function readElement(raw: Uint8Array, strict: boolean, names: StreamNames): Read
   if (bytes.length > MAX_LINE_BYTES)
     return { code: 'event_too_large', path: '', message: `longer than ${MAX_LINE_BYTES} bytes` };
   if (named !== undefined) names.used(session);
-  return { session, stream, seq, bytes };
+  return { session, stream, seq, bytes, event: checked.event };
 }
 
 interface StreamFields {

@@ -20,7 +20,8 @@ const COLUMNS = `tenant, session_id, topic, partition, toString(offset) AS at_of
   kind, lower(hex(stream_id)) AS stream, toString(seq) AS at_seq, agent, principal, host, call_id, logical_call_id,
   trace_id, span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, dest_host,
   definition_hash, args_hash, toString(args_bytes) AS args_size, result_hash, toString(result_bytes) AS result_size,
-  schema_valid, outcome, duration_ms, trust, labels, verdict, control_id, approval_id, unknown_fields, findings`;
+  schema_valid, outcome, duration_ms, trust, labels, verdict, control_id, approval_id, method, resource_uri, task_id,
+  decision_id, unknown_fields, findings`;
 
 export interface EventRow {
   readonly tenant: string;
@@ -68,6 +69,10 @@ const NAMES: readonly (readonly [column: string, name: string])[] = [
   ['verdict', 'verdict'],
   ['control_id', 'controlId'],
   ['approval_id', 'approvalId'],
+  ['method', 'method'],
+  ['resource_uri', 'resourceUri'],
+  ['task_id', 'taskId'],
+  ['decision_id', 'decisionId'],
   ['unknown_fields', 'unknownFields'],
   ['findings', 'findings'],
 ];
@@ -90,7 +95,7 @@ export function eventItem(row: EventRow): EventItem {
   for (const name of ['args', 'result'])
     if (row[`${name}_size`] !== '0') item[`${name}Bytes`] = Number(row[`${name}_size`]);
   // The column knows no absence; a duration belongs to a result.
-  if (row.kind !== 'call.result') delete item['durationMs'];
+  if (row.kind !== 'call.result' && row.kind !== 'mcp.result') delete item['durationMs'];
   return item;
 }
 

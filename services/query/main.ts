@@ -8,6 +8,7 @@ import type { HeadSource } from '../platform/ledger/heads.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { auditRead, READERS } from './access.ts';
 import { listAlerts } from './alerts.ts';
+import { registerCalls } from './calls.ts';
 import { registerConsole } from './console.ts';
 import { registerDisposition } from './dispositions.ts';
 import { listEvents, readEvent } from './events.ts';
@@ -29,6 +30,7 @@ export async function startQuery(context: StepContext, signer?: HeadSource): Pro
   registerTail(context, hub);
   registerLedgerRoutes(context, signer);
   registerLogRoutes(context, signer);
+  registerCalls(context);
   await registerConsole(context.http);
   let isStopped = false;
   return {

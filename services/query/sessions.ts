@@ -111,6 +111,7 @@ export async function readSession(store: Store, tenant: string, session: string)
     tenant: first.tenant,
     agents: [...new Set(items.map((item) => item['agent']))],
     calls: joinCalls(items),
+    messages: joinCalls(items, MESSAGE_KINDS),
     decisions: await withDecisions(store, first.tenant, ofKind('decision')),
     approvals: ofKind('approval'),
     acknowledgements: ofKind('control.ack'),
@@ -119,31 +120,39 @@ export async function readSession(store: Store, tenant: string, session: string)
   };
 }
 
+type IdName = 'intentId' | 'resultId';
+const CALL_KINDS = { 'call.intent': 'intentId', 'call.result': 'resultId' } as const;
+/** Messages of MCP beside tool calls: requests of either side with their answers. */
+const MESSAGE_KINDS = { 'mcp.request': 'intentId', 'mcp.result': 'resultId' } as const;
+
 /** Intents in order, each with its result; a result whose intent is not there stands for itself. Pure. */
-export function joinCalls(items: readonly EventItem[]): readonly EventItem[] {
+export function joinCalls(
+  items: readonly EventItem[],
+  kinds: Readonly<Record<string, IdName>> = CALL_KINDS,
+): readonly EventItem[] {
   const calls = new Map<unknown, Record<string, unknown>>();
   for (const item of items) {
-    if (item['kind'] !== 'call.intent' && item['kind'] !== 'call.result') continue;
+    const idName = kinds[String(item['kind'])];
+    if (idName === undefined) continue;
     // A call id is unique inside one stream only: another writer may use the same one.
     const key = `${String(item['stream'])}/${String(item['callId'])}`;
     const known = calls.get(key);
-    if (known === undefined) calls.set(key, callOf(item));
-    else addTo(known, item);
+    if (known === undefined) calls.set(key, callOf(item, idName));
+    else addTo(known, item, idName);
   }
   return [...calls.values()];
 }
 
-function callOf(item: EventItem): Record<string, unknown> {
+function callOf(item: EventItem, idName: IdName): Record<string, unknown> {
   const call: Record<string, unknown> = { ...item };
   delete call['id'];
   delete call['kind'];
-  call[item['kind'] === 'call.intent' ? 'intentId' : 'resultId'] = item['id'];
+  call[idName] = item['id'];
   return call;
 }
 
 /** The first intent and the first result count; what a repeated one says stays readable under its own event id. */
-function addTo(call: Record<string, unknown>, item: EventItem): void {
-  const idName = item['kind'] === 'call.intent' ? 'intentId' : 'resultId';
+function addTo(call: Record<string, unknown>, item: EventItem, idName: IdName): void {
   if (call[idName] !== undefined) return;
   for (const [name, value] of Object.entries(item))
     if (call[name] === undefined && name !== 'id' && name !== 'kind') call[name] = value;

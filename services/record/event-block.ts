@@ -62,6 +62,10 @@ function eventColumns(rows: number) {
     verdict: repeated(),
     control_id: text(0),
     approval_id: text(0),
+    method: repeated(),
+    resource_uri: text(0),
+    task_id: text(0),
+    decision_id: text(0),
     unknown_fields: new TextListColumn(rows),
     findings: new TextListColumn(rows),
   } as const satisfies Record<string, NativeColumn>;
@@ -150,6 +154,10 @@ export class EventBlock {
     columns.verdict.add(row.verdict);
     columns.control_id.cells.string(row.control_id);
     columns.approval_id.cells.string(row.approval_id);
+    columns.method.add(row.method);
+    columns.resource_uri.cells.string(row.resource_uri);
+    columns.task_id.cells.string(row.task_id);
+    columns.decision_id.cells.string(row.decision_id);
     columns.unknown_fields.add(row.unknown_fields);
     columns.findings.add(row.findings);
   }

@@ -26,7 +26,7 @@ export const startRespond: StartStep = async (context) => {
   const { bus, producer, clock, log } = context;
   const destinations = readDestinations(context);
   const controls = await openControls(context);
-  registerControlReadRoutes(context, controls.board);
+  registerControlReadRoutes(context, controls);
   registerControlWriteRoutes(context, controls.issuer);
   const outbox = createOutbox(bus, producer);
   const metrics = createRespondMetrics(context.metrics);

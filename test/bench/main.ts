@@ -9,6 +9,8 @@ import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { detectBench } from './detect.bench.ts';
 import { matcher } from './matcher.bench.ts';
+import { matcherMemory } from './memory.bench.ts';
+import { backtestBench } from './backtest.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
@@ -19,6 +21,8 @@ const BENCHES: readonly Bench[] = [
   recordPath,
   detect,
   matcher,
+  matcherMemory,
+  backtestBench,
   pack,
   ingestPost,
   durableEmbedded,

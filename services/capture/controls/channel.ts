@@ -1,6 +1,6 @@
 /** The control channel: WS /v1/controls/stream, kept up for the life of the host. */
 import type { RawData, WebSocket } from 'ws';
-import type { SignedControl } from '../../../schemas/control/v1.ts';
+import type { HostMessage, SignedControl } from '../../../schemas/control/v1.ts';
 import type { CaptureLog } from '../log.ts';
 import type { ServiceAddress } from '../recorder/publisher.ts';
 
@@ -8,6 +8,8 @@ export interface ChannelOptions {
   readonly address: () => ServiceAddress;
   /** `snapshot` when the channel has said all that is in force. */
   readonly onControls: (controls: readonly SignedControl[], snapshot: boolean) => void;
+  /** A verdict on a call of a stream that is watched, not yet checked. */
+  readonly onVerdict: (verdict: unknown) => void;
   /** One attempt ended without a snapshot. */
   readonly onDown: () => void;
   readonly log: CaptureLog;
@@ -17,6 +19,8 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 3_000;
 const HANDSHAKE_TIMEOUT_MS = 3_000;
 const PING_INTERVAL_MS = 5_000;
+/** WebSocket.OPEN; the class itself is loaded when it is needed. */
+const OPEN = 1;
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 function textOf(data: RawData): string {
@@ -31,6 +35,7 @@ export class ControlChannel {
   #pings: NodeJS.Timeout | undefined;
   #failures = 0;
   #stopped = false;
+  readonly #watched = new Set<string>();
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -38,6 +43,24 @@ export class ControlChannel {
 
   start(): void {
     void this.#connect();
+  }
+
+  /** From now on also the verdicts on calls of this stream. */
+  watch(stream: string): void {
+    this.#watched.add(stream);
+    this.#say({ type: 'watch', stream });
+  }
+
+  unwatch(stream: string): void {
+    if (this.#watched.delete(stream)) this.#say({ type: 'unwatch', stream });
+  }
+
+  get isUp(): boolean {
+    return this.#socket?.readyState === OPEN;
+  }
+
+  #say(message: HostMessage): void {
+    if (this.#socket?.readyState === OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   async #connect(): Promise<void> {
@@ -56,13 +79,16 @@ export class ControlChannel {
     socket.on('error', () => undefined); // `close` follows.
     // The host's own work keeps it alive, not we.
     socket.on('upgrade', (response) => response.socket.unref());
-    socket.on('open', () => this.#watch(socket));
+    socket.on('open', () => {
+      this.#watchPulse(socket);
+      for (const stream of this.#watched) this.#say({ type: 'watch', stream });
+    });
     socket.on('message', (data) => this.#message(textOf(data)));
     socket.on('close', () => this.#closed());
   }
 
   /** A peer that vanished without a word is found by an unanswered ping. */
-  #watch(socket: WebSocket): void {
+  #watchPulse(socket: WebSocket): void {
     let answered = true;
     socket.on('pong', () => {
       answered = true;
@@ -82,11 +108,12 @@ export class ControlChannel {
     } catch {
       return this.#options.log('warn', 'channel_message_malformed');
     }
-    const { type, controls, control } = (message ?? {}) as Readonly<Record<string, unknown>>;
+    const { type, controls, control, verdict } = (message ?? {}) as Readonly<Record<string, unknown>>;
     if (type === 'snapshot' && Array.isArray(controls)) {
       this.#failures = 0;
       this.#options.onControls(controls as readonly SignedControl[], true);
     } else if (type === 'control') this.#options.onControls([control as SignedControl], false);
+    else if (type === 'verdict') this.#options.onVerdict(verdict);
   }
 
   #closed(): void {

@@ -5,9 +5,11 @@ import type { PinnedControlKey } from '../../../schemas/control/verify.ts';
 import type { EventDraft } from '../draft.ts';
 import type { CaptureLog } from '../log.ts';
 import type { ServiceAddress } from '../recorder/publisher.ts';
+import type { Ruling } from '../holds.ts';
 import { ControlChannel } from './channel.ts';
 import { ControlKeeper, type ApplyOutcome } from './keeper.ts';
 import { verifyEd25519 } from './keys.ts';
+import { VerdictDesk } from './verdicts.ts';
 
 export interface GuardOptions {
   readonly file: string;
@@ -37,6 +39,7 @@ export class ControlGuard {
   readonly #acknowledged = new Map<string, number>();
   readonly #reported = new Set<string>();
   #reportedSinceMs = 0;
+  readonly #verdicts = new VerdictDesk();
   #up = false;
   #lost: boolean;
   #lostTimer: NodeJS.Timeout | undefined;
@@ -54,7 +57,11 @@ export class ControlGuard {
     this.#channel = new ControlChannel({
       address: options.address,
       onControls: (controls, snapshot) => this.#controls(controls, snapshot),
-      onDown: () => this.#down(),
+      onVerdict: (verdict) => this.#verdicts.take(verdict),
+      onDown: () => {
+        this.#verdicts.giveUp();
+        this.#down();
+      },
       log: options.log,
     });
   }
@@ -99,6 +106,22 @@ export class ControlGuard {
       return { kind: 'refuse', control: this.#closedControl() };
     }
     return decideCall(this.#keeper?.controls ?? [], call, this.#options.nowMs());
+  }
+
+  /** The verdicts on calls of this stream will be asked for. */
+  watch(stream: string): void {
+    this.#channel.watch(stream);
+  }
+
+  unwatch(stream: string): void {
+    this.#channel.unwatch(stream);
+  }
+
+  /** What detection says of the call whose intent has this place, or `timeout`; at once where the channel is down. */
+  verdict(stream: string, seq: number, budgetMs: number): Promise<Ruling> {
+    return this.#channel.isUp
+      ? this.#verdicts.wait(stream, seq, budgetMs)
+      : Promise.resolve({ kind: 'timeout' });
   }
 
   #closedControl(): Control {
@@ -195,6 +218,7 @@ export class ControlGuard {
 
   stop(): void {
     clearTimeout(this.#lostTimer);
+    this.#verdicts.giveUp();
     this.#channel.stop();
   }
 }

@@ -56,6 +56,11 @@ export class Drainer {
     this.#schedule(FIRST_DRAIN_MS);
   }
 
+  /** Takes on a stream of this process that ended before the service had all of it. */
+  adopt(stream: string): void {
+    this.#claimed.add(`${stream}@${this.#options.owner}`);
+  }
+
   #schedule(delayMs: number): void {
     this.#timer = setTimeout(() => {
       this.#running = this.#pass().finally(() => {

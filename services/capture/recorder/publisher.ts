@@ -33,10 +33,10 @@ interface Answer {
 }
 
 /** `address` is asked before each request: the service may be started, and its token written, after its hosts. */
-export function httpPublisher(address: () => ServiceAddress, timeoutMs: number): Publisher {
+export function httpPublisher(address: () => ServiceAddress, timeoutMs: number, maxSockets = 2): Publisher {
   const agents = {
-    http: new http.Agent({ keepAlive: true, maxSockets: 2 }),
-    https: new https.Agent({ keepAlive: true, maxSockets: 2 }),
+    http: new http.Agent({ keepAlive: true, maxSockets }),
+    https: new https.Agent({ keepAlive: true, maxSockets }),
   };
   return {
     publish: async (ndjson, prev) => {

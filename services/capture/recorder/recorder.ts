@@ -42,6 +42,7 @@ export class Recorder {
   readonly #loop: SendLoop;
   #chain: ChainPosition;
   /** Lines given up since the last gap on record. */
+  #places: readonly number[] = [];
   #gap = 0;
   #dropped = 0;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -62,14 +63,14 @@ export class Recorder {
     return this.#options.identity.stream;
   }
 
-  /** Puts stream.open on record and starts the heartbeat. */
-  open(): RecordOutcome {
+  /** Puts stream.open (with `fields`) on record and starts the heartbeat. */
+  open(fields: Readonly<Record<string, unknown>> = {}): RecordOutcome {
     this.#heartbeat = setInterval(
       () => void this.record([this.#draft('stream.heartbeat')]),
       this.#options.heartbeatMs,
     );
     this.#heartbeat.unref();
-    return this.record([this.#draft('stream.open')]);
+    return this.record([this.#draft('stream.open', fields)]);
   }
 
   #draft(kind: EventDraft['kind'], fields: Readonly<Record<string, unknown>> = {}): EventDraft {
@@ -82,12 +83,14 @@ export class Recorder {
    */
   record(drafts: readonly EventDraft[], canWait = false): RecordOutcome {
     if (drafts.length === 0 || this.#closed) return 'stored';
-    const prepared = drafts.flatMap(prepareLines);
+    const linesOf = drafts.map(prepareLines);
+    const prepared = linesOf.flat();
     const gap = this.#gap === 0 ? [] : prepareLines(this.#gapDraft());
     const chain = this.#chain.copy();
     const bytes = this.#place([...gap, ...prepared], chain);
     const at = { firstSeq: this.#chain.nextSeq, prev: this.#chain.prev };
     const outcome = this.#options.spool.append(bytes, at);
+    this.#places = outcome === 'stored' ? placesOf(linesOf, at.firstSeq + gap.length) : [];
     switch (outcome) {
       case 'stored':
         this.#chain = chain;
@@ -123,6 +126,26 @@ export class Recorder {
     return joinLines(parts);
   }
 
+  /** Sequences of the drafts that were recorded last, in their order; none where they were given up. */
+  get places(): readonly number[] {
+    return this.#places;
+  }
+
+  /** Sends what is spooled without waiting for more. */
+  flush(): void {
+    this.#loop.flush();
+  }
+
+  /** A heartbeat now, with fields that changed. */
+  note(fields: Readonly<Record<string, unknown>>): RecordOutcome {
+    return this.record([this.#draft('stream.heartbeat', fields)]);
+  }
+
+  /** Bytes that the service has not taken. */
+  get unsentBytes(): number {
+    return this.#options.spool.unsentBytes;
+  }
+
   /** Resolves when the spool may have room again, or after a short while: ask again then. */
   room(): Promise<void> {
     this.#loop.wake();
@@ -143,6 +166,15 @@ export class Recorder {
     this.#options.spool.close();
     this.#options.publisher.close();
   }
+}
+
+function placesOf(linesOf: readonly (readonly PreparedLine[])[], firstSeq: number): number[] {
+  let seq = firstSeq;
+  return linesOf.map((lines) => {
+    const first = seq;
+    seq += lines.length;
+    return first;
+  });
 }
 
 function joinLines(lines: readonly Uint8Array[]): Uint8Array {

@@ -53,6 +53,15 @@ export class SendLoop {
     this.#schedule(this.#options.flushIntervalMs);
   }
 
+  /** Sends at once what waits for its interval; a back-off is not cut short. */
+  flush(): void {
+    if (this.#running !== undefined || this.#stopped || this.#failures > 0 || this.#lastTrouble !== '')
+      return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#schedule(0);
+  }
+
   #schedule(delayMs: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;

@@ -30,6 +30,9 @@ export class LinePump {
   /** Inside a line that is too long to hold. */
   #inLongLine = false;
   readonly #waitingInjections: string[] = [];
+  readonly #waitingLines: (() => void)[] = [];
+  /** Lines that are held back. */
+  #held = 0;
   #busy = false;
   #sinkFull = false;
   #sourceEnded = false;
@@ -116,6 +119,7 @@ export class LinePump {
   #endLongLine(piece: Buffer): void {
     this.#longPiece(piece);
     this.#inLongLine = false;
+    for (const deliver of this.#waitingLines.splice(0)) deliver();
     for (const text of this.#waitingInjections.splice(0)) this.inject(text);
   }
 
@@ -153,9 +157,21 @@ export class LinePump {
 
   #deliver(passed: Passed, line: Buffer, content: Buffer): void {
     for (const text of passed.answers) this.#options.answer(text);
+    if (passed.later !== undefined) this.#deliverLater(passed.later, line, content);
     if (passed.forward === undefined) return;
     if (passed.forward === content) this.#write(line);
     else this.#write(Buffer.concat([passed.forward, NEWLINE_BYTES]));
+  }
+
+  /** The lines behind it need not wait. */
+  #deliverLater(later: Promise<Passed>, line: Buffer, content: Buffer): void {
+    this.#held++;
+    void later.then((outcome) => {
+      this.#held--;
+      if (this.#inLongLine) this.#waitingLines.push(() => this.#deliver(outcome, line, content));
+      else this.#deliver(outcome, line, content);
+      this.#run();
+    });
   }
 
   #flow(): void {
@@ -163,6 +179,6 @@ export class LinePump {
     const mustWait = this.#busy || this.#sinkFull;
     if (mustWait && !source.isPaused()) source.pause();
     else if (!mustWait && source.isPaused()) source.resume();
-    if (this.#sourceEnded && this.#ready.length === 0 && !this.#busy) this.#finish();
+    if (this.#sourceEnded && this.#ready.length === 0 && !this.#busy && this.#held === 0) this.#finish();
   }
 }

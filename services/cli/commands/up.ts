@@ -41,9 +41,8 @@ export async function up({ io, output }: CommandContext, options: UpOptions): Pr
   const service = await startService({ config, steps, log, announce: true, readRules });
   // At a terminal SIGHUP says that it is gone, and ends the process as ever.
   if (!io.isTerminal) io.onHangup?.(() => reloadAtHangup(service, log));
-  output.item({ ready: true, url: service.url, dataDir: service.dataDir }, () =>
-    readyText(service.url, service.dataDir, steps),
-  );
+  const { url, otlpUrl = null, dataDir } = service;
+  output.item({ ready: true, url, otlpUrl, dataDir }, () => readyText(service, config, steps));
   await new Promise<void>((resolve) => {
     if (io.signal.aborted) resolve();
     else io.signal.addEventListener('abort', () => resolve(), { once: true });
@@ -63,14 +62,21 @@ function reloadAtHangup({ rules }: Service, log: Logger): void {
     .catch((error: unknown) => log.error({ err: error }, 'SIGHUP: the rules stay as they were'));
 }
 
-function readyText(url: string, dataDir: string, steps: readonly Step[]): string {
+function readyText({ url, otlpUrl, dataDir }: Service, { otlp }: Config, steps: readonly Step[]): string {
   const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
   return [
     `${pc.bold('Tripline is up')} ${pc.dim(steps.join(', '))}`,
     `  console  ${pc.cyan(`${url}/#token=${token}`)}`,
     `  API      ${url}/docs`,
+    ...(steps.includes('ingest') && otlp.enabled ? [`  OTLP     ${otlpText(url, otlpUrl, otlp)}`] : []),
     `  data     ${dataDir}`,
   ].join('\n');
+}
+
+/** A port that is taken is said here: whoever points an exporter at it would talk to somebody else. */
+function otlpText(url: string, otlpUrl: string | undefined, { listen }: Config['otlp']): string {
+  if (otlpUrl !== undefined) return otlpUrl;
+  return listen ? `${url} ${pc.yellow('(its own port is taken)')}` : url;
 }
 
 function parseSteps(list: string | undefined): readonly Step[] {

@@ -1,7 +1,7 @@
 /** witness: runs a witness until SIGTERM or SIGINT. It shares nothing with the service and needs nothing of it. */
-import { zWitnessConfig } from '../../../schemas/witness/v1.ts';
+import { zWitnessConfig, type WitnessConfig } from '../../../schemas/witness/v1.ts';
 import { systemClock } from '../../platform/clock.ts';
-import { loadDocument } from '../../platform/config/load.ts';
+import { checked, readYaml, type Tree } from '../../platform/config/document.ts';
 import { createLogger } from '../../platform/telemetry/log.ts';
 import { startWitness } from '../../witness/main.ts';
 import type { CommandContext } from '../command.ts';
@@ -17,16 +17,7 @@ export interface WitnessOptions {
 
 /** Answers when it has stopped cleanly. With --json one line says when it is ready. */
 export async function witness({ io, output }: CommandContext, options: WitnessOptions): Promise<void> {
-  const { name, state, host, port, logs } = options;
-  const set = (path: readonly string[], value: unknown) => (value === undefined ? [] : [{ path, value }]);
-  const overrides = [
-    ...set(['name'], name),
-    ...set(['stateDir'], state),
-    ...set(['http', 'host'], host),
-    ...set(['http', 'port'], port === undefined ? undefined : Number(port)),
-    ...set(['logs'], logs.length === 0 ? undefined : logs),
-  ];
-  const config = loadDocument(zWitnessConfig, { file: options.config, overrides });
+  const config = configOf(options);
   const log = createLogger(config.log);
   const running = await startWitness(config, { clock: systemClock, log });
   const { url, vkey } = running;
@@ -36,4 +27,21 @@ export async function witness({ io, output }: CommandContext, options: WitnessOp
     else io.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   await running.stop();
+}
+
+/** The file, and over it what the command line says. */
+function configOf({ config: file, name, state, host, port, logs }: WitnessOptions): WitnessConfig {
+  const faults: string[] = [];
+  const tree: Tree = file === undefined ? {} : readYaml(file, faults);
+  const http = {
+    ...(host === undefined ? {} : { host }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+  };
+  const over: Tree = {
+    ...(name === undefined ? {} : { name }),
+    ...(state === undefined ? {} : { stateDir: state }),
+    ...(logs.length === 0 ? {} : { logs }),
+    ...(Object.keys(http).length === 0 ? {} : { http: { ...Object(tree['http']), ...http } }),
+  };
+  return checked(zWitnessConfig, { ...tree, ...over }, faults);
 }

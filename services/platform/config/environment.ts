@@ -25,6 +25,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   TRIPLINE_HTTP_HOST: text('http', 'host'),
   TRIPLINE_HTTP_PORT: integer('http', 'port'),
   TRIPLINE_LOG_LEVEL: text('log', 'level'),
+  TRIPLINE_OTLP_PORT: integer('otlp', 'port'),
   TRIPLINE_KAFKA_BROKERS: (value) => [
     { path: ['bus', 'kind'], value: 'kafka' },
     {

@@ -4,6 +4,7 @@ import type { StepContext } from '../step.ts';
 import { openControlBoard, type ControlBoard } from './board.ts';
 import { createControlIssuer, type ControlIssuer } from './issuer.ts';
 import { openControlKey, readControlPublicKey } from './key.ts';
+import { openVerdicts, type Verdicts } from './verdicts.ts';
 import type { PinnedControlKey } from '../../../schemas/control/verify.ts';
 
 export type ControlsContext = Pick<
@@ -13,6 +14,7 @@ export type ControlsContext = Pick<
 
 export interface ControlReader {
   readonly board: ControlBoard;
+  readonly verdicts: Verdicts;
   readonly pinnedKey: PinnedControlKey;
   /** Idempotent; the board closes with its last user. */
   close(): Promise<void>;
@@ -24,6 +26,7 @@ export interface Controls extends ControlReader {
 
 interface Shared {
   readonly board: ControlBoard;
+  readonly verdicts: Verdicts;
   readonly pinnedKey: PinnedControlKey;
   users: number;
 }
@@ -72,6 +75,7 @@ async function share(context: ControlsContext, pinnedKey: PinnedControlKey): Pro
   let isClosed = false;
   return {
     board: shared.board,
+    verdicts: shared.verdicts,
     pinnedKey: shared.pinnedKey,
     async close() {
       if (isClosed) return;
@@ -80,7 +84,7 @@ async function share(context: ControlsContext, pinnedKey: PinnedControlKey): Pro
       if (shared.users > 0) return;
       boards.delete(context.bus);
       await issuers.get(shared.board)?.drain();
-      await shared.board.close();
+      await Promise.all([shared.verdicts.close(), shared.board.close()]);
     },
   };
 }
@@ -89,6 +93,7 @@ async function open(context: ControlsContext, pinnedKey: PinnedControlKey): Prom
   const { bus, clock, log } = context;
   return {
     board: await openControlBoard({ bus, clock, log, pinnedKeys: [pinnedKey] }),
+    verdicts: await openVerdicts({ bus, log }),
     pinnedKey,
     users: 0,
   };

@@ -8,7 +8,8 @@ import { TriplineError } from '../../../schemas/errors.ts';
 import { zName } from '../../../schemas/event/v1.ts';
 import { principalOf, readableTenant } from '../http/principal.ts';
 import { concerns, CONTROL_READERS, CONTROL_WRITERS, type ControlRouteContext } from './access.ts';
-import type { ControlBoard, HeldControl } from './board.ts';
+import type { HeldControl } from './board.ts';
+import type { ControlReader } from './open.ts';
 import { controlIdOfRequest, type ControlIssuer, type ControlPrincipal } from './issuer.ts';
 import { registerControlStream } from './stream.ts';
 
@@ -44,7 +45,10 @@ const zLiftBody = z.strictObject({ reason: z.string().min(1).max(1024) });
 const zLiftParams = z.object({ id: zName });
 
 /** GET /v1/controls and WS /v1/controls/stream. Two steps of one process may both ask for them: they are registered once. */
-export function registerControlReadRoutes(context: ControlRouteContext, board: ControlBoard): void {
+export function registerControlReadRoutes(
+  context: ControlRouteContext,
+  { board, verdicts }: Pick<ControlReader, 'board' | 'verdicts'>,
+): void {
   if (context.http.hasRoute({ method: 'GET', url: '/v1/controls' })) return;
   context.http.withTypeProvider<ZodTypeProvider>().get(
     '/v1/controls',
@@ -74,7 +78,7 @@ export function registerControlReadRoutes(context: ControlRouteContext, board: C
       return pageOf(found, query, context.clock.nowMs());
     },
   );
-  registerControlStream(context, board);
+  registerControlStream(context, { board, verdicts });
 }
 
 /** POST /v1/controls and POST /v1/controls/:id/lift. The issuer writes the audit event of the change. */

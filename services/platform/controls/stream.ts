@@ -1,8 +1,9 @@
 /** WS /v1/controls/stream: what is set now, then every change in the turn in which it is known. */
 import type { WebSocket } from '@fastify/websocket';
-import type { ControlStreamMessage } from '../../../schemas/control/v1.ts';
+import { zHostMessage, type ControlStreamMessage, type HostMessage } from '../../../schemas/control/v1.ts';
 import { isTriplineError } from '../../../schemas/errors.ts';
-import type { BoardChange, ControlBoard } from './board.ts';
+import type { BoardChange } from './board.ts';
+import type { ControlReader } from './open.ts';
 import { principalOf } from '../http/principal.ts';
 import { concerns, CONTROL_READERS, type ControlRouteContext } from './access.ts';
 
@@ -11,20 +12,34 @@ const PING_INTERVAL_MS = 15_000;
 const MAX_QUEUED_BYTES = 1024 * 1024;
 /** RFC 6455 §7.4.1 and the IANA registry: 1011 internal error, 1013 try again later. */
 const CLOSE_INTERNAL = 1011;
+/** Streams of one host whose verdicts it waits for, and bytes of what it says. */
+const MAX_WATCHED = 4_096;
+const MAX_HOST_MESSAGE_BYTES = 1_024;
 const CLOSE_TRY_AGAIN = 1013;
 
-export function registerControlStream(context: ControlRouteContext, board: ControlBoard): void {
+type Sources = Pick<ControlReader, 'board' | 'verdicts'>;
+
+export function registerControlStream(context: ControlRouteContext, sources: Sources): void {
   context.http.get(
     '/v1/controls/stream',
     {
       websocket: true,
       config: { roles: CONTROL_READERS },
-      schema: { summary: 'Follow controls (WebSocket)', tags: ['controls'] },
+      schema: {
+        summary: 'Follow controls (WebSocket)',
+        description:
+          'A host that says {"type":"watch","stream":…} also gets the verdicts on held calls of that stream.',
+        tags: ['controls'],
+      },
     },
     async (socket, request) => {
       const principal = principalOf(request);
-      // Hosts may answer with acknowledgements; on record are their control.ack events, so nothing is read here.
-      socket.on('message', () => undefined);
+      // A host speaks at once; what it says while the subscription is put on record is kept.
+      const early: Buffer[] = [];
+      const keep = (data: Buffer): void => {
+        if (early.length < MAX_WATCHED) early.push(data);
+      };
+      socket.on('message', keep);
       socket.on('error', (error) => context.log.debug({ err: error }, 'control stream'));
       try {
         await context.audit.record(principal.tenant, {
@@ -39,18 +54,31 @@ export function registerControlStream(context: ControlRouteContext, board: Contr
         socket.close(isTriplineError(error) && error.retryable ? CLOSE_TRY_AGAIN : CLOSE_INTERNAL);
         return;
       }
-      serve(context, { socket, board, tenant: principal.tenant });
+      socket.off('message', keep);
+      serve(context, { socket, ...sources, tenant: principal.tenant, early });
     },
   );
 }
 
-interface Subscription {
-  readonly socket: WebSocket;
-  readonly board: ControlBoard;
-  readonly tenant: string;
+/** Hosts may also answer with acknowledgements; on record are their control.ack events, so those are passed over. */
+function hostMessage(data: Buffer): HostMessage | undefined {
+  if (data.length > MAX_HOST_MESSAGE_BYTES) return undefined;
+  try {
+    return zHostMessage.parse(JSON.parse(data.toString('utf8')));
+  } catch {
+    return undefined;
+  }
 }
 
-function serve(context: ControlRouteContext, { socket, board, tenant }: Subscription): void {
+interface Subscription extends Sources {
+  readonly socket: WebSocket;
+  readonly tenant: string;
+  /** What the host has said already. */
+  readonly early: readonly Buffer[];
+}
+
+function serve(context: ControlRouteContext, subscription: Subscription): void {
+  const { socket, board, verdicts, tenant, early } = subscription;
   if (socket.readyState !== socket.OPEN) return;
   const send = (message: ControlStreamMessage): void => {
     if (socket.readyState !== socket.OPEN) return;
@@ -62,6 +90,21 @@ function serve(context: ControlRouteContext, { socket, board, tenant }: Subscrip
     if (change.kind !== 'expired' && concerns(change.held.control, tenant))
       send({ type: 'control', control: change.held.signed });
   };
+  const watched = new Map<string, () => void>();
+  const hear = (data: Buffer): void => {
+    const said = hostMessage(data);
+    if (said === undefined) return;
+    const { type, stream } = said;
+    watched.get(stream)?.();
+    watched.delete(stream);
+    if (type === 'watch' && watched.size < MAX_WATCHED)
+      watched.set(
+        stream,
+        verdicts.subscribe(tenant, stream, (verdict) => send({ type: 'verdict', verdict })),
+      );
+  };
+  early.forEach(hear);
+  socket.on('message', hear);
   // Subscribe and snapshot in one turn: no change falls between them.
   const unsubscribe = board.subscribe(onChange);
   const nowMs = context.clock.nowMs();
@@ -79,5 +122,6 @@ function serve(context: ControlRouteContext, { socket, board, tenant }: Subscrip
   socket.on('close', () => {
     clearInterval(ping);
     unsubscribe();
+    for (const unsubscribeVerdicts of watched.values()) unsubscribeVerdicts();
   });
 }

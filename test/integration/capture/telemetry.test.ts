@@ -15,7 +15,10 @@ interface OtlpSpan {
   readonly parentSpanId?: string;
   readonly name: string;
   readonly status?: { readonly code?: number };
-  readonly attributes: readonly { readonly key: string; readonly value: { readonly stringValue?: string } }[];
+  readonly attributes: readonly {
+    readonly key: string;
+    readonly value: { readonly stringValue?: string; readonly boolValue?: boolean };
+  }[];
 }
 interface OtlpRequest {
   readonly resourceSpans: readonly {
@@ -97,6 +100,8 @@ describe('telemetry of a tap', () => {
     const attributes = new Map(started.attributes.map(({ key, value }) => [key, value.stringValue]));
     assert.equal(attributes.get('gen_ai.tool.name'), 'fail');
     assert.equal(attributes.get('error.type'), 'tool_error');
+    const recorded = started.attributes.find(({ key }) => key === 'tripline.recorded');
+    assert.equal(recorded?.value.boolValue, true, 'OTLP ingest knows it as a call that is on record');
   });
 
   for (const [name, env, isLoaded] of [

@@ -178,7 +178,7 @@ suite('backtest', () => {
     // The interruption comes once the events have begun to arrive.
     globalThis.fetch = async (input, init) => {
       const response = await reading(input, init);
-      if (typeof input !== 'string' || !input.includes('/v1/ledger/export')) return response;
+      if (typeof input !== 'string' || !input.includes('/v1/ledger/calls')) return response;
       const [first, second] = (response.body as ReadableStream<Uint8Array>).tee();
       const reader = first.getReader();
       void reader.read().then(() => abort.abort());

@@ -49,7 +49,7 @@ suite('controls passed on to step respond', () => {
     };
     const respond = await open();
     controls = await openControls(respond.context);
-    registerControlReadRoutes(respond.context, controls.board);
+    registerControlReadRoutes(respond.context, controls);
     registerControlWriteRoutes(respond.context, controls.issuer);
     await respond.context.http.listen({ host: '127.0.0.1', port: 0 });
     const { port } = respond.context.http.server.address() as AddressInfo;

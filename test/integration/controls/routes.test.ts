@@ -4,6 +4,7 @@ import { after, before, suite, test } from 'node:test';
 import { WebSocket } from 'ws';
 import type { ControlStreamMessage, SignedControl } from '../../../schemas/control/v1.ts';
 import { verifySignedControl } from '../../../schemas/control/verify.ts';
+import { FORMAT_VERDICT, HEADERS, TOPICS } from '../../../schemas/topics.ts';
 import { verifyEd25519 } from '../../../services/platform/controls/key.ts';
 import { openControls, type Controls } from '../../../services/platform/controls/open.ts';
 import {
@@ -49,8 +50,8 @@ suite('routes of the kill switch', () => {
     store = await openTestStore(place.dir);
     harness = await openHarness({ dir: place.dir, store });
     controls = await openControls(harness.context);
-    registerControlReadRoutes(harness.context, controls.board);
-    registerControlReadRoutes(harness.context, controls.board);
+    registerControlReadRoutes(harness.context, controls);
+    registerControlReadRoutes(harness.context, controls);
     registerControlWriteRoutes(harness.context, controls.issuer);
     await harness.context.http.listen({ host: '127.0.0.1', port: 0 });
     port = (harness.context.http.server.address() as AddressInfo).port;
@@ -84,7 +85,7 @@ suite('routes of the kill switch', () => {
     readonly atMs: number[];
     readonly socket: WebSocket;
   }
-  async function openStream(principal: Principal): Promise<Stream> {
+  async function openStream(principal: Principal, watched?: string): Promise<Stream> {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/controls/stream`, {
       headers: bearer(principal),
     });
@@ -94,6 +95,7 @@ suite('routes of the kill switch', () => {
       stream.messages.push(JSON.parse(data.toString('utf8')) as ControlStreamMessage);
     });
     await eventually('snapshot', () => stream.messages.length > 0);
+    if (watched !== undefined) socket.send(JSON.stringify({ type: 'watch', stream: watched }));
     return stream;
   }
 
@@ -213,6 +215,37 @@ suite('routes of the kill switch', () => {
       );
     }
     stream.socket.close();
+  });
+
+  test('verdicts on held calls go to the host that names their stream, and to no other tenant', async () => {
+    const [own, other] = ['a'.repeat(32), 'b'.repeat(32)];
+    const streams = await Promise.all([
+      openStream(HOST, own),
+      openStream(HOST, other),
+      openStream(OTHER, own),
+      openStream(HOST),
+    ]);
+    const verdict = { v: 1, stream: own, seq: 7, verdict: 'refuse', ruleId: 'a.b' };
+    const send = (value: object): Promise<unknown> =>
+      harness.context.producer.send(TOPICS.verdicts.name, 0, [
+        {
+          key: null,
+          value: new TextEncoder().encode(JSON.stringify(value)),
+          headers: { [HEADERS.format]: FORMAT_VERDICT, [HEADERS.tenant]: 'acme' },
+        },
+      ]);
+    // One of another form is passed over.
+    await send({ ...verdict, verdict: 'maybe' });
+    await send(verdict);
+    await send({ ...verdict, stream: other, verdict: 'clear' });
+    await eventually('both', () => streams.filter(({ messages }) => messages.length > 1).length === 2);
+    assert.deepEqual(
+      streams.map(({ messages }) =>
+        messages.slice(1).map((message) => message.type === 'verdict' && message.verdict.verdict),
+      ),
+      [['refuse'], ['clear'], [], []],
+    );
+    for (const { socket } of streams) socket.close();
   });
 
   test('each read and subscription is audited once', async () => {

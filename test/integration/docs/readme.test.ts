@@ -12,7 +12,13 @@ import { zEvent } from '../../../schemas/event/v1.ts';
 import { tripline } from '../cli/harness.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
-const DOCUMENTS = ['README.md', 'services/README.md', 'schemas/README.md', 'dashboards/README.md'];
+const DOCUMENTS = [
+  'README.md',
+  'services/README.md',
+  'services/ingest/README.md',
+  'schemas/README.md',
+  'dashboards/README.md',
+];
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
 const readme = textOf('README.md');
 
@@ -78,6 +84,14 @@ describe('README.md', () => {
       const owned = `{"stream":"${'0'.repeat(32)}","seq":0,"nonce":"${'0'.repeat(32)}",`;
       assert.deepEqual(readEventLine(line.replace('{', owned)).kind, 'event', line);
     }
+  });
+  it('points exporters at the listener and at no other', () => {
+    assert.match(readme, /OTEL_EXPORTER_OTLP_ENDPOINT=http:\/\/127\.0\.0\.1:4318$/m);
+    const { otlp } = zConfig.parse({});
+    assert.deepEqual(
+      [otlp.enabled, otlp.listen, otlp.host, otlp.assemblyWaitMs],
+      [true, true, '127.0.0.1', 2000],
+    );
   });
   it('lists environment variables that are read', () => {
     const named = [...readme.matchAll(/TRIPLINE_[A-Z_]+/g)].map(([name]) => name);

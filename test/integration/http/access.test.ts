@@ -30,6 +30,8 @@ interface Row {
 /** The role powers of the design, written down by hand: who gets past the door, route by route. */
 const TABLE: Readonly<Record<string, Row>> = {
   'POST /v1/events': { allowed: PRODUCERS, tenant: 'own' },
+  'POST /v1/traces': { allowed: PRODUCERS, tenant: 'own' },
+  'POST /v1/logs': { allowed: PRODUCERS, tenant: 'own' },
   'GET /v1/events': { allowed: READERS, tenant: 'asked' },
   'GET /v1/events/:id': { allowed: READERS, tenant: 'asked' },
   'GET /v1/sessions': { allowed: READERS, tenant: 'asked' },

@@ -89,7 +89,7 @@ export async function startService(): Promise<Service> {
     http,
   };
   const controls = await openControls(context);
-  registerControlReadRoutes(context, controls.board);
+  registerControlReadRoutes(context, controls);
   registerControlWriteRoutes(context, controls.issuer);
   const none = { added: [], removed: [], changed: [], adjusted: [], kept: [], faults: [] };
   registerReload(context, { reload: async () => ({ ...none, rules: 0 }) });

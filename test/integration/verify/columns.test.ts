@@ -33,6 +33,9 @@ const FULL = {
   argsHash: 'cd'.repeat(32),
   argsBytes: 30,
   labels: ['pii'],
+  method: 'resources/read',
+  mcp: { uri: 'file:///etc/hosts', taskId: 'task-1' },
+  decisionId: 'decision-1',
   unheardOf: 1,
 };
 

@@ -62,10 +62,7 @@ function compiled(texts: readonly RuleText[], generic: boolean): readonly Compil
   assert.deepEqual(faults, []);
   for (const rule of rules)
     assert.equal(
-      isSimple(
-        rule,
-        planRule(rule, 0, () => undefined),
-      ),
+      isSimple(rule, planRule(rule, 0, { onEvicted: () => undefined, onLeftOut: () => undefined })),
       !generic,
     );
   return rules;

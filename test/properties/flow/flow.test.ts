@@ -160,6 +160,27 @@ test('chunks: every shared run of N + w - 1 letters and digits is found, however
   assert.ok(coarse > 100, `${coarse} with a window above 1`);
 });
 
+test('ngram: every shared run of the length asked for is found, by a fraction of the fingerprints', () => {
+  const [noise, other] = [randomTexts(3), randomTexts(4)];
+  const count = (list: string): number => (list === '' ? 0 : list.split(' ').length);
+  const words = { chunks: 0, ngram: 0 };
+  for (const length of [8, 12, 24, 32, 48, 96]) {
+    for (let round = 0; round < 60; round++) {
+      const source = noise(300);
+      const run = source.slice(round, round + length);
+      const ways = via(`ngram>=${length}`);
+      const sink = { text: other(300), [`${run.slice(0, 5)}-${run.slice(5)}`]: other(300) };
+      const list = sourceFingerprints({ source }, ways, 2.5);
+      assert.ok(sharesValue(list, sinkFingerprints(sink, ways, 2.5)), `${run} of ${length}`);
+      assert.ok(!sharesValue(list, sinkFingerprints({ text: other(600) }, ways, 2.5)));
+      words.ngram += count(list);
+      words.chunks += count(sinkFingerprints({ source }, via(`chunks>=${length}`), 2.5));
+    }
+  }
+  // 2 / (w + 1) of all N-grams (Schleimer, Wilkerson, Aiken), w from 2 to 32.
+  assert.ok(words.ngram < words.chunks / 2, JSON.stringify(words));
+});
+
 test('chunks: a run is found where both sides are too long for all of their N-grams', () => {
   const random = randomTexts(1);
   const ways = via('chunks>=12');

@@ -18,6 +18,8 @@ export interface ReceivedBatch {
 export class Receiver {
   readonly batches: ReceivedBatch[] = [];
   readonly faults: string[] = [];
+  /** Each once, in the order in which they came first: a host that got no answer in time sends again, as to the service. */
+  readonly #events = new Map<string, { readonly line: string; readonly event: Event }>();
   readonly #server = http.createServer((request, response) => void this.#handle(request, response));
   readonly #sockets = new WebSocketServer({ server: this.#server, path: '/v1/controls/stream' });
   readonly #keys = generateKeyPairSync('ed25519');
@@ -79,20 +81,22 @@ export class Receiver {
 
   #check(line: string): void {
     const parsed = zEvent.safeParse(JSON.parse(line));
-    if (!parsed.success) this.faults.push(`${parsed.error.message} in ${line.slice(0, 300)}`);
-    else {
-      for (const name of REQUIRED_BY_KIND[parsed.data.kind]) {
-        if (parsed.data[name] === undefined) this.faults.push(`${parsed.data.kind} lacks ${name}`);
-      }
-    }
+    if (!parsed.success) return void this.faults.push(`${parsed.error.message} in ${line.slice(0, 300)}`);
+    const event = parsed.data;
+    const id = `${event.stream}-${event.seq}`;
+    const known = this.#events.get(id);
+    if (known === undefined) this.#events.set(id, { line, event });
+    else if (known.line !== line) this.faults.push(`${id} came again with other bytes`);
+    for (const name of REQUIRED_BY_KIND[event.kind])
+      if (event[name] === undefined) this.faults.push(`${event.kind} lacks ${name}`);
   }
 
   get lines(): readonly string[] {
-    return this.batches.flatMap((batch) => batch.lines);
+    return [...this.#events.values()].map(({ line }) => line);
   }
 
   get events(): readonly Event[] {
-    return this.lines.map((line) => zEvent.parse(JSON.parse(line)));
+    return [...this.#events.values()].map(({ event }) => event);
   }
 
   of(kind: Event['kind']): readonly Event[] {

@@ -1,5 +1,5 @@
 /** The real service as hosts meet it: `tripline up` on a data directory, and what an analyst and a responder do over HTTP. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Control } from '../../../schemas/control/v1.ts';
@@ -31,12 +31,21 @@ export class Service {
   #process: Tripline | undefined;
   #url = '';
 
-  constructor(dataDir: string) {
+  readonly #config: object | undefined;
+
+  constructor(dataDir: string, config?: object) {
     this.#dataDir = dataDir;
+    this.#config = config;
   }
 
   async start(): Promise<void> {
-    this.#process = up({ dataDir: this.#dataDir, logFile: path.join(this.#dataDir, 'up.log') });
+    const configFile = path.join(this.#dataDir, 'config.json');
+    if (this.#config !== undefined) writeFileSync(configFile, JSON.stringify(this.#config));
+    this.#process = up({
+      dataDir: this.#dataDir,
+      logFile: path.join(this.#dataDir, 'up.log'),
+      ...(this.#config === undefined ? {} : { configFile }),
+    });
     this.#url = await this.#process.url;
   }
 

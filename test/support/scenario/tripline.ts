@@ -62,7 +62,8 @@ export function up(options: UpOptions): Tripline {
   if (options.configFile !== undefined) args.push('--config', options.configFile);
   const child = spawn(process.execPath, [...COMMAND, ...args], {
     cwd: ROOT,
-    env: environment(options.env ?? {}),
+    // A service at a chosen port would also take the well-known one of OTLP.
+    env: environment({ TRIPLINE_OTLP_PORT: '0', ...options.env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   if (child.pid === undefined) throw new Error('no process');

@@ -7,7 +7,9 @@ import { REFUSED_RPC_CODE, zRefusal } from '../../../schemas/control/v1.ts';
 import * as schema from '../../../schemas/event/v1.ts';
 import { prepareLines, placeLine } from '../../../services/capture/encode.ts';
 import * as limits from '../../../services/capture/limits.ts';
-import { Observer, REFUSED_CODE, type ObserverOptions } from '../../../services/capture/observer.ts';
+import { Observer } from '../../../services/capture/observer.ts';
+import type { ObserverOptions } from '../../../services/capture/observer-options.ts';
+import { REFUSED_CODE } from '../../../services/capture/refusal.ts';
 import { randomSpans } from '../../../services/capture/spans.ts';
 import type { EventDraft } from '../../../services/capture/draft.ts';
 
@@ -125,7 +127,12 @@ describe('observer', () => {
     const numbered = toServer(call(1)).drafts[0]?.fields['callId'];
     const named = toServer(call('1')).drafts[0]?.fields['callId'];
     toClient({ jsonrpc: '2.0', id: 1, method: 'sampling/createMessage', params: {} });
-    assert.deepEqual(toServer(answer(1, {})).drafts, [], 'the client answers the server, not its own call');
+    const answered = toServer(answer(1, {})).drafts;
+    assert.deepEqual(
+      answered.map((draft) => [draft.kind, draft.fields['method']]),
+      [['mcp.result', 'sampling/createMessage']],
+      'the client answers the server, not its own call',
+    );
     assert.equal(toClient(answer('1', {})).drafts[0]?.fields['callId'], named);
     assert.equal(toClient(answer(1, {})).drafts[0]?.fields['callId'], numbered);
   });

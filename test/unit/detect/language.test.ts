@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { loadRules } from '../../../detectors/compile/load.ts';
 import { alertBody } from '../../../detectors/engine/alert.ts';
+import type { AlertBody } from '../../../schemas/alert/v1.ts';
 import { runRuleTests } from '../../../detectors/engine/rule-tests.ts';
 import type { Finding } from '../../../detectors/engine/engine.ts';
 import { settingsFor } from '../../properties/detect/streams.ts';
@@ -267,12 +268,13 @@ events:
   other: { alert.rule: t.two }
 all_of: [low, other]
 within: 1m
+after_match: every
 `;
-const ONE = `id: t.one\ntitle: T\nlevel: low\nkey: session\nevents: { a: { tool.name: a } }\nsequence: [a]\n`;
-const TWO = `id: t.two\ntitle: T\nlevel: low\nkey: agent\nevents: { b: { tool.name: b } }\nsequence: [b]\n`;
+const ONE = `id: t.one\ntitle: T\nlevel: low\nkey: session\nevents: { a: { tool.name: [a, ab] } }\nsequence: [a]\n`;
+const TWO = `id: t.two\ntitle: T\nlevel: low\nkey: agent\nevents: { b: { tool.name: [b, ab] } }\nsequence: [b]\n`;
 
-/** Records through both stages, as the service runs them; findings by rule. */
-function runBoth(records: readonly SourceRecord[]): string[] {
+/** Records through both stages, as the service runs them. */
+function alertsOf(records: readonly SourceRecord[]): AlertBody[] {
   const { rules, faults } = load([ONE, TWO, ON_ALERTS].join('---\n'));
   assert.deepEqual(faults, []);
   const settings = settingsFor(rules);
@@ -292,15 +294,35 @@ function runBoth(records: readonly SourceRecord[]): string[] {
   }
   two.watermark({ source: 0, watermarkMs: START_MS + 1e9 });
   found.push(...two.take());
-  return found.map((finding) => {
-    const body = alertBody(finding, sha256);
-    return `${body.ruleId} ${body.calls.map((call) => `${call.session}/${call.tool ?? ''}`).join(' ')}`;
-  });
+  return found.map((finding) => alertBody(finding, sha256));
 }
+
+const runBoth = (records: readonly SourceRecord[]): string[] =>
+  alertsOf(records).map(
+    ({ ruleId, calls }) =>
+      `${ruleId} ${calls.map(({ session, tool }) => `${session}/${tool ?? ''}`).join(' ')}`,
+  );
 
 test('a rule on alerts sees those of both stages, and cites the calls that completed them', () => {
   const records = [recordOf('s1', 'a', START_MS), recordOf('s2', 'b', START_MS + 30_000)];
   assert.deepEqual(runBoth(records), ['t.one s1/a', 't.two s2/b', 't.alerts s1/a s2/b']);
+});
+
+test('two alerts that one call completes complete two alerts of a rule on alerts, each with its own id', () => {
+  const records = [recordOf('s1', 'a', START_MS), recordOf('s2', 'ab', START_MS + 30_000)];
+  const alerts = alertsOf(records);
+  const found = alerts.filter(({ ruleId }) => ruleId === 't.alerts');
+  const ruleOf = new Map(alerts.map(({ id, ruleId }) => [id, ruleId]));
+  assert.deepEqual(
+    found.map(({ calls }) =>
+      calls.map(({ alert, tool }) => `${ruleOf.get(alert ?? '') ?? ''} ${tool ?? ''}`),
+    ),
+    [
+      ['t.one a', 't.two ab'],
+      ['t.two ab', 't.one ab'],
+    ],
+  );
+  assert.equal(new Set(found.map(({ id }) => id)).size, 2);
 });
 
 test('a rule on alerts keeps to its window and key', () => {

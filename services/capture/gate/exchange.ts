@@ -1,0 +1,399 @@
+/**
+ * One HTTP exchange through the gate. A POST is on record before it leaves, or is refused here; its answer passes the
+ * observer. Each call ends once: by its answer, by the client that leaves (a cancellation since 2026-07-28), or by a
+ * server that breaks off.
+ */
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { Control } from '../../../schemas/control/v1.ts';
+import type { ErrorCode } from '../../../schemas/errors.ts';
+import { pendingKey } from '../exchange.ts';
+import type { AboutLine, Passed } from '../capture.ts';
+import type { CaptureLog } from '../log.ts';
+import type { WireMessage } from '../message.ts';
+import type { ExchangesEnd } from '../exchanges.ts';
+import { answerPost, refuse } from './answers.ts';
+import type { GateUpstream } from './config.ts';
+import { isModern, mismatchedHeaders } from './header-check.ts';
+import type { Peer } from './identity.ts';
+import type { ParamHeaders } from './param-headers.ts';
+import { readBody, readRequest } from './request-body.ts';
+import { pump } from './response-pump.ts';
+import { conversationOf, type GateSessions } from './sessions.ts';
+import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
+import { returnedHeaders, type UpstreamClient } from './upstream.ts';
+
+/** An upstream and what is kept beside it. */
+export interface Served {
+  readonly upstream: GateUpstream;
+  readonly client: UpstreamClient;
+  readonly params: ParamHeaders;
+}
+
+export interface ExchangeOptions {
+  readonly served: Served;
+  readonly streams: StreamTable;
+  readonly sessions: GateSessions;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Of the request target, with its `?`. */
+  readonly query: string;
+  readonly peer: Peer;
+  readonly scope: string;
+  readonly agent: string | undefined;
+  readonly principal: string | undefined;
+  /** Numbers the exchanges of this gate. */
+  readonly number: number;
+  readonly resumeGraceMs: number;
+  readonly maxMessageBytes: number;
+  /** Changes the headers of an answer (resource metadata). */
+  readonly rewriteHeaders: (headers: string[]) => string[];
+  readonly log: CaptureLog;
+}
+
+type End = 'complete' | 'client_gone' | 'server_gone' | 'refused';
+
+const MAX_LABELS = 8;
+const MAX_LABEL_CHARACTERS = 64;
+const MISMATCH_MS = 60_000;
+const CLIENT_LEFT = 'The client closed the stream.';
+/** Systems say so where nobody listens: what an upstream knew of its sessions is gone. */
+const NOBODY_LISTENS = 'ECONNREFUSED';
+
+export class Exchange {
+  readonly #options: ExchangeOptions;
+  readonly #sessionId: string | undefined;
+  #scope = '';
+  #messages: readonly WireMessage[] = [];
+  #stream: GateStream | undefined;
+  /** Calls of this POST, as the observer keys them. */
+  #keys: readonly string[] = [];
+  #modern = false;
+  #mayResume = false;
+  #status = 0;
+  #upstreamRequest: ClientRequest | undefined;
+  #ended = false;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+    const sessionId = options.request.headers['mcp-session-id'];
+    this.#sessionId = typeof sessionId === 'string' && sessionId !== '' ? sessionId : undefined;
+  }
+
+  /** Serves the exchange; resolves when it is under way, never throws. */
+  async run(): Promise<void> {
+    const { request, response } = this.#options;
+    response.on('close', () => {
+      if (!response.writableFinished) this.#clientGone();
+    });
+    if (request.method === 'POST') return await this.#post();
+    // An event stream, the end of a session, or a browser's question: no message travels to the server.
+    request.resume();
+    if (request.method === 'GET' && !this.#open([])) return this.#refuse('gate_full');
+    if (request.method === 'DELETE') this.#stream = this.#known();
+    this.#begin();
+    if (request.method === 'GET' && this.#stream !== undefined) this.#stream.listening++;
+    this.#send(undefined, []);
+  }
+
+  async #post(): Promise<void> {
+    const { request, maxMessageBytes } = this.#options;
+    const body = await readBody(request, maxMessageBytes);
+    if (body.kind === 'gone') return this.#end('client_gone');
+    if (body.kind === 'too_large') return this.#refuse('body_too_large');
+    const read = readRequest(request.headers, body.bytes, this.#scopeOfIds());
+    if (read.kind === 'refused') return this.#refuse(read.code);
+    this.#messages = read.messages;
+    this.#modern = isModern(read.messages, request.headers);
+    if (!this.#open(read.messages)) return this.#refuse('gate_full');
+    this.#begin();
+    this.#keys = read.messages.flatMap(({ id, method }) =>
+      id === undefined || method !== 'tools/call' ? [] : [pendingKey('to_server', id.key)],
+    );
+    await this.#observeAndSend(body.bytes);
+  }
+
+  async #observeAndSend(body: Buffer): Promise<void> {
+    const { request, response, served } = this.#options;
+    const mismatched = mismatchedHeaders(this.#messages, request.headers, (tool) => served.params.of(tool));
+    const mustRefuse = mismatched.length > 0 && served.upstream.headerMismatch === 'refuse';
+    const passed = await this.#pass(body, { labels: labelsOf(mismatched), mustRefuse });
+    if (mustRefuse) return this.#refuse('header_mismatch', mismatched.join(', '));
+    if (passed.forward === undefined) {
+      this.#end('refused');
+      return answerPost(response, request.headers.accept, passed.answers.join('\n'));
+    }
+    // It left while the call waited for its controls or for room on the disk.
+    if (response.destroyed) return this.#clientGone();
+    this.#send(passed.forward, passed.answers);
+  }
+
+  async #pass(
+    body: Buffer,
+    about: { readonly labels: readonly string[]; readonly mustRefuse: boolean },
+  ): Promise<Passed> {
+    const line: AboutLine = {
+      scope: this.#scope,
+      ...(about.labels.length === 0 ? {} : { labels: about.labels }),
+      ...(about.mustRefuse ? { refuse: mismatchControl(Date.now()) } : {}),
+    };
+    const passed = this.#stream?.capture.pass('to_server', body, line) ?? NOTHING;
+    const { later, ...now } = passed instanceof Promise ? await passed : passed;
+    return later === undefined ? now : await later;
+  }
+
+  /** Ids are one space in an MCP session; where there is none, each exchange is one: only its own answer can end it. */
+  #scopeOfIds(): string {
+    this.#scope = this.#sessionId === undefined ? `x${this.#options.number}` : '';
+    return this.#scope;
+  }
+
+  // --- streams
+
+  #known(): GateStream | undefined {
+    if (this.#sessionId === undefined) return undefined;
+    return this.#options.streams.find(this.#key({ mcp: this.#sessionId }));
+  }
+
+  #key(name: Parameters<typeof StreamTable.key>[1]): string {
+    const { served, scope } = this.#options;
+    return StreamTable.key({ upstream: served.upstream.name, scope }, name);
+  }
+
+  /** Finds or opens the stream; false when there is no room for one. */
+  #open(messages: readonly WireMessage[]): boolean {
+    const { streams, request } = this.#options;
+    this.#stream = this.#known();
+    if (this.#stream === undefined) {
+      const about = this.#about(messages);
+      const begins = this.#begins(messages);
+      const key =
+        this.#sessionId === undefined
+          ? this.#key({ own: about.session.id })
+          : this.#key({ mcp: this.#sessionId });
+      this.#stream =
+        (begins ? undefined : streams.find(key)) ?? streams.open(about, begins ? undefined : key);
+    }
+    this.#stream?.noteClaims(request.headers.authorization);
+    return this.#stream !== undefined;
+  }
+
+  #begins(messages: readonly WireMessage[]): boolean {
+    return this.#sessionId === undefined && messages.some(({ method }) => method === 'initialize');
+  }
+
+  #about(messages: readonly WireMessage[]): StreamAbout {
+    const { served, sessions, peer, scope, agent, principal, request } = this.#options;
+    const conversationId = conversationOf(messages, request.headers);
+    const session = sessions.of({
+      upstream: served.upstream.name,
+      scope,
+      connectionId: peer.id,
+      processSession: () => peer.processSession,
+      conversationId,
+      mcpSessionId: this.#sessionId,
+      begins: this.#begins(messages),
+    });
+    return {
+      upstream: served.upstream.name,
+      scope,
+      session,
+      agent,
+      principal,
+      mcpSessionId: this.#sessionId,
+      conversationId,
+      certificateHash: peer.certificate?.fingerprint,
+      authorization: request.headers.authorization,
+    };
+  }
+
+  /** The server names the session that this `initialize` began. */
+  #named(sessionId: string | undefined): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.key !== undefined) return;
+    const { streams } = this.#options;
+    if (sessionId !== undefined) {
+      streams.name(stream, this.#key({ mcp: sessionId }), sessionId);
+      return;
+    }
+    const own = this.#key({ own: stream.capture.session });
+    if (streams.find(own) === undefined) streams.register(stream, own);
+  }
+
+  #begin(): void {
+    if (this.#stream !== undefined) this.#stream.busy++;
+  }
+
+  // --- the way to the server
+
+  #send(body: Uint8Array | undefined, own: readonly string[]): void {
+    const { served, request, query } = this.#options;
+    const outgoing = served.client.request({
+      method: request.method ?? 'GET',
+      target: served.client.target(query),
+      headers: served.client.forwarded(request),
+      body,
+    });
+    this.#upstreamRequest = outgoing;
+    outgoing.on('response', (incoming) => this.#answered(incoming, own));
+    outgoing.on('error', (error) => this.#failed(error));
+  }
+
+  #answered(incoming: IncomingMessage, own: readonly string[]): void {
+    const { response, maxMessageBytes, rewriteHeaders, log } = this.#options;
+    this.#status = incoming.statusCode ?? 0;
+    if (mustNotPass(incoming)) {
+      this.#upstreamRequest?.destroy();
+      return this.#refuse('upstream_refused');
+    }
+    const sessionId = incoming.headers['mcp-session-id'];
+    if (this.#status < 300) this.#named(typeof sessionId === 'string' ? sessionId : undefined);
+    if (this.#status === 202) this.#mayResume = true;
+    incoming.on('error', () => this.#brokeOff());
+    incoming.on('aborted', () => this.#brokeOff());
+    pump({
+      from: incoming,
+      to: response,
+      status: this.#status,
+      headers: rewriteHeaders(returnedHeaders(incoming)),
+      pass: (message) => this.#passAnswer(message),
+      own,
+      maxMessageBytes,
+      onLongMessage: () =>
+        log('error', 'line_too_long', { direction: 'to_client', maxBytes: maxMessageBytes }),
+      onEventId: () => {
+        this.#mayResume = true;
+      },
+      onDone: () => this.#end('complete'),
+    });
+  }
+
+  #passAnswer(message: Uint8Array): Passed | Promise<Passed> {
+    const { served } = this.#options;
+    if (this.#messages.some(({ method }) => method === 'tools/list')) served.params.learn(message);
+    if (this.#stream === undefined) return { forward: message, answers: [] };
+    const passed = this.#stream.capture.pass('to_client', message, { scope: this.#scope });
+    if (!(passed instanceof Promise)) return this.#answerServer(passed);
+    return passed.then((outcome) => this.#answerServer(outcome));
+  }
+
+  /** A call of the server that was refused is answered in the client's stead. */
+  #answerServer(passed: Passed): Passed {
+    const { served, request } = this.#options;
+    for (const text of passed.answers) {
+      const headers = served.client.forwarded(request);
+      const posted = served.client.request({ method: 'POST', headers, body: Buffer.from(text) });
+      posted.on('response', (answer) => answer.resume());
+      posted.on('error', () => undefined); // The server's own request breaks off with it.
+    }
+    return passed;
+  }
+
+  #failed(error: Error): void {
+    if (this.#ended) return;
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+    const { served, log, response } = this.#options;
+    log('warn', 'upstream_unreachable', { server: served.upstream.name, code });
+    if (code === NOBODY_LISTENS) this.#stream?.abandonDetached();
+    this.#end('server_gone');
+    if (response.headersSent) return void response.destroy();
+    refuse(response, 'upstream_unreachable', this.#messages);
+  }
+
+  #brokeOff(): void {
+    if (this.#ended) return;
+    this.#end('server_gone');
+    this.#options.response.destroy();
+  }
+
+  #clientGone(): void {
+    this.#upstreamRequest?.destroy();
+    this.#end('client_gone');
+  }
+
+  #refuse(code: ErrorCode, detail?: string): void {
+    this.#end('refused');
+    const { response } = this.#options;
+    if (code === 'body_too_large') response.setHeader('connection', 'close');
+    refuse(response, code, this.#messages, detail);
+  }
+
+  // --- ends
+
+  /** Once: what is to be said of the calls that got no answer. */
+  #end(how: End): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    this.#endCalls(stream, how);
+    stream.busy = Math.max(0, stream.busy - 1);
+    stream.lastUsedMs = Date.now();
+    this.#options.sessions.touch(stream.scope);
+    if (this.#options.request.method === 'GET') this.#endListening(stream);
+    if (this.#isSessionOver()) this.#options.streams.end(stream);
+  }
+
+  #endListening(stream: GateStream): void {
+    stream.listening = Math.max(0, stream.listening - 1);
+    if (stream.listening === 0) stream.extendDetached(Date.now() + this.#options.resumeGraceMs);
+  }
+
+  /** The server has forgotten it, or the client has ended it; a beginning that was never named serves no further request. */
+  #isSessionOver(): boolean {
+    if (this.#stream?.key === undefined) return true;
+    if (this.#sessionId === undefined) return false;
+    const isDeleted = this.#options.request.method === 'DELETE' && this.#status >= 200 && this.#status < 300;
+    return isDeleted || this.#status === 404;
+  }
+
+  #endCalls(stream: GateStream, how: End): void {
+    const keys = stream.capture.unanswered(this.#keys);
+    if (keys.length === 0) return;
+    // A broken stream of a session may be resumed under its last event id; without sessions nothing is.
+    if (this.#sessionId !== undefined && this.#mayResume && this.#status < 300)
+      return stream.detach(keys, Date.now() + this.#options.resumeGraceMs);
+    stream.capture.endCalls(keys, this.#callsEnd(how));
+  }
+
+  #callsEnd(how: End): ExchangesEnd {
+    const final = this.#scope !== '';
+    if (how === 'client_gone' && this.#modern) return { outcome: 'cancelled', message: CLIENT_LEFT, final };
+    if (how === 'complete' && this.#status >= 400)
+      return { outcome: 'rpc_error', message: `HTTP ${this.#status}`, final };
+    return { outcome: 'abandoned', final };
+  }
+}
+
+const NOTHING: Passed = { forward: undefined, answers: [] };
+
+/** A client would follow a redirect past the gate; what is encoded cannot be looked at. */
+function mustNotPass(incoming: IncomingMessage): boolean {
+  const encoding = incoming.headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return true;
+  const status = incoming.statusCode ?? 0;
+  return status >= 300 && status < 400 && status !== 304;
+}
+
+function labelsOf(mismatched: readonly string[]): readonly string[] {
+  if (mismatched.length === 0) return [];
+  const named = mismatched.slice(0, MAX_LABELS).map((name) => `header_mismatch:${name}`);
+  return ['header_mismatch', ...named.map((label) => label.slice(0, MAX_LABEL_CHARACTERS))];
+}
+
+/** The gate's own configuration refuses; on record it stands where a control would. */
+function mismatchControl(nowMs: number): Control {
+  return {
+    v: 1,
+    id: 'header_mismatch',
+    version: 1,
+    tenant: '*',
+    scope: 'global',
+    target: '*',
+    mode: 'enforce',
+    state: 'set',
+    reason: 'A header of the request contradicts its body.',
+    issuedBy: 'host',
+    issuedAt: new Date(nowMs).toISOString(),
+    expiresAt: new Date(nowMs + MISMATCH_MS).toISOString(),
+  };
+}

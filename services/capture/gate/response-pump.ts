@@ -1,0 +1,201 @@
+/**
+ * Carries a server's answer to the client: event by event, or as one body. Each message passes the observer before it goes
+ * on, bytes untouched; the server is slowed while the client does not read or the record has no room.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Passed } from '../capture.ts';
+import { mergedBatch } from './answers.ts';
+import { messageEvent, replacedEvent, SseSplitter, type SseEvent } from './sse.ts';
+
+export interface PumpOptions {
+  readonly from: IncomingMessage;
+  readonly to: ServerResponse;
+  readonly status: number;
+  /** Without lengths and what belongs to one connection. */
+  readonly headers: string[];
+  readonly pass: (message: Uint8Array) => Passed | Promise<Passed>;
+  /** JSON texts of ours that go to the client beside the server's messages. */
+  readonly own: readonly string[];
+  /** A longer message is not held: it goes on unseen. */
+  readonly maxMessageBytes: number;
+  readonly onLongMessage: () => void;
+  /** The server's answer carries an id that a client may resume after. */
+  readonly onEventId: () => void;
+  /** All of it has been handed to the client. */
+  readonly onDone: () => void;
+}
+
+/** Text of an event stream, or a body; by its content type, as clients tell them apart. */
+export function pump(options: PumpOptions): void {
+  const type = options.from.headers['content-type'] ?? '';
+  if (/^\s*text\/event-stream/iu.test(type)) new EventPump(options).start();
+  else new BodyPump(options, /json/iu.test(type) || type === '').start();
+}
+
+class EventPump {
+  readonly #options: PumpOptions;
+  readonly #splitter: SseSplitter;
+  readonly #ready: SseEvent[] = [];
+  #busy = false;
+  #full = false;
+  #ended = false;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+    this.#splitter = new SseSplitter(options.maxMessageBytes, options.onLongMessage);
+  }
+
+  start(): void {
+    const { from, to, status, headers, own } = this.#options;
+    to.writeHead(status, headers);
+    to.flushHeaders();
+    for (const text of own) this.#write([messageEvent(text)]);
+    from.on('data', (chunk: Buffer) => {
+      this.#ready.push(...this.#splitter.push(chunk));
+      this.#run();
+    });
+    from.on('end', () => {
+      this.#ended = true;
+      this.#run();
+    });
+    to.on('drain', () => {
+      this.#full = false;
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    while (!this.#busy && !this.#full) {
+      const event = this.#ready.shift();
+      if (event === undefined) break;
+      this.#event(event);
+    }
+    this.#flow();
+  }
+
+  #event(event: SseEvent): void {
+    if (event.hasId) this.#options.onEventId();
+    if (event.data === undefined) return this.#write(event.raw);
+    const passed = this.#options.pass(event.data);
+    if (!(passed instanceof Promise)) return this.#deliver(event, passed);
+    this.#busy = true;
+    const goOn = (outcome: Passed): void => {
+      this.#busy = false;
+      this.#deliver(event, outcome);
+      this.#run();
+    };
+    void passed.then(goOn);
+  }
+
+  #deliver(event: SseEvent, { forward }: Passed): void {
+    if (forward === undefined) return;
+    this.#write(forward === event.data ? event.raw : replacedEvent(event, forward));
+  }
+
+  #write(parts: readonly Uint8Array[]): void {
+    const { to } = this.#options;
+    if (to.destroyed) return;
+    to.cork();
+    for (const part of parts) if (!to.write(part)) this.#full = true;
+    to.uncork();
+  }
+
+  #flow(): void {
+    const { from, to, onDone } = this.#options;
+    const mustWait = this.#busy || this.#full;
+    if (mustWait && !from.isPaused()) from.pause();
+    else if (!mustWait && from.isPaused()) from.resume();
+    if (!this.#ended || this.#busy || this.#ready.length > 0) return;
+    this.#write(this.#splitter.end());
+    onDone();
+    to.end();
+  }
+}
+
+class BodyPump {
+  readonly #options: PumpOptions;
+  /** A message waits for its end; anything else goes on as it comes and is only looked at. */
+  readonly #isHeld: boolean;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  /** Too long to hold. */
+  #unseen = false;
+
+  constructor(options: PumpOptions, isHeld: boolean) {
+    this.#options = options;
+    this.#isHeld = isHeld;
+  }
+
+  start(): void {
+    const { from, to } = this.#options;
+    if (!this.#isHeld) this.#begin();
+    // Headers do not wait for a body that takes its time; where both came together they leave together.
+    else setImmediate(() => this.#begin());
+    from.on('data', (chunk: Buffer) => this.#chunk(chunk));
+    from.on('end', () => void this.#end());
+    to.on('drain', () => from.resume());
+  }
+
+  #begin(): void {
+    const { to, status, headers } = this.#options;
+    if (to.headersSent || to.destroyed) return;
+    to.writeHead(status, headers);
+    to.flushHeaders();
+  }
+
+  #chunk(chunk: Buffer): void {
+    if (!this.#unseen) this.#keep(chunk);
+    if (this.#isHeld && !this.#unseen) return;
+    const { from, to } = this.#options;
+    if (!to.destroyed && !to.write(chunk)) from.pause();
+  }
+
+  #keep(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#size <= this.#options.maxMessageBytes) return void this.#chunks.push(chunk);
+    this.#unseen = true;
+    this.#options.onLongMessage();
+    const held = this.#chunks;
+    this.#chunks = [];
+    if (!this.#isHeld) return;
+    this.#begin();
+    for (const part of held) this.#options.to.write(part);
+  }
+
+  async #end(): Promise<void> {
+    const { onDone, to } = this.#options;
+    const passed = this.#passed();
+    const forward = passed instanceof Promise ? await passed : passed;
+    onDone();
+    if (to.destroyed) return;
+    if (!this.#isHeld || this.#unseen) return void to.end();
+    this.#send(this.#options.own.length === 0 ? forward : this.#merged(Buffer.from(forward)));
+  }
+
+  /** The body as it goes on. */
+  #passed(): Uint8Array | Promise<Uint8Array> {
+    const [only] = this.#chunks;
+    const body = only !== undefined && this.#chunks.length === 1 ? only : Buffer.concat(this.#chunks);
+    if (this.#unseen || body.length === 0) return body;
+    const passed = this.#options.pass(body);
+    const forwardOf = ({ forward }: Passed): Uint8Array => forward ?? Buffer.alloc(0);
+    return passed instanceof Promise ? passed.then(forwardOf) : forwardOf(passed);
+  }
+
+  #merged(theirs: Buffer): Uint8Array {
+    return Buffer.from(mergedBatch(this.#options.own, theirs));
+  }
+
+  #send(body: Uint8Array): void {
+    const { to, headers, own, status } = this.#options;
+    if (!to.headersSent) {
+      // 202 to the notifications of a batch whose calls were refused: the refusals make it an answer.
+      const code = own.length > 0 && status === 202 ? 200 : status;
+      const length =
+        body.length === 0 && (code === 204 || code === 304) ? [] : ['Content-Length', `${body.length}`];
+      const type = code === status ? [] : ['Content-Type', 'application/json'];
+      to.writeHead(code, [...headers, ...type, ...length]);
+    }
+    to.end(body);
+  }
+}

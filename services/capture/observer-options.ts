@@ -1,0 +1,34 @@
+/** What an observer is given: names of the connection, time, randomness, hashes and the decision about each call. */
+import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
+import type { TRANSPORTS } from '../../schemas/event/v1.ts';
+import type { ClassMappingLine } from '../../detectors/classify/index.ts';
+import type { HoldSettings } from './holds.ts';
+import type { Sha256Hex } from './registry.ts';
+import type { SpanSource } from './spans.ts';
+
+export interface ObserverClock {
+  nowMs(): number;
+  monotonicMs(): number;
+}
+
+export interface ObserverOptions {
+  /** The operator's name of the server. */
+  readonly server: string;
+  readonly transport: (typeof TRANSPORTS)[number];
+  readonly agent: string;
+  readonly session: string;
+  readonly clock: ObserverClock;
+  readonly sha256Hex: Sha256Hex;
+  /** n random bytes as lower-case hex. */
+  readonly randomHex: (bytes: number) => string;
+  readonly spans: SpanSource;
+  readonly decide: (call: ControlledCall) => CallDecision;
+  readonly mappings: () => readonly ClassMappingLine[];
+  /** Write our traceparent into calls that leave. Off: not a byte changes. */
+  readonly injectTrace: boolean;
+  /** A call without an answer for this long is put on record as `timeout`. */
+  readonly callTimeoutMs: number;
+  readonly maxPendingCalls: number;
+  /** Calls that are held back for a verdict. */
+  readonly hold?: HoldSettings;
+}

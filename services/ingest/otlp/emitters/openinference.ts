@@ -1,0 +1,31 @@
+/**
+ * OpenInference (Arize): spans of kind TOOL. Of a call with one argument LangChain's instrumentation keeps the value and
+ * loses its name; the value is recorded as it stands.
+ */
+import { jsonOf, textAt, bodyAt } from '../attributes.ts';
+import { belongingOf } from '../belonging.ts';
+import type { OtlpSpan } from '../model.ts';
+import { errorOf, outcomeOf } from '../outcome.ts';
+import type { ToolCall } from '../tool-call.ts';
+import { toolMessageOf } from './tool-message.ts';
+
+export function openInferenceCall(span: OtlpSpan): ToolCall | undefined {
+  const { attributes } = span;
+  if (attributes.get('openinference.span.kind') !== 'TOOL') return undefined;
+  const output = bodyAt(attributes, 'output.value');
+  const message = toolMessageOf(jsonOf(output));
+  const result = message === undefined ? output : message.content;
+  return {
+    ...belongingOf(span),
+    emitter: 'openinference',
+    tool: textAt(attributes, 'tool.name') ?? span.name,
+    args: bodyAt(attributes, 'input.value'),
+    result,
+    outcome: message?.failed === true ? 'tool_error' : outcomeOf(span, result),
+    error: errorOf(span),
+    startNs: span.startNs,
+    endNs: span.endNs,
+    toolCallId: message?.toolCallId ?? textAt(attributes, 'tool_call.id', 'tool.id'),
+    labels: [],
+  };
+}
