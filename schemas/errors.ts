@@ -205,6 +205,13 @@ export const ERRORS = {
     500,
     'Keep everything; run tripline verify.',
   ),
+  root_log_diverges: entry(
+    'The root log on disk is not the one that was signed last.',
+    false,
+    500,
+    'Tampering or a restored backup: keep everything; the root log is not extended until it is explained.',
+  ),
+  policy_invalid: entry('A trust policy file has faults.', false, 400, 'Mend the line that `path` names.'),
   // Detection
   rule_invalid: entry(
     'A rule file has faults.',

@@ -18,6 +18,7 @@ import { ERRORS } from './errors.ts';
 import { zEvent } from './event/v1.ts';
 import { zGateConfig } from './gate/v1.ts';
 import { zRule } from './rule/v1.ts';
+import { zWitnessConfig } from './witness/v1.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -36,6 +37,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'config.v1': zConfig,
   'gate.v1': zGateConfig,
   'rule.v1': zRule,
+  'witness.v1': zWitnessConfig,
 };
 
 function outputs(): Map<string, string> {

@@ -11,6 +11,7 @@ export const AUDIT_ACTIONS = [
   'rules.load',
   'read',
   'export',
+  'evidence.fork',
   'subscribe',
   'service.start',
   'service.stop',

@@ -199,6 +199,21 @@ export const zConfig = z.strictObject({
       token: zSecret.optional(),
     })
     .prefault({}),
+  rootLog: z
+    .strictObject({
+      /** An epoch at most this often, and only when something was signed since the last one. */
+      epochMs: zMs.min(100).default(1000),
+      /** How often witnesses are asked, and the copy is brought up to date. */
+      cosignEveryMs: zMs.min(1000).default(10_000),
+      /** A C2SP tlog-policy file: its witnesses with an URL are asked to cosign, its quorum says when that counts. */
+      policyFile: z.string().min(1).optional(),
+      witnessTimeoutMs: zMs.min(100).default(5000),
+      /** A second folder for tiles and checkpoints, in which nothing is ever written twice. */
+      copyDir: z.string().min(1).optional(),
+      /** Serve the root log without a token. It shows log ids, sizes, roots and offsets, and no event. */
+      public: z.boolean().default(false),
+    })
+    .prefault({}),
   log: z
     .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info') })
     .prefault({}),

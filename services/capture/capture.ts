@@ -122,15 +122,20 @@ export class Capture {
     this.session = settings.sessionId ?? options.session ?? sessionOf(options);
     this.#address = settings.address;
     this.#hold = settings.hold;
-    const publisher =
-      options.shared === undefined
-        ? httpPublisher(settings.address, REQUEST_TIMEOUT_MS)
-        : neverClosed(options.shared.publisher);
+    const publisher = publisherOf(options);
     this.#recorder = newRecorder(options, this.session, { timings: this.#timings, publisher });
     this.#guard =
       options.shared?.guard ??
       newGuard(options, this.#timings, (draft) => void this.#recorder.record([draft]));
-    this.#observer = new Observer({
+    this.#observer = this.#newObserver(options);
+    this.#drainer = options.shared?.drainer ?? newDrainer(options);
+    this.#expiry = setInterval(() => void this.#recorder.record(this.#observer.expire()), EXPIRE_INTERVAL_MS);
+    this.#expiry.unref();
+  }
+
+  #newObserver(options: CaptureOptions): Observer {
+    const { settings } = options;
+    return new Observer({
       server: options.server,
       transport: options.transport,
       agent: settings.agent,
@@ -147,9 +152,6 @@ export class Capture {
       maxPendingCalls: MAX_PENDING_CALLS,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
     });
-    this.#drainer = options.shared?.drainer ?? newDrainer(options);
-    this.#expiry = setInterval(() => void this.#recorder.record(this.#observer.expire()), EXPIRE_INTERVAL_MS);
-    this.#expiry.unref();
   }
 
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
@@ -277,6 +279,12 @@ function labelled(drafts: readonly EventDraft[], labels: readonly string[]): rea
     const own = (draft.fields['labels'] as readonly string[] | undefined) ?? [];
     return { ...draft, fields: { ...draft.fields, labels: [...own, ...labels] } };
   });
+}
+
+function publisherOf({ shared, settings }: CaptureOptions): Publisher {
+  return shared === undefined
+    ? httpPublisher(settings.address, REQUEST_TIMEOUT_MS)
+    : neverClosed(shared.publisher);
 }
 
 /** The connection to the service outlives this stream. */

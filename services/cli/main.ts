@@ -24,7 +24,7 @@ export async function runProcess(): Promise<void> {
   const { runCommandLine } = await import('./program.ts');
   process.exitCode = await runCommandLine(argv, io);
   // The service has ended, whatever a client library still holds open (sockets of a broker that is gone).
-  if (argv[0] === 'up' || argv[0] === 'gate') process.exit();
+  if (argv[0] === 'up' || argv[0] === 'gate' || argv[0] === 'witness') process.exit();
 }
 
 if (import.meta.filename === process.argv[1]) await runProcess();

@@ -107,6 +107,7 @@ function addService(program: Command, run: Run): void {
     .option('--config <file>', 'YAML configuration')
     .option('--data <dir>', 'data directory (default ~/.tripline)')
     .option('--port <n>', 'HTTP port (0 = any free one)');
+  addWitness(program, run);
   program
     .command('tap')
     .description(
@@ -123,6 +124,23 @@ function addService(program: Command, run: Run): void {
       new Option('--format <format>', 'form of the lines').choices(['event', 'trace-v1']).default('event'),
     )
     .option('--rate <n>', 'events a second at most');
+}
+
+function addWitness(program: Command, run: Run): void {
+  const action: Action = async (context, _operands, options) => {
+    const { witness } = await import('./commands/witness.ts');
+    const [config, name, state, host, port] = ['config', 'name', 'state', 'host', 'port'].map((option) =>
+      text(options, option),
+    );
+    await witness(context, { config, name, state, host, port, logs: texts(options, 'log') });
+  };
+  define(program, 'witness', ['Cosigns checkpoints of logs that it knows (C2SP tlog-witness).', action], run)
+    .option('--config <file>', 'YAML configuration')
+    .option('--name <name>', 'name of the witness key, such as witness.example.org/w1')
+    .option('--state <dir>', 'directory of its key and of what it has cosigned')
+    .option('--log <vkey...>', 'verifier keys of the logs that it cosigns')
+    .option('--host <address>', 'address to listen on (default 127.0.0.1)')
+    .option('--port <n>', 'HTTP port (default 8748, 0 = any free one)');
 }
 
 function addGate(program: Command, run: Run): void {
@@ -276,7 +294,12 @@ const liftAction: Action = async (context, [id = ''], options) => {
 function addEvidence(program: Command, run: Run): void {
   const verifyAction: Action = async (context, _operands, options) => {
     const { verify } = await import('./commands/evidence.ts');
-    return await verify(context, { file: text(options, 'export'), keyFile: text(options, 'key') });
+    return await verify(context, {
+      file: text(options, 'export'),
+      keyFile: text(options, 'key'),
+      policyFile: text(options, 'policy'),
+      checkpointFile: text(options, 'checkpoint'),
+    });
   };
   define(
     program,
@@ -291,6 +314,14 @@ function addEvidence(program: Command, run: Run): void {
     .option(
       '--key <file>',
       'log.pub of the deployment, kept from elsewhere: heads of any other key are refused',
+    )
+    .option(
+      '--policy <file>',
+      'C2SP tlog-policy: the logs and witnesses that you trust, and how many must vouch',
+    )
+    .option(
+      '--checkpoint <file>',
+      'checkpoint of the root log, kept from earlier: what does not extend it diverges',
     );
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');

@@ -167,7 +167,10 @@ async function startSteps(
     started.closers.push(() => step.stop());
   };
   const local = wants('sign') ? await openSigner(context, started.closers) : undefined;
-  if (local !== undefined) keep(await startSign(context, local, signToken(context.config)));
+  if (local !== undefined) {
+    const readOnly = !options.announce;
+    keep(await startSign(context, local, { ...signToken(context.config), readOnly }));
+  }
   if (wants('query')) keep(await startQuery(context, headsOf(context.config, local)));
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);

@@ -1,5 +1,5 @@
 /**
- * An evidence bundle: NDJSON, one stream. First the header with the signed heads, then each log with its rows in index
+ * An evidence bundle: NDJSON, one stream. First the header with the signed heads, then the root log, then each log with its rows in index
  * order, then rows that belong to none, last an end line. Everything in it is a claim of whoever wrote it until the verifier has checked it.
  * Hashes and stream ids are lower-case hex, UInt64 columns decimal strings or numbers, times Unix ms, bytes base64.
  */
@@ -48,6 +48,34 @@ export const zBundleHeader = z.object({
   mappings: z.array(z.object({ version: zHex64, body: zText })),
 });
 export type BundleHeader = z.infer<typeof zBundleHeader>;
+
+/** The root log when the heads were taken: signed notes. */
+export const zBundleRoot = z.object({
+  type: z.literal('root'),
+  checkpoint: zText.nullable(),
+  /** The newest one that met the policy of the deployment, where `checkpoint` did not. */
+  cosigned: zText.nullable(),
+});
+export type BundleRoot = z.infer<typeof zBundleRoot>;
+
+/** Leaves of the root log from `first` on, as an entry bundle of the tlog-tiles layout; bundles of everything only. */
+export const zBundleRootEntries = z.object({
+  type: z.literal('root_entries'),
+  first: zCount,
+  bundle: zText,
+});
+export type BundleRootEntries = z.infer<typeof zBundleRootEntries>;
+
+/** The newest HEAD leaf of one log, with its inclusion proof in the root log of `size` leaves. */
+export const zBundleRootHead = z.object({
+  type: z.literal('root_head'),
+  logId: zHex64,
+  index: zCount,
+  size: zCount,
+  leaf: zText,
+  proof: z.array(zHex64),
+});
+export type BundleRootHead = z.infer<typeof zBundleRootHead>;
 
 export const zBundleLog = z.object({
   type: z.literal('log'),
@@ -126,6 +154,9 @@ export const zBundleEnd = z.object({
 
 export const zBundleLine = z.discriminatedUnion('type', [
   zBundleHeader,
+  zBundleRoot,
+  zBundleRootEntries,
+  zBundleRootHead,
   zBundleLog,
   zBundleRows,
   zBundleStray,

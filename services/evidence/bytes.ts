@@ -110,6 +110,25 @@ export function fromBase64(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+/** Standard base64 (RFC 4648 section 4), padded. */
+export function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 3) {
+    const left = bytes.length - at;
+    const triple = ((bytes[at] as number) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+    text += BASE64_LETTERS.charAt(triple >> 18) + BASE64_LETTERS.charAt((triple >> 12) & 63);
+    text += left > 1 ? BASE64_LETTERS.charAt((triple >> 6) & 63) : '=';
+    text += left > 2 ? BASE64_LETTERS.charAt(triple & 63) : '=';
+  }
+  return text;
+}
+
+/** As fromBase64, and only the one text that toBase64 gives for these bytes. */
+export function fromCanonicalBase64(text: string): Uint8Array | undefined {
+  const bytes = fromBase64(text);
+  return bytes !== undefined && toBase64(bytes) === text ? bytes : undefined;
+}
+
 /** 32 bytes of a hash that this process wrote itself. Throws RangeError when it is none. */
 export function hashFromHex(text: string): Uint8Array {
   const bytes = fromHex(text, HASH_BYTES);

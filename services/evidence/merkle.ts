@@ -138,10 +138,53 @@ export function treeRoot(leafHashes: readonly Uint8Array[], sha256: Sha256): Uin
 }
 
 /** Largest power of two below `size` (size >= 2). */
-function split(size: number): number {
+export function split(size: number): number {
   let half = 1;
   while (half * 2 < size) half *= 2;
   return half;
+}
+
+/** Leaves [begin, end) of a subtree. */
+export interface LeafSpan {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Subtrees whose hashes are the inclusion proof of a leaf, lowest sibling first (RFC 6962 section 2.1.1). */
+export function inclusionSpans(index: number, size: number): LeafSpan[] {
+  const spans: LeafSpan[] = [];
+  let begin = 0;
+  let end = size;
+  while (end - begin > 1) {
+    const middle = begin + split(end - begin);
+    if (index < middle) {
+      spans.push({ begin: middle, end });
+      end = middle;
+    } else {
+      spans.push({ begin, end: middle });
+      begin = middle;
+    }
+  }
+  return spans.toReversed();
+}
+
+/** Subtrees whose hashes prove that `size` leaves extend the first `oldSize` (>= 1) of them (RFC 6962 section 2.1.2). */
+export function consistencySpans(oldSize: number, size: number): LeafSpan[] {
+  const spans: LeafSpan[] = [];
+  let begin = 0;
+  let end = size;
+  while (end !== oldSize) {
+    const middle = begin + split(end - begin);
+    if (oldSize <= middle) {
+      spans.push({ begin: middle, end });
+      end = middle;
+    } else {
+      spans.push({ begin, end: middle });
+      begin = middle;
+    }
+  }
+  if (begin > 0) spans.push({ begin, end });
+  return spans.toReversed();
 }
 
 /** A whole tree in memory (about 64 bytes a leaf), from which proofs are cut in O(log^2 n). */
@@ -174,39 +217,12 @@ export class ProofTree {
 
   /** Lowest sibling first (RFC 6962 section 2.1.1). */
   inclusionProof(index: number): Uint8Array[] {
-    const proof: Uint8Array[] = [];
-    let begin = 0;
-    let end = this.size;
-    while (end - begin > 1) {
-      const middle = begin + split(end - begin);
-      if (index < middle) {
-        proof.push(this.#subtree(middle, end));
-        end = middle;
-      } else {
-        proof.push(this.#subtree(begin, middle));
-        begin = middle;
-      }
-    }
-    return proof.toReversed();
+    return inclusionSpans(index, this.size).map(({ begin, end }) => this.#subtree(begin, end));
   }
 
   /** From the tree of the first `oldSize` leaves (>= 1) to this one (RFC 6962 section 2.1.2). */
   consistencyProof(oldSize: number): Uint8Array[] {
-    const proof: Uint8Array[] = [];
-    let begin = 0;
-    let end = this.size;
-    while (end !== oldSize) {
-      const middle = begin + split(end - begin);
-      if (oldSize <= middle) {
-        proof.push(this.#subtree(middle, end));
-        end = middle;
-      } else {
-        proof.push(this.#subtree(begin, middle));
-        begin = middle;
-      }
-    }
-    if (begin > 0) proof.push(this.#subtree(begin, end));
-    return proof.toReversed();
+    return consistencySpans(oldSize, this.size).map(({ begin, end }) => this.#subtree(begin, end));
   }
 
   #subtree(begin: number, end: number): Uint8Array {

@@ -25,3 +25,13 @@ const ORIGIN_DOMAIN = domain('tripline/origin/v1');
 export function originLeafHash(origin: string, sha256: Sha256): Uint8Array {
   return sha256(concatBytes([ORIGIN_DOMAIN, utf8(origin)]));
 }
+
+/** Origin of the root log: one a deployment. No log of a tenant has an origin of two parts. */
+export function rootOrigin(deployment: string): string {
+  return `${deployment}/root`;
+}
+
+/** The origin as the name of a note key, which may hold neither spaces nor plus: those are percent-encoded, as is the percent sign. */
+export function noteNameOf(origin: string): string {
+  return origin.replaceAll(/[\p{White_Space}+%]/gu, (letter) => encodeURIComponent(letter));
+}

@@ -38,6 +38,11 @@ export const FAULT_CODES = [
   'mapping_unknown',
   'stream_order_wrong',
   'row_unsigned',
+  'root_checkpoint_invalid',
+  'root_entries_invalid',
+  'root_head_differs',
+  'witnessed_head_differs',
+  'coverage_differs',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
@@ -62,11 +67,26 @@ export interface OpenGap {
   readonly lastSeq: number;
 }
 
+/** What witnesses vouch for, by the policy that the caller gave. */
+export interface WitnessReport {
+  readonly quorum: boolean;
+  /** Names in the policy file. */
+  readonly witnesses: readonly string[];
+  /** Leaves of the root log under the checkpoint that met the policy. */
+  readonly rootSize: number;
+  /** The earliest of these cosignatures: what is here was there by then. An old one may hide what came after it. */
+  readonly cosignedAtMs: number | null;
+  /** Entries that are signed and that no cosigned head covers yet. */
+  readonly unwitnessedEntries: number;
+}
+
 export interface LogReport {
   readonly origin: string;
   readonly tenant: string;
   readonly entries: number;
   readonly root: string;
+  /** Entries under a head that witnesses vouch for. */
+  readonly witnessed: number;
 }
 
 export interface VerifyReport {
@@ -91,6 +111,8 @@ export interface VerifyReport {
   readonly filter: Readonly<Record<string, string>>;
   /** True when every signature was made by a key that the caller pinned. */
   readonly keysPinned: boolean;
+  /** Null where the caller gave no policy. */
+  readonly witness: WitnessReport | null;
 }
 
 /** Ends a verification at its first fault; never leaves services/evidence. */

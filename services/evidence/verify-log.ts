@@ -6,6 +6,7 @@ import { ENTRY_TYPES } from './entry.ts';
 import { CompactRange, verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
+import type { LogClaims, RootClaim } from './verify-root.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
@@ -26,6 +27,10 @@ export interface LogSettings {
   readonly heads: readonly BundleHead[];
   /** Heads that the caller kept from earlier. */
   readonly known: readonly KnownHead[];
+  /** What the root log says of this log. */
+  readonly claims: LogClaims | undefined;
+  /** Leaves of the root log that witnesses vouch for. */
+  readonly witnessedSize: number;
 }
 
 export interface LogCounts {
@@ -53,6 +58,9 @@ export class LogVerifier {
   readonly #inRun = new Set<string>();
   #next = 0;
   #lastLeaf: Uint8Array;
+  /** Of the claims: by size, and the range that the next index is in. */
+  readonly #claimed: ReadonlyMap<number, RootClaim>;
+  #rangeAt = 0;
   #herald: Herald | undefined;
   #at: LedgerColumns | undefined;
 
@@ -69,6 +77,18 @@ export class LogVerifier {
     this.#head = head;
     const named = head.origin === this.origin && toHex(logId(this.origin, sha256)) === log.logId;
     if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
+    this.#claimed = new Map(settings.claims?.heads.map((claim) => [claim.size, claim]));
+    const longer = settings.claims?.heads.find((claim) => claim.size > head.size);
+    if (longer !== undefined) throw this.#claimFault(longer, head.size);
+    const same = this.#claimed.get(head.size);
+    if (same !== undefined && same.root !== head.root) throw this.#claimFault(same, head.size);
+  }
+
+  /** The root log holds another head, which is worth what those who cosigned it are. */
+  #claimFault({ index: leaf }: RootClaim, index: number): FaultFound {
+    const isWitnessed = leaf < this.#settings.witnessedSize;
+    const code = isWitnessed ? 'witnessed_head_differs' : 'root_head_differs';
+    return this.#fault(code, index, `root log leaf ${leaf}`);
   }
 
   /** Takes the rows of the next index. Throws FaultFound. */
@@ -94,7 +114,17 @@ export class LogVerifier {
     this.#content(rows, entry, check);
     this.#lastLeaf = entry.leafHash;
     this.#range.append(entry.leafHash);
+    this.#checkCoverage(rows.idx, entry.row, fail);
     this.#checkHeads(rows.idx + 1, fail);
+  }
+
+  /** The offset that an entry names must be one of those that became its index, as the root log says. */
+  #checkCoverage(index: number, { offset }: LedgerColumns, fail: Fail): void {
+    const ranges = this.#settings.claims?.ranges ?? [];
+    while ((ranges[this.#rangeAt]?.nextIndex ?? Infinity) <= index) this.#rangeAt += 1;
+    const range = ranges[this.#rangeAt];
+    if (range === undefined) return;
+    if (offset < range.firstOffset || offset >= range.nextOffset) fail('coverage_differs', 'offset');
   }
 
   /** A row of a partial bundle stands by its own inclusion proof; the link is the one that it names. */
@@ -169,8 +199,10 @@ export class LogVerifier {
   #checkHeads(size: number, fail: Fail): void {
     const signed = this.#settings.heads.filter((head) => head.size === size);
     const known = this.#settings.known.filter((head) => head.size === size);
-    if (signed.length === 0 && known.length === 0) return;
+    const claim = this.#claimed.get(size);
+    if (signed.length === 0 && known.length === 0 && claim === undefined) return;
     const root = toHex(this.#range.root());
+    if (claim !== undefined && claim.root !== root) throw this.#claimFault(claim, size - 1);
     if (known.some((head) => head.root !== root)) fail('known_head_differs');
     const wrong = signed.some((head) => head.root !== root || head.lastLeafHash !== toHex(this.#lastLeaf));
     if (wrong) fail('root_differs');
@@ -185,7 +217,21 @@ export class LogVerifier {
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;
-    return { origin: this.origin, tenant, entries: this.entries, root: this.#head.root };
+    const witnessed = this.#witnessed();
+    return { origin: this.origin, tenant, entries: this.entries, root: this.#head.root, witnessed };
+  }
+
+  #witnessed(): number {
+    const { claims, witnessedSize } = this.#settings;
+    return (claims?.heads ?? []).reduce(
+      (most, { index, size }) => (index < witnessedSize ? Math.max(most, size) : most),
+      0,
+    );
+  }
+
+  /** Entries that are signed and that no witness vouches for. */
+  get unwitnessed(): number {
+    return this.#head.size - this.#witnessed();
   }
 
   *gaps(): Generator<OpenGap> {

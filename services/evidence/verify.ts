@@ -28,6 +28,9 @@ import {
   type VerifyReport,
 } from './report.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
+import type { Checkpoint } from './tlog/checkpoint.ts';
+import type { Policy } from './tlog/policy.ts';
+import { RootVerifier } from './verify-root.ts';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 
 export type { KnownHead } from './verify-log.ts';
@@ -38,6 +41,10 @@ export interface VerifyOptions {
   readonly publicKeys?: readonly Uint8Array[];
   /** Heads kept from earlier: a log that does not extend them diverges. */
   readonly knownHeads?: readonly KnownHead[];
+  /** Who has to vouch for the root log; the keys of its logs may sign, and no others. */
+  readonly policy?: Policy;
+  /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
+  readonly keptCheckpoint?: Checkpoint;
   /** Called now and then with the number of entries checked. */
   readonly onProgress?: (entries: number) => void;
 }
@@ -67,6 +74,8 @@ class BundleRun {
   readonly #crypto: EvidenceCrypto;
   readonly #options: VerifyOptions;
   #header: BundleHeader | undefined;
+  #root: RootVerifier | undefined;
+  #unwitnessed = 0;
   #log: LogVerifier | undefined;
   #lastLogId = '';
   #ended = false;
@@ -88,6 +97,12 @@ class BundleRun {
     switch (line.type) {
       case 'header':
         return this.begin(line);
+      case 'root':
+        return this.root().begin(line);
+      case 'root_entries':
+        return this.root().entries(line);
+      case 'root_head':
+        return this.root().head(line);
       case 'log':
         return this.openLog(line);
       case 'rows':
@@ -109,6 +124,14 @@ class BundleRun {
       if (mapping !== undefined) this.#mappings.set(version, mapping);
     }
     const keys = this.#keys(header);
+    this.#root = new RootVerifier({
+      deployment: header.deployment,
+      crypto: this.#crypto,
+      publicKeys: [...keys.values()],
+      policy: this.#options.policy,
+      kept: this.#options.keptCheckpoint,
+      whole: isWhole(header),
+    });
     for (const list of header.heads) {
       this.#checkSignature(list, keys);
       for (const head of list.heads) {
@@ -125,8 +148,21 @@ class BundleRun {
   /** Keys by id: those that the caller pinned, else those that the bundle names. */
   #keys(header: BundleHeader): ReadonlyMap<string, Uint8Array> {
     const named = header.keys.flatMap(({ publicKey }) => fromBase64(publicKey) ?? []);
-    const keys = this.#options.publicKeys ?? named;
+    const keys = this.#pinned() ?? named;
     return new Map(keys.map((key) => [toHex(this.#crypto.sha256(key)), key]));
+  }
+
+  #pinned(): readonly Uint8Array[] | undefined {
+    const { publicKeys, policy } = this.#options;
+    const logs = policy?.logs.map(({ publicKey }) => publicKey) ?? [];
+    return publicKeys ?? (logs.length > 0 ? logs : undefined);
+  }
+
+  /** Before the first log: what comes later is no part of the root log that its heads are compared with. */
+  root(): RootVerifier {
+    if (this.#root === undefined || this.#log !== undefined || this.#lastLogId !== '')
+      throw new TriplineError('export_invalid', 'the root log stands outside its place');
+    return this.#root;
   }
 
   #checkSignature(list: SignedHeadList, keys: ReadonlyMap<string, Uint8Array>): void {
@@ -142,6 +178,7 @@ class BundleRun {
   openLog(log: BundleLog): void {
     this.#closeLog();
     const header = this.#need();
+    this.#root?.finish();
     if (log.logId <= this.#lastLogId) throw new TriplineError('export_invalid', 'the logs are not in order');
     this.#lastLogId = log.logId;
     this.#log = new LogVerifier(log, {
@@ -151,6 +188,8 @@ class BundleRun {
       mappings: this.#mappings,
       heads: this.#heads.get(log.logId) ?? [],
       known: (this.#options.knownHeads ?? []).filter((head) => head.logId === log.logId),
+      claims: this.#root?.claimsFor(log.logId),
+      witnessedSize: this.#root?.witnessedSize() ?? 0,
     });
   }
 
@@ -191,7 +230,9 @@ class BundleRun {
     const header = this.#need();
     // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
     if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
+    this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
+    if (isWhole(header)) this.#expectClaims();
     for (const known of this.#options.knownHeads ?? []) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
     }
@@ -202,6 +243,16 @@ class BundleRun {
     for (const [head] of this.#heads.values()) {
       if (head === undefined || head.size === 0 || seen.has(head.origin)) continue;
       if (this.#isAsked(head, header)) throw fault('log_missing', { log: head.origin, index: 0 });
+    }
+  }
+
+  /** A log that the root log knows must be signed for as well, or it was taken out whole. */
+  #expectClaims(): void {
+    const witnessed = this.#root?.witnessedSize() ?? 0;
+    for (const [id, { origin, heads }] of this.#root?.claims() ?? []) {
+      if (this.#heads.has(id)) continue;
+      const isWitnessed = heads.some(({ index }) => index < witnessed);
+      throw fault(isWitnessed ? 'witnessed_head_differs' : 'root_head_differs', { log: origin, index: 0 });
     }
   }
 
@@ -224,6 +275,7 @@ class BundleRun {
   }
 
   #count(log: LogVerifier): void {
+    this.#unwitnessed += log.unwitnessed;
     this.#counts.equivocations += log.counts.equivocations;
     this.#counts.deadLetters += log.counts.deadLetters;
     this.#counts.classesNotDerived += log.counts.classesNotDerived;
@@ -246,7 +298,9 @@ class BundleRun {
   }
 
   report(firstFault: Fault | null): VerifyReport {
-    const verdict = verdictOf(firstFault, this.#gapCount);
+    const witness = this.#root?.report(this.#unwitnessed) ?? null;
+    const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
+    const verdict = verdictOf(firstFault, this.#gapCount, isWitnessed);
     return {
       verdict,
       exitCode: VERDICT_EXIT_CODES[verdict],
@@ -259,16 +313,25 @@ class BundleRun {
       pending: this.#pending,
       partial: this.#header?.partial ?? false,
       filter: this.#header?.filter ?? {},
-      keysPinned: this.#options.publicKeys !== undefined,
+      keysPinned: this.#pinned() !== undefined,
+      witness,
     };
   }
 }
 
-function verdictOf(firstFault: Fault | null, gaps: number): Verdict {
-  if (firstFault?.code === 'known_head_differs') return 'diverges';
+/** A bundle of everything. */
+function isWhole({ partial, filter }: BundleHeader): boolean {
+  return !partial && Object.keys(filter).length === 0;
+}
+
+const DIVERGES: readonly FaultCode[] = ['known_head_differs', 'witnessed_head_differs'];
+
+function verdictOf(firstFault: Fault | null, gaps: number, isWitnessed: boolean): Verdict {
+  if (firstFault !== null && DIVERGES.includes(firstFault.code)) return 'diverges';
   if (firstFault?.code === 'bundle_truncated') return 'incomplete';
   if (firstFault !== null) return 'invalid';
-  return gaps > 0 ? 'incomplete' : 'verified';
+  if (gaps > 0) return 'incomplete';
+  return isWitnessed ? 'verified_witnessed' : 'verified';
 }
 
 function fault(code: FaultCode, at: Partial<Omit<Fault, 'code'>>): FaultFound {

@@ -15,6 +15,7 @@ import { listEvents, readEvent } from './events.ts';
 import { zAlertQuery, zEventQuery, zSessionQuery, zTenantQuery } from './filters.ts';
 import { createTailHub } from './hub.ts';
 import { registerLedgerRoutes } from './ledger-routes.ts';
+import { registerLogRoutes } from './log-routes.ts';
 import { listSessions, readSession } from './sessions.ts';
 import { registerTail } from './tail.ts';
 
@@ -28,6 +29,7 @@ export async function startQuery(context: StepContext, signer?: HeadSource): Pro
   registerDisposition(context);
   registerTail(context, hub);
   registerLedgerRoutes(context, signer);
+  registerLogRoutes(context, signer);
   registerCalls(context);
   await registerConsole(context.http);
   let isStopped = false;

@@ -1,5 +1,6 @@
 /** The signer of another process, over HTTP. Same contract as in process; nothing is retried here. */
 import { ERRORS, TriplineError, type ErrorCode } from '../../schemas/errors.ts';
+import type { LogCheckpoint, RootSnapshot } from '../platform/ledger/root-source.ts';
 import type { Manifest, PartitionState, ReserveOutcome, SignedHeads, Signer } from './ports.ts';
 
 export interface HttpSignerOptions {
@@ -23,6 +24,16 @@ export function httpSigner(options: HttpSignerOptions): Signer {
     publicKey: async () => {
       const { publicKey } = await call<{ publicKey: string }>('key');
       return new Uint8Array(Buffer.from(publicKey, 'base64'));
+    },
+    report: async (finding) => void (await call('finding', finding)),
+    root: {
+      settle: () => call<RootSnapshot>('root/settle', {}),
+      read: async (path) => {
+        const { bytes } = await call<{ bytes: string | null }>('root/read', { path });
+        return bytes === null ? undefined : new Uint8Array(Buffer.from(bytes, 'base64'));
+      },
+      logCheckpoint: async (logId) =>
+        (await call<{ log: LogCheckpoint | null }>('root/log', { logId })).log ?? undefined,
     },
   };
 }

@@ -63,6 +63,8 @@ async function consume(context: StepContext, wiring: Wiring): Promise<BusConsume
     } catch (error) {
       const alarm = ALARMS.find((code) => isTriplineError(error, code));
       if (alarm !== undefined) {
+        if (wiring.alarms.get(nameOf(at)) !== alarm)
+          reportAlarm(context, wiring.ports.signer, { alarm, at, error });
         wiring.alarms.set(nameOf(at), alarm);
         context.log.error(
           { err: error, topic: at.topic, partition: at.partition },
@@ -98,6 +100,19 @@ async function consume(context: StepContext, wiring: Wiring): Promise<BusConsume
     },
     onError: (error) => context.log.warn({ err: error }, 'record goes on after a fault'),
   });
+}
+
+/** Beside what goes on: a signer that is away must not hide the fault itself. */
+function reportAlarm(
+  context: StepContext,
+  signer: Signer,
+  what: { readonly alarm: string; readonly at: TopicPartition; readonly error: unknown },
+): void {
+  const { topic, partition } = what.at;
+  const detail = what.error instanceof Error ? what.error.message.slice(0, 512) : '';
+  signer
+    .report?.({ code: what.alarm, topic, partition, detail })
+    .catch((error: unknown) => context.log.warn({ err: error }, 'the finding is not on record'));
 }
 
 function healthOf(alarms: ReadonlyMap<string, string>, consumer: BusConsumer) {

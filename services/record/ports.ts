@@ -1,4 +1,5 @@
 /** What `record` needs of the signer. In process under `up` with all steps, else authenticated HTTP; one contract. */
+import type { RootSource } from '../platform/ledger/root-source.ts';
 
 /** One log = (tenant, topic, partition). All hashes are lower-case hex. */
 export interface LogHead {
@@ -74,4 +75,15 @@ export interface Signer {
     }[]
   >;
   publicKey(): Promise<Uint8Array>;
+  /** Puts a fault of a partition that only a person can explain on record in the root log; once, however often it is told. */
+  report?(finding: SignerFinding): Promise<void>;
+  /** For readers; absent where there is no root log. */
+  readonly root?: RootSource | undefined;
+}
+
+export interface SignerFinding {
+  readonly code: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly detail: string;
 }

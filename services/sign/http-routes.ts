@@ -1,13 +1,23 @@
 /** The signer for other processes: the port of services/record/ports.ts as authenticated JSON over HTTP. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
+import { zHex64 } from '../../schemas/event/v1.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
+import type { RootSource } from '../platform/ledger/root-source.ts';
 import type { Manifest, Signer } from '../record/ports.ts';
 import { zManifest } from './manifest.ts';
 
 const zPartition = z.strictObject({ topic: z.string().min(1).max(256), partition: z.number().int().min(0) });
+const zFinding = z.strictObject({
+  code: z.string().min(1).max(64),
+  topic: z.string().max(256),
+  partition: z.number().int().min(0).max(0xffff_ffff),
+  detail: z.string().max(512),
+});
+const zPath = z.strictObject({ path: z.string().min(1).max(256) });
+const zLog = z.strictObject({ logId: zHex64 });
 /** A manifest of a batch with thousands of tenants. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
@@ -19,7 +29,7 @@ function parse<Value>(schema: z.ZodType<Value>, body: unknown): Value {
 }
 
 /**
- * Serves POST /v1/signer/state, /reserve, /commit and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
+ * Serves POST /v1/signer/state, /reserve, /commit, /finding, /root/… and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
  * token is the signer's own: no role of the API may sign. Faults come back as {error:{code,message}}.
  */
 export async function registerSignerRoutes(
@@ -46,11 +56,31 @@ export async function registerSignerRoutes(
     scope.post('/v1/signer/commit', options, async (request) =>
       signer.commit(parse<Manifest>(zManifest, request.body)),
     );
+    scope.post('/v1/signer/finding', options, async (request) => {
+      await signer.report?.(parse(zFinding, request.body));
+      return {};
+    });
+    registerRoot(scope, signer, options);
     scope.get('/v1/signer/heads', options, async () => signer.heads());
     scope.get('/v1/signer/key', options, async () => ({
       publicKey: Buffer.from(await signer.publicKey()).toString('base64'),
     }));
   });
+}
+
+function registerRoot(scope: FastifyInstance, signer: Signer, options: RouteShorthandOptions): void {
+  const root = (): RootSource => {
+    if (signer.root === undefined) throw new TriplineError('not_ready', 'the root log is not open');
+    return signer.root;
+  };
+  scope.post('/v1/signer/root/settle', options, async () => root().settle());
+  scope.post('/v1/signer/root/read', options, async (request) => {
+    const bytes = await root().read(parse(zPath, request.body).path);
+    return { bytes: bytes === undefined ? null : Buffer.from(bytes).toString('base64') };
+  });
+  scope.post('/v1/signer/root/log', options, async (request) => ({
+    log: (await root().logCheckpoint(parse(zLog, request.body).logId)) ?? null,
+  }));
 }
 
 async function answerError(error: unknown, reply: FastifyReply): Promise<unknown> {

@@ -6,8 +6,11 @@ import { open, type RootDatabase } from 'lmdb';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
 import { headsMessage } from '../evidence/heads.ts';
+import type { SignedHeadList } from '../evidence/bundle.ts';
 import type { Clock } from '../platform/clock.ts';
 import { ed25519Sign, sha256 } from '../platform/ledger/crypto.ts';
+import { listsOf } from '../platform/ledger/heads.ts';
+import type { RootSource } from '../platform/ledger/root-source.ts';
 import type {
   LogHead,
   Manifest,
@@ -18,6 +21,7 @@ import type {
 } from '../record/ports.ts';
 import { loadSigningKey, type SigningKey } from './key.ts';
 import { checkManifest, manifestDigest } from './manifest.ts';
+import { RootState, type Cosigned, type Finding } from './root/state.ts';
 
 /** A signed batch that still has to be written to `checkpoints`. */
 export interface SignedBatch {
@@ -29,12 +33,31 @@ export interface SignedBatch {
   readonly signed: SignedHeads;
 }
 
+/** What the root log needs of the signer: its state lies in the same database, so that an epoch is one transaction. */
+export interface RootLedger {
+  readonly root: RootState;
+  readonly rawPublicKey: Uint8Array;
+  head(topic: string, partition: number, logId: string): LogHead | undefined;
+  /** Heads of all partitions, signed. */
+  signedLists(): readonly SignedHeadList[];
+  /** Appends what moved since the last epoch; flushed when it resolves, with the heads that the epoch saw. */
+  cutEpoch(restart: boolean): Promise<readonly SignedHeadList[]>;
+  setPublished(size: number): Promise<void>;
+  setCosigned(cosigned: Cosigned): Promise<void>;
+  /** True when the finding is new. */
+  addFinding(finding: Finding): Promise<boolean>;
+  sign(message: Uint8Array): Uint8Array;
+}
+
 export interface LocalSigner extends Signer {
+  readonly rootLedger: RootLedger;
+  /** Set by step sign while its root log is open. */
+  root?: RootSource | undefined;
   /** Signed batches in commit order, at most `limit`, that were not yet acknowledged. */
   unpublished(limit: number): readonly SignedBatch[];
   /** The rows of these batches are durable. */
   published(batches: readonly SignedBatch[]): Promise<void>;
-  /** Called after each commit. */
+  /** Called after each commit, and each new finding. */
   onCommitted(listener: () => void): void;
   close(): Promise<void>;
 }
@@ -69,6 +92,8 @@ export async function openLocalSigner(options: LocalSignerOptions): Promise<Loca
 }
 
 class LmdbSigner implements LocalSigner {
+  root: RootSource | undefined;
+  readonly rootLedger: RootLedger;
   readonly #database: RootDatabase;
   readonly #key: SigningKey;
   readonly #clock: Clock;
@@ -78,6 +103,35 @@ class LmdbSigner implements LocalSigner {
     this.#database = database;
     this.#key = key;
     this.#clock = clock;
+    this.rootLedger = this.#openRootLedger();
+  }
+
+  #openRootLedger(): RootLedger {
+    const root = new RootState(this.#database, sha256);
+    return {
+      root,
+      rawPublicKey: this.#key.publicKey,
+      head: (topic, partition, logId) => this.#head(topic, partition, logId),
+      signedLists: () => listsOf(this.#allHeads()),
+      cutEpoch: (restart) =>
+        this.#change(() => {
+          root.cut({ nowMs: this.#clock.nowMs(), restart, partitions: this.#signedPartitions() });
+          return listsOf(this.#allHeads());
+        }),
+      setPublished: (size) => this.#change(() => root.setPublished(size)),
+      setCosigned: (cosigned) => this.#change(() => root.setCosigned(cosigned)),
+      addFinding: (finding) => this.#change(() => root.addFinding(finding, this.#clock.nowMs())),
+      sign: (message) => ed25519Sign(this.#key.privateKey, message),
+    };
+  }
+
+  #signedPartitions() {
+    return [...this.#storedPartitions()].map(({ topic, partition, nextOffset }) => ({
+      topic,
+      partition,
+      nextOffset,
+      heads: () => this.#heads(topic, partition),
+    }));
   }
 
   async state(topic: string, partition: number): Promise<PartitionState> {
@@ -135,17 +189,28 @@ class LmdbSigner implements LocalSigner {
   }
 
   async heads(): ReturnType<Signer['heads']> {
-    const found: Awaited<ReturnType<Signer['heads']>>[number][] = [];
-    for (const { key, value } of this.#database.getRange({
-      start: ['partition'],
-      end: ['partition', KEY_END],
-    })) {
-      const [, topic, partition] = key as [string, string, number];
+    return this.#allHeads();
+  }
+
+  #allHeads(): Awaited<ReturnType<Signer['heads']>> {
+    return [...this.#storedPartitions()].map(({ topic, partition, nextOffset }) => {
       const heads = this.#heads(topic, partition);
       const signed = heads.length === 0 ? null : this.#signature(heads);
-      found.push({ topic, partition, nextOffset: (value as StoredPartition).nextOffset, heads, signed });
+      return { topic, partition, nextOffset, heads, signed };
+    });
+  }
+
+  *#storedPartitions() {
+    const range = this.#database.getRange({ start: ['partition'], end: ['partition', KEY_END] });
+    for (const { key, value } of range) {
+      const [, topic, partition] = key as [string, string, number];
+      yield { topic, partition, nextOffset: (value as StoredPartition).nextOffset };
     }
-    return found;
+  }
+
+  async report(finding: Finding): Promise<void> {
+    if (!(await this.rootLedger.addFinding(finding))) return;
+    for (const listener of this.#listeners) listener();
   }
 
   async publicKey(): Promise<Uint8Array> {

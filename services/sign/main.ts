@@ -3,6 +3,7 @@ import type { RunningStep, StepContext } from '../platform/step.ts';
 import { publishCheckpoints } from './checkpoints.ts';
 import { registerSignerRoutes } from './http-routes.ts';
 import type { LocalSigner } from './local-signer.ts';
+import { runRootLog } from './root/run.ts';
 
 export { openLocalSigner, type LocalSigner, type LocalSignerOptions } from './local-signer.ts';
 
@@ -12,6 +13,8 @@ const RETRY_MS = 1_000;
 export interface SignOptions {
   /** Serve the signer over HTTP to processes that know this token; without it only this process signs. */
   readonly token?: string;
+  /** A command that only reads: nothing is appended to the root log. */
+  readonly readOnly?: boolean;
 }
 
 /** Starts the step over an open signer, which the caller closes after `stop`. */
@@ -24,10 +27,18 @@ export async function startSign(
   const publisher = new CheckpointPublisher(context, signer);
   signer.onCommitted(() => publisher.wake());
   publisher.wake();
+  const root = await runRootLog(context, signer, { readOnly: options.readOnly === true });
   return {
     name: 'sign',
-    health: () => ({ ready: true, detail: publisher.behind ? 'checkpoints behind' : 'signing' }),
-    stop: () => publisher.stop(),
+    health: () => {
+      const { ready, detail } = root.health();
+      const behind = publisher.behind ? ['checkpoints behind'] : [];
+      return { ready, detail: [...behind, ...(detail === '' ? [] : [detail])].join(', ') || 'signing' };
+    },
+    stop: async () => {
+      await root.stop();
+      await publisher.stop();
+    },
   };
 }
 

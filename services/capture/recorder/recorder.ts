@@ -90,10 +90,11 @@ export class Recorder {
     const bytes = this.#place([...gap, ...prepared], chain);
     const at = { firstSeq: this.#chain.nextSeq, prev: this.#chain.prev };
     const outcome = this.#options.spool.append(bytes, at);
-    this.#places = outcome === 'stored' ? placesOf(linesOf, at.firstSeq + gap.length) : [];
+    this.#places = [];
     switch (outcome) {
       case 'stored':
         this.#chain = chain;
+        this.#places = placesOf(linesOf, at.firstSeq + gap.length);
         this.#gap = 0;
         this.#loop.wake();
         return 'stored';

@@ -157,21 +157,20 @@ export class LinePump {
 
   #deliver(passed: Passed, line: Buffer, content: Buffer): void {
     for (const text of passed.answers) this.#options.answer(text);
-    if (passed.later !== undefined) this.#deliverLater(passed.later, line, content);
+    if (passed.later !== undefined) void this.#deliverLater(passed.later, line, content);
     if (passed.forward === undefined) return;
     if (passed.forward === content) this.#write(line);
     else this.#write(Buffer.concat([passed.forward, NEWLINE_BYTES]));
   }
 
   /** The lines behind it need not wait. */
-  #deliverLater(later: Promise<Passed>, line: Buffer, content: Buffer): void {
+  async #deliverLater(later: Promise<Passed>, line: Buffer, content: Buffer): Promise<void> {
     this.#held++;
-    void later.then((outcome) => {
-      this.#held--;
-      if (this.#inLongLine) this.#waitingLines.push(() => this.#deliver(outcome, line, content));
-      else this.#deliver(outcome, line, content);
-      this.#run();
-    });
+    const outcome = await later;
+    this.#held--;
+    if (this.#inLongLine) this.#waitingLines.push(() => this.#deliver(outcome, line, content));
+    else this.#deliver(outcome, line, content);
+    this.#run();
   }
 
   #flow(): void {

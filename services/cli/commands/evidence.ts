@@ -8,8 +8,10 @@ import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { fromBase64 } from '../../evidence/bytes.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
-import { verifyBundle } from '../../evidence/verify.ts';
-import { nodeCrypto } from '../../platform/ledger/crypto.ts';
+import { parseCheckpoint, type Checkpoint } from '../../evidence/tlog/checkpoint.ts';
+import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
+import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
+import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import { withReader, type CommandContext } from '../command.ts';
 import { visible } from '../output.ts';
 import type { Filters } from './read.ts';
@@ -22,26 +24,56 @@ export interface VerifySources {
   readonly file: string | undefined;
   /** Public key of the log, as `log.pub` holds it: then no other key may have signed. */
   readonly keyFile: string | undefined;
+  /** A tlog-policy file: who has to vouch. */
+  readonly policyFile: string | undefined;
+  /** A root checkpoint that was kept. */
+  readonly checkpointFile: string | undefined;
 }
 
 /** Prints the report; answers the verdict's exit code. */
-export async function verify(context: CommandContext, { file, keyFile }: VerifySources): Promise<number> {
-  const publicKeys = keyFile === undefined ? undefined : [await readLogKey(keyFile)];
+export async function verify(context: CommandContext, sources: VerifySources): Promise<number> {
+  const { file } = sources;
+  const trust = await readTrust(sources);
   const report =
     file === undefined
       ? await withReader(
           context,
-          async (client) => await check(context, await client.bytes('/v1/ledger/export'), publicKeys),
+          async (client) => await check(context, await client.bytes('/v1/ledger/export'), trust),
         )
-      : await check(context, createReadStream(await bundlePath(file)), publicKeys);
+      : await check(context, createReadStream(await bundlePath(file)), trust);
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
 
-async function readLogKey(path: string): Promise<Uint8Array> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new TriplineError('usage', `${path} cannot be read`, { path: '--key', cause });
+type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint'>;
+
+async function readTrust({ keyFile, policyFile, checkpointFile }: VerifySources): Promise<Trust> {
+  return {
+    ...(keyFile === undefined ? {} : { publicKeys: [await readLogKey(keyFile)] }),
+    ...(policyFile === undefined ? {} : { policy: await readPolicy(policyFile) }),
+    ...(checkpointFile === undefined ? {} : { keptCheckpoint: await readKept(checkpointFile) }),
+  };
+}
+
+/** Bytes above ASCII are opaque in a policy: one character a byte. */
+async function readPolicy(path: string): Promise<Policy> {
+  return parsePolicy(await readOption(path, '--policy', 'latin1'), sha256);
+}
+
+async function readKept(path: string): Promise<Checkpoint> {
+  const checkpoint = parseCheckpoint(await readOption(path, '--checkpoint', 'utf8'));
+  if (checkpoint !== undefined) return checkpoint;
+  throw new TriplineError('usage', `${path} holds no checkpoint`, { path: '--checkpoint' });
+}
+
+function readOption(path: string, option: string, encoding: 'utf8' | 'latin1'): Promise<string> {
+  return readFile(path, encoding).catch((cause: unknown) => {
+    throw new TriplineError('usage', `${path} cannot be read`, { path: option, cause });
   });
+}
+
+async function readLogKey(path: string): Promise<Uint8Array> {
+  const text = await readOption(path, '--key', 'utf8');
   const key = fromBase64(text.trim());
   if (key === undefined || checkEd25519PublicKey(key) !== 'ok')
     throw new TriplineError('usage', `${path} holds no Ed25519 key in base64`, { path: '--key' });
@@ -51,11 +83,11 @@ async function readLogKey(path: string): Promise<Uint8Array> {
 async function check(
   context: CommandContext,
   source: AsyncIterable<Uint8Array>,
-  publicKeys: readonly Uint8Array[] | undefined,
+  trust: Trust,
 ): Promise<VerifyReport> {
   let noted = 0;
   return await verifyBundle(source, nodeCrypto, {
-    ...(publicKeys === undefined ? {} : { publicKeys }),
+    ...trust,
     onProgress: (entries) => {
       if (entries - noted < PROGRESS_EVERY_ENTRIES) return;
       noted = entries;
@@ -74,7 +106,8 @@ async function bundlePath(path: string): Promise<string> {
 
 /** What a verdict leaves open, for people. */
 const HINTS: Partial<Record<VerifyReport['verdict'], string>> = {
-  verified: ' (signed by the service; no witness vouches for the heads)',
+  verified: ' (signed by the service; no witness vouches for all of it)',
+  verified_witnessed: ' (signed by the service, and witnesses vouch for it)',
 };
 
 function reportText(report: VerifyReport): string {
@@ -86,6 +119,7 @@ function reportText(report: VerifyReport): string {
   if (report.partial)
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
+  lines.push(...witnessLines(report));
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>
@@ -94,6 +128,19 @@ function reportText(report: VerifyReport): string {
     lines.push('first fault:', ...place);
   }
   return lines.join('\n');
+}
+
+function witnessLines({ witness }: VerifyReport): string[] {
+  if (witness === null) return [];
+  const { quorum, witnesses, cosignedAtMs, unwitnessedEntries } = witness;
+  const at = cosignedAtMs === null ? 'never' : new Date(cosignedAtMs).toISOString();
+  const names = witnesses.length === 0 ? 'nobody' : witnesses.map((name) => visible(name)).join(', ');
+  return [
+    `cosigned by ${names}, at ${at}: ${quorum ? 'the policy is met' : 'the policy is not met'}`,
+    ...(quorum && unwitnessedEntries > 0
+      ? [`${unwitnessedEntries} entries came later and are not witnessed`]
+      : []),
+  ];
 }
 
 export interface ExportOptions {

@@ -63,7 +63,9 @@ export async function buildHttp(deps: HttpDeps): Promise<FastifyInstance> {
   http.addHook('onRequest', authenticateWith(loadTokens({ ...deps, auth: config.auth })));
   http.addHook('onSend', async (request, reply) => {
     void reply.header('x-request-id', request.id);
-    if (request.url.startsWith('/v1/')) void reply.header('cache-control', 'no-store');
+    // Tiles and checkpoints say themselves how long they hold.
+    if (request.url.startsWith('/v1/') && !reply.hasHeader('cache-control'))
+      void reply.header('cache-control', 'no-store');
   });
   http.setNotFoundHandler((_request, reply) => {
     void reply.status(404).send(errorAnswer(new TriplineError('not_found')));

@@ -9,7 +9,8 @@ import { ProofTree } from '../../evidence/merkle.ts';
 import { logOrigin } from '../../evidence/origin.ts';
 import type { Store } from '../store/port.ts';
 import { sha256 } from './crypto.ts';
-import { headsOfSigner, headsOfStore, type HeadSource, type SignedHeads } from './heads.ts';
+import { headsOfSigner, headsOfStore, keysOfSigner, type HeadSource, type SignedHeads } from './heads.ts';
+import { rootLines, settledRoot, type RootEvidence } from './export-root.ts';
 import {
   filteredIndexes,
   rangeEnd,
@@ -37,10 +38,14 @@ const MAX_RANGE_BYTES = 16 * 1024 * 1024;
 
 /** NDJSON of services/evidence/bundle.ts, chunk by chunk; at its pace the store is read. */
 export async function* exportLedger(store: Store, options: ExportOptions): AsyncGenerator<Uint8Array> {
-  const signed = options.heads === undefined ? await headsOfStore(store) : await headsOfSigner(options.heads);
+  const { signed, root } = await signedNow(store, options.heads);
   const partial = [options.session, options.sinceMs, options.untilMs].some((one) => one !== undefined);
   yield encode([await header(store, signed, { ...options, partial })]);
   const logs = await logsOf(store, signed, options);
+  if (root !== undefined) {
+    const whole = !partial && options.tenant === undefined;
+    for await (const line of rootLines(root, whole ? undefined : logs)) yield encode([line]);
+  }
   for (const log of logs) {
     const { logId, tenant, topic, partition, size } = log;
     yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
@@ -52,6 +57,19 @@ export async function* exportLedger(store: Store, options: ExportOptions): Async
   }
   if (!partial) yield encode(await straysOf(store, signed, options));
   yield encode([{ type: 'end', pending: await pendingRows(store, logs) }]);
+}
+
+interface SignedNow {
+  readonly signed: SignedHeads;
+  readonly root: RootEvidence | undefined;
+}
+
+/** Heads and root log of one moment where there is a root log, else the heads alone. */
+async function signedNow(store: Store, source: HeadSource | undefined): Promise<SignedNow> {
+  if (source === undefined) return { signed: await headsOfStore(store), root: undefined };
+  const root = await settledRoot(source);
+  if (root === undefined) return { signed: await headsOfSigner(source), root };
+  return { signed: { keys: await keysOfSigner(source), lists: root.snapshot.lists }, root };
 }
 
 /** None where no signer can be asked: then a row of a batch under way cannot be told from one that is nobody's. */

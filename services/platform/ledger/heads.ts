@@ -3,6 +3,7 @@ import type { BundleHeader, SignedHeadList } from '../../evidence/bundle.ts';
 import { toHex } from '../../evidence/bytes.ts';
 import type { Store } from '../store/port.ts';
 import { sha256 } from './crypto.ts';
+import type { RootSource } from './root-source.ts';
 
 /** The part of a signer that reading needs. */
 export interface HeadSource {
@@ -36,6 +37,8 @@ export interface HeadSource {
     } | null;
   }>;
   publicKey(): Promise<Uint8Array>;
+  /** Absent where there is no root log. */
+  readonly root?: RootSource | undefined;
 }
 
 export interface SignedHeads {
@@ -45,10 +48,19 @@ export interface SignedHeads {
 
 /** What the signer signed last of every partition. It knows of heads whose rows were removed from the store. */
 export async function headsOfSigner(signer: HeadSource): Promise<SignedHeads> {
+  return { keys: await keysOfSigner(signer), lists: listsOf(await signer.heads()) };
+}
+
+export async function keysOfSigner(signer: Pick<HeadSource, 'publicKey'>): Promise<SignedHeads['keys']> {
   const publicKey = await signer.publicKey();
-  const lists: SignedHeadList[] = [];
-  for (const { topic, partition, nextOffset, heads, signed } of await signer.heads()) {
-    if (signed === null) continue;
+  const keyId = toHex(sha256(publicKey));
+  return [{ keyId, publicKey: Buffer.from(publicKey).toString('base64') }];
+}
+
+/** Partitions without a head have nothing signed. */
+export function listsOf(partitions: Awaited<ReturnType<HeadSource['heads']>>): SignedHeadList[] {
+  return partitions.flatMap(({ topic, partition, nextOffset, heads, signed }) => {
+    if (signed === null) return [];
     const fields = heads.map(({ logId, origin, size, root, lastLeafHash }) => ({
       logId,
       origin,
@@ -56,10 +68,8 @@ export async function headsOfSigner(signer: HeadSource): Promise<SignedHeads> {
       root,
       lastLeafHash,
     }));
-    lists.push({ topic, partition, nextOffset, heads: fields, ...signed });
-  }
-  const keyId = toHex(sha256(publicKey));
-  return { keys: [{ keyId, publicKey: Buffer.from(publicKey).toString('base64') }], lists };
+    return [{ topic, partition, nextOffset, heads: fields, ...signed }];
+  });
 }
 
 interface CheckpointRow {

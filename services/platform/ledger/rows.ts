@@ -73,8 +73,31 @@ export async function rangeEnd(store: Store, range: LogRange, maxBytes: number):
 }
 
 /** Leaf hashes of a range in hex, by index; twin and missing rows show as they are. */
-export function readLeaves(store: Store, range: LogRange): Promise<{ idx: string; leaf_hash: string }[]> {
+export function readLeaves(
+  store: Store,
+  range: Omit<LogRange, 'tenant'>,
+): Promise<{ idx: string; leaf_hash: string }[]> {
   return store.query(`SELECT idx, ${hex('leaf_hash')} FROM ledger WHERE ${RANGE} ORDER BY idx`, {
+    params: { log: range.logId, from: range.from, to: range.to },
+  });
+}
+
+export interface EntryRow extends IndexedRow {
+  readonly type: number;
+  readonly prev_leaf_hash: string;
+  readonly append_ms: string | number;
+  readonly offset: string | number;
+  readonly line: number;
+  readonly stream_id: string;
+  readonly seq: string | number;
+  readonly ev_hash: string;
+  readonly key_id: string;
+  readonly flags: number;
+}
+
+/** What the entries of a range are made of, by index; twin and missing rows show as they are. */
+export function readEntries(store: Store, range: Omit<LogRange, 'tenant'>): Promise<EntryRow[]> {
+  return store.query(`SELECT ${LEDGER} FROM ledger WHERE ${RANGE} ORDER BY idx`, {
     params: { log: range.logId, from: range.from, to: range.to },
   });
 }

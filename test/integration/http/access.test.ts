@@ -41,6 +41,13 @@ const TABLE: Readonly<Record<string, Row>> = {
   'GET /v1/tail': { allowed: READERS, tenant: 'asked' },
   'GET /v1/ledger': { allowed: READERS, tenant: 'asked' },
   'GET /v1/ledger/export': { allowed: AUDITORS, tenant: 'asked' },
+  // The root log shows no event, and is one for all tenants.
+  'GET /v1/log/root/checkpoint': { allowed: READERS, tenant: 'own' },
+  'GET /v1/log/root/latest': { allowed: READERS, tenant: 'own' },
+  'GET /v1/log/root/vkey': { allowed: READERS, tenant: 'own' },
+  'GET /v1/log/root/tile/*': { allowed: READERS, tenant: 'own' },
+  'GET /v1/log/:log/checkpoint': { allowed: READERS, tenant: 'own' },
+  'GET /v1/log/:log/tile/*': { allowed: READERS, tenant: 'own' },
   'GET /v1/controls': { allowed: EVERYBODY, tenant: 'asked' },
   'GET /v1/controls/stream': { allowed: EVERYBODY, tenant: 'own' },
   'POST /v1/controls': { allowed: RESPONDERS, tenant: 'asked' },

@@ -15,6 +15,7 @@ import { httpSigner } from '../../../services/record/http-signer.ts';
 import type { LogHead, Manifest } from '../../../services/record/ports.ts';
 import { registerSignerRoutes } from '../../../services/sign/http-routes.ts';
 import { loadSigningKey } from '../../../services/sign/key.ts';
+import { openRoot } from '../../support/tlog/root-log.ts';
 import { openLocalSigner, type LocalSigner } from '../../../services/sign/local-signer.ts';
 
 const TOPIC = 'tripline.toolcalls.v1';
@@ -157,7 +158,7 @@ test('what was reserved and signed is there after the process is gone', async ()
 });
 
 test('over HTTP it is the same signer, for the right token only', async () => {
-  await withSigner(async (signer) => {
+  await withSigner(async (signer, dir) => {
     const app = fastify();
     await registerSignerRoutes(app, signer, 'right');
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
@@ -170,6 +171,19 @@ test('over HTTP it is the same signer, for the right token only', async () => {
       assert.deepEqual(await remote.state(TOPIC, 0), await signer.state(TOPIC, 0));
       assert.deepEqual(await remote.publicKey(), await signer.publicKey());
       assert.equal((await remote.heads()).length, 1);
+      await assert.rejects(async () => remote.root?.settle(), { code: 'not_ready' });
+      const root = await openRoot(dir, signer);
+      signer.root = root;
+      const [there, here] = [await remote.root?.settle(), await root.settle()];
+      assert.deepEqual([there?.checkpoint, there?.heads], [here.checkpoint, here.heads]);
+      assert.deepEqual(
+        there?.lists.map(({ heads }) => heads),
+        here.lists.map(({ heads }) => heads),
+      );
+      assert.deepEqual(await remote.root?.read('vkey'), await root.read('vkey'));
+      assert.equal(await remote.root?.read('tile/0/000.p/200'), undefined);
+      assert.deepEqual(await remote.root?.logCheckpoint(LOG), await root.logCheckpoint(LOG));
+      await remote.report?.({ code: 'bus_offset_lost', topic: TOPIC, partition: 0, detail: '' });
       await assert.rejects(remote.commit(manifest([], ['z'], 0)), { code: 'ledger_reserved' });
       await assert.rejects(httpSigner({ url, token: 'wrong' }).heads(), { code: 'auth_invalid' });
     } finally {

@@ -1,0 +1,293 @@
+/**
+ * The root log of a bundle: its signed checkpoint, who cosigned it, and what its leaves claim of the logs. A bundle of
+ * everything brings all leaves, so that two heads of one log cannot disagree unseen; others bring the newest head of
+ * each log with its inclusion proof.
+ */
+import type { BundleRoot, BundleRootEntries, BundleRootHead } from './bundle.ts';
+import { fromBase64, hashFromHex, toHex, type EvidenceCrypto } from './bytes.ts';
+import { CompactRange, leafHash, verifyInclusion } from './merkle.ts';
+import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
+import { FaultFound, type FaultCode, type WitnessReport } from './report.ts';
+import {
+  decodeRootLeaf,
+  type CoveredLog,
+  type CoverageLeaf,
+  type CoveredPartition,
+  type HeadLeaf,
+} from './root-leaf.ts';
+import {
+  parseCheckpoint,
+  parseCheckpointText,
+  type Checkpoint,
+  type SignedCheckpoint,
+} from './tlog/checkpoint.ts';
+import { checkNote, noteKey, NOTE_KEY_TYPES, type NoteKey } from './tlog/note.ts';
+import { cosigners, type Cosigners, type Policy } from './tlog/policy.ts';
+import { decodeBundle } from './tlog/tiles.ts';
+
+export interface RootSettings {
+  readonly deployment: string;
+  readonly crypto: EvidenceCrypto;
+  /** Raw keys that may sign heads, and so the root log, where the policy names no log. */
+  readonly publicKeys: readonly Uint8Array[];
+  readonly policy: Policy | undefined;
+  /** Kept by the caller from earlier, and believed. */
+  readonly kept: Checkpoint | undefined;
+  /** True where every log must be in the bundle. */
+  readonly whole: boolean;
+}
+
+/** A head that the root log holds. */
+export interface RootClaim {
+  readonly size: number;
+  /** Hex. */
+  readonly root: string;
+  readonly index: number;
+}
+
+/** Indexes [firstIndex, nextIndex) came from offsets [firstOffset, nextOffset). */
+export interface CoveredRange {
+  readonly firstIndex: number;
+  readonly nextIndex: number;
+  readonly firstOffset: number;
+  readonly nextOffset: number;
+}
+
+export interface LogClaims {
+  readonly origin: string;
+  /** In order of size. */
+  readonly heads: readonly RootClaim[];
+  /** Empty where the bundle does not bring them. */
+  readonly ranges: readonly CoveredRange[];
+}
+
+interface Claims {
+  readonly origin: string;
+  readonly heads: RootClaim[];
+  readonly ranges: CoveredRange[];
+}
+
+interface CheckedCheckpoint extends SignedCheckpoint {
+  readonly cosigners: Cosigners | undefined;
+}
+
+interface CoveredUntil {
+  readonly epoch: number;
+  readonly firstOffset: number;
+  readonly nextOffset: number;
+}
+
+/** The next offsets, or another piece of the same ones. */
+function continues(before: CoveredUntil | undefined, now: CoveredUntil): boolean {
+  const isPiece =
+    before?.epoch === now.epoch &&
+    before.firstOffset === now.firstOffset &&
+    before.nextOffset === now.nextOffset;
+  return isPiece || (now.firstOffset === (before?.nextOffset ?? 0) && now.nextOffset > now.firstOffset);
+}
+
+export class RootVerifier {
+  readonly #settings: RootSettings;
+  readonly #range: CompactRange;
+  readonly #claims = new Map<string, Claims>();
+  readonly #covered = new Map<string, CoveredUntil>();
+  #checkpoint: CheckedCheckpoint | undefined;
+  #cosigned: CheckedCheckpoint | undefined;
+  #hasEntries = false;
+  #isFinished = false;
+
+  constructor(settings: RootSettings) {
+    this.#settings = settings;
+    this.#range = new CompactRange(0, settings.crypto.sha256);
+  }
+
+  /** True when the bundle brought all leaves. */
+  get isWhole(): boolean {
+    return this.#hasEntries;
+  }
+
+  begin(line: BundleRoot): void {
+    if (this.#checkpoint !== undefined) throw this.#fault('root_checkpoint_invalid', 'twice');
+    this.#checkpoint = line.checkpoint === null ? undefined : this.#check(line.checkpoint);
+    this.#cosigned = line.cosigned === null ? undefined : this.#check(line.cosigned);
+    const behind = (this.#cosigned?.size ?? 0) > (this.#checkpoint?.size ?? 0);
+    if (behind) throw this.#fault('root_checkpoint_invalid', 'the cosigned one is the larger one');
+  }
+
+  #check(text: string): CheckedCheckpoint {
+    const { crypto, deployment, policy } = this.#settings;
+    const checkpoint = parseCheckpoint(text);
+    if (checkpoint === undefined) throw this.#fault('root_checkpoint_invalid', 'form');
+    if (checkpoint.origin !== rootOrigin(deployment)) throw this.#fault('root_checkpoint_invalid', 'origin');
+    if (checkNote(checkpoint.note, this.#logKeys(), crypto).kind !== 'signed')
+      throw this.#fault('root_checkpoint_invalid', 'signature');
+    if (policy === undefined) return { ...checkpoint, cosigners: undefined };
+    const by = cosigners(checkpoint.note, policy, crypto);
+    if (by.forged) throw this.#fault('root_checkpoint_invalid', 'cosignature');
+    return { ...checkpoint, cosigners: by };
+  }
+
+  /** Keys of the policy's logs, where it names any, else those of the heads. */
+  #logKeys(): readonly NoteKey[] {
+    const { policy, publicKeys, deployment, crypto } = this.#settings;
+    const name = noteNameOf(rootOrigin(deployment));
+    if (policy !== undefined && policy.logs.length > 0) return policy.logs.filter((key) => key.name === name);
+    return publicKeys.map((key) => noteKey(name, NOTE_KEY_TYPES.ed25519, key, crypto.sha256));
+  }
+
+  entries({ first, bundle }: BundleRootEntries): void {
+    this.#hasEntries = true;
+    const bytes = fromBase64(bundle);
+    const leaves = bytes === undefined ? undefined : decodeBundle(bytes);
+    if (leaves === undefined || first !== this.#range.end) throw this.#fault('root_entries_invalid', 'order');
+    for (const leaf of leaves) this.#leaf(leaf);
+  }
+
+  #leaf(bytes: Uint8Array): void {
+    const index = this.#range.end;
+    const leaf = decodeRootLeaf(bytes);
+    if (leaf === undefined) throw this.#fault('root_entries_invalid', 'form', index);
+    if (leaf.type === 'head') this.#head(leaf, index);
+    if (leaf.type === 'coverage') for (const at of leaf.partitions) this.#cover(leaf, at, index);
+    this.#range.append(leafHash(bytes, this.#settings.crypto.sha256));
+    this.#compareAt(this.#range.end);
+  }
+
+  /** Each head of a log names the one before, so that none is left out of what a reader of proofs is shown. */
+  #head(leaf: HeadLeaf, index: number): void {
+    const { id, checkpoint } = this.#named(leaf, index);
+    const claims = this.#claimsOf(id, checkpoint.origin);
+    const before = claims.heads.at(-1);
+    const follows = leaf.previous === (before?.index ?? null) && checkpoint.size > (before?.size ?? 0);
+    if (!follows) throw this.#fault('root_entries_invalid', 'previous', index);
+    claims.heads.push({ size: checkpoint.size, root: toHex(checkpoint.root), index });
+  }
+
+  #named(leaf: HeadLeaf, index: number): { readonly id: string; readonly checkpoint: Checkpoint } {
+    const checkpoint = parseCheckpointText(leaf.checkpoint);
+    if (checkpoint === undefined) throw this.#fault('root_entries_invalid', 'head', index);
+    return { id: toHex(logIdOf(checkpoint.origin, this.#settings.crypto.sha256)), checkpoint };
+  }
+
+  #claimsOf(id: string, origin: string): Claims {
+    const known = this.#claims.get(id);
+    if (known !== undefined) return known;
+    const claims: Claims = { origin, heads: [], ranges: [] };
+    this.#claims.set(id, claims);
+    return claims;
+  }
+
+  /** Offsets of a partition follow each other without a hole, and so do the indexes of each log. */
+  #cover({ epoch }: CoverageLeaf, at: CoveredPartition, index: number): void {
+    const name = `${at.topic}/${at.partition}`;
+    const { firstOffset, nextOffset } = at;
+    const now: CoveredUntil = { epoch, firstOffset, nextOffset };
+    if (!continues(this.#covered.get(name), now)) throw this.#fault('coverage_differs', name, index);
+    this.#covered.set(name, now);
+    for (const log of at.logs) this.#coverLog(log, at, index);
+  }
+
+  #coverLog({ logId, firstIndex, nextIndex }: CoveredLog, at: CoveredPartition, index: number): void {
+    const claims = this.#claims.get(logId);
+    if (claims === undefined) throw this.#fault('coverage_differs', logId, index);
+    const isNext = firstIndex === (claims.ranges.at(-1)?.nextIndex ?? 0);
+    const isHead = claims.heads.at(-1)?.size === nextIndex && nextIndex > firstIndex;
+    if (!isNext || !isHead) throw this.#fault('coverage_differs', logId, index);
+    const { firstOffset, nextOffset } = at;
+    claims.ranges.push({ firstIndex, nextIndex, firstOffset, nextOffset });
+  }
+
+  #compareAt(size: number): void {
+    const { kept } = this.#settings;
+    const root = (): string => toHex(this.#range.root());
+    if (kept?.size === size && toHex(kept.root) !== root())
+      throw this.#fault('known_head_differs', 'root log');
+    for (const checkpoint of [this.#checkpoint, this.#cosigned])
+      if (checkpoint?.size === size && toHex(checkpoint.root) !== root())
+        throw this.#fault('root_entries_invalid', 'root');
+  }
+
+  /** The newest head of one log, by its inclusion proof. */
+  head({ logId, index, size, leaf, proof }: BundleRootHead): void {
+    const bytes = fromBase64(leaf) ?? new Uint8Array(0);
+    const checkpoint = [this.#checkpoint, this.#cosigned].find((one) => one?.size === size);
+    const claim = {
+      index: BigInt(index),
+      size: BigInt(size),
+      leafHash: leafHash(bytes, this.#settings.crypto.sha256),
+      root: checkpoint?.root ?? new Uint8Array(0),
+      proof: proof.map(hashFromHex),
+    };
+    const decoded = decodeRootLeaf(bytes);
+    const isProved = checkpoint !== undefined && verifyInclusion(claim, this.#settings.crypto.sha256);
+    if (!isProved || decoded?.type !== 'head') throw this.#fault('root_entries_invalid', 'proof', index);
+    const named = this.#named(decoded, index);
+    if (named.id !== logId) throw this.#fault('root_entries_invalid', 'log', index);
+    const { origin, size: logSize, root } = named.checkpoint;
+    this.#claimsOf(logId, origin).heads.push({ size: logSize, root: toHex(root), index });
+  }
+
+  /** After the last line of the root log; idempotent. */
+  finish(): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    const size = this.#checkpoint?.size ?? 0;
+    const isShort = this.#hasEntries ? this.#range.end !== size : this.#settings.whole && size > 0;
+    if (isShort) throw this.#fault('root_entries_invalid', 'size');
+    if (this.#hasEntries) this.#expectCoverage();
+    this.#compareKept(size);
+  }
+
+  #expectCoverage(): void {
+    for (const { heads, ranges, origin } of this.#claims.values())
+      if (ranges.at(-1)?.nextIndex !== heads.at(-1)?.size) throw this.#fault('coverage_differs', origin);
+  }
+
+  /** What was kept must be a beginning of what is here; without all leaves only the same size can be compared. */
+  #compareKept(size: number): void {
+    const { kept, deployment } = this.#settings;
+    if (kept === undefined) return;
+    const here = this.#checkpoint?.root;
+    const isSame = here !== undefined && kept.size === size && toHex(kept.root) === toHex(here);
+    const isLonger = this.#hasEntries && kept.size <= size;
+    const isKnown = kept.origin === rootOrigin(deployment) && (isLonger || isSame || kept.size === 0);
+    if (!isKnown) throw this.#fault('known_head_differs', 'root log');
+  }
+
+  claims(): ReadonlyMap<string, LogClaims> {
+    return this.#claims;
+  }
+
+  claimsFor(logId: string): LogClaims | undefined {
+    return this.#claims.get(logId);
+  }
+
+  /** Leaves below this index are under a checkpoint that meets the policy; 0 without one. */
+  witnessedSize(): number {
+    return this.#witnessed()?.size ?? 0;
+  }
+
+  #witnessed(): CheckedCheckpoint | undefined {
+    return [this.#checkpoint, this.#cosigned].find((one) => one?.cosigners?.quorum === true);
+  }
+
+  /** Null where the caller gave no policy. */
+  report(unwitnessedEntries: number): WitnessReport | null {
+    if (this.#settings.policy === undefined) return null;
+    const checkpoint = this.#witnessed();
+    const signed = (checkpoint ?? this.#checkpoint)?.cosigners?.signed ?? [];
+    const times = signed.map(({ timeSeconds }) => timeSeconds);
+    return {
+      quorum: checkpoint !== undefined,
+      witnesses: signed.map(({ name }) => name),
+      rootSize: checkpoint?.size ?? 0,
+      cosignedAtMs: times.length === 0 ? null : Math.min(...times) * 1000,
+      unwitnessedEntries,
+    };
+  }
+
+  #fault(code: FaultCode, detail: string, index: number | null = null): FaultFound {
+    const nowhere = { topic: null, partition: null, offset: null, session: null };
+    return new FaultFound({ code, log: rootOrigin(this.#settings.deployment), index, ...nowhere, detail });
+  }
+}

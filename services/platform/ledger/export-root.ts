@@ -1,0 +1,96 @@
+/** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
+import type { BundleRoot, BundleRootEntries, BundleRootHead } from '../../evidence/bundle.ts';
+import { toHex } from '../../evidence/bytes.ts';
+import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
+import {
+  decodeBundle,
+  TILE_WIDTH,
+  tileAt,
+  tilePath,
+  TileTree,
+  type TileAddress,
+} from '../../evidence/tlog/tiles.ts';
+import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
+import { sha256 } from './crypto.ts';
+import type { HeadSource } from './heads.ts';
+import type { RootSnapshot, RootSource } from './root-source.ts';
+
+export interface RootEvidence {
+  readonly source: RootSource;
+  readonly snapshot: RootSnapshot;
+}
+
+/** Undefined where there is no root log, or it is at fault: the heads are exported all the same. */
+export async function settledRoot({ root }: HeadSource): Promise<RootEvidence | undefined> {
+  if (root === undefined) return undefined;
+  try {
+    return { source: root, snapshot: await root.settle() };
+  } catch (error) {
+    const isAtFault = isTriplineError(error, 'not_ready') || isTriplineError(error, 'root_log_diverges');
+    if (isAtFault) return undefined;
+    throw error;
+  }
+}
+
+type RootLine = BundleRoot | BundleRootEntries | BundleRootHead;
+
+/** `logs` undefined: all leaves. */
+export async function* rootLines(
+  { source, snapshot }: RootEvidence,
+  logs: readonly { readonly logId: string }[] | undefined,
+): AsyncGenerator<RootLine> {
+  const { checkpoint, cosigned } = snapshot;
+  yield { type: 'root', checkpoint, cosigned: cosigned === checkpoint ? null : cosigned };
+  const size = checkpoint === null ? 0 : (parseCheckpoint(checkpoint)?.size ?? 0);
+  if (logs === undefined) yield* allLeaves(source, size);
+  else yield* newestHeads({ source, snapshot }, new Set(logs.map(({ logId }) => logId)), size);
+}
+
+async function* allLeaves(source: RootSource, size: number): AsyncGenerator<BundleRootEntries> {
+  for (let index = 0; ; index += 1) {
+    const tile = tileAt('entries', index, size);
+    if (tile === undefined) return;
+    const bundle = Buffer.from(await need(source, tile)).toString('base64');
+    yield { type: 'root_entries', first: index * TILE_WIDTH, bundle };
+  }
+}
+
+/** Under the cosigned checkpoint where that holds the head already, else under the newest. */
+async function* newestHeads(
+  { source, snapshot }: RootEvidence,
+  logs: ReadonlySet<string>,
+  newest: number,
+): AsyncGenerator<BundleRootHead> {
+  const cosigned = snapshot.cosigned === null ? 0 : (parseCheckpoint(snapshot.cosigned)?.size ?? 0);
+  const trees = new Map(
+    [cosigned, newest].map((size) => [size, new TileTree(size, (tile) => need(source, tile), sha256)]),
+  );
+  for (const { logId, index } of snapshot.heads) {
+    if (!logs.has(logId)) continue;
+    const size = index < cosigned ? cosigned : newest;
+    const proof = (await trees.get(size)?.inclusionProof(index)) ?? [];
+    const leaf = await leafAt(source, index, size);
+    yield {
+      type: 'root_head',
+      logId,
+      index,
+      size,
+      leaf: Buffer.from(leaf).toString('base64'),
+      proof: proof.map(toHex),
+    };
+  }
+}
+
+async function leafAt(source: RootSource, index: number, size: number): Promise<Uint8Array> {
+  const tile = tileAt('entries', Math.floor(index / TILE_WIDTH), size);
+  const leaves = tile === undefined ? undefined : decodeBundle(await need(source, tile));
+  return leaves?.[index % TILE_WIDTH] ?? missing();
+}
+
+async function need(source: RootSource, tile: TileAddress): Promise<Uint8Array> {
+  return (await source.read(tilePath(tile))) ?? missing();
+}
+
+function missing(): never {
+  throw new TriplineError('root_log_diverges', 'a tile of the root log is missing');
+}

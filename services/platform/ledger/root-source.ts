@@ -1,0 +1,35 @@
+/** What readers need of the root log: in the process that signs, or over HTTP from it. */
+import type { SignedHeadList } from '../../evidence/bundle.ts';
+
+/** The log of one (tenant, topic, partition) as it was signed last. */
+export interface LogCheckpoint {
+  readonly topic: string;
+  readonly partition: number;
+  readonly origin: string;
+  readonly size: number;
+  /** A signed note. */
+  readonly note: string;
+}
+
+export interface RootSnapshot {
+  /** Signed heads of all logs, as the root log has them when `checkpoint` is its end. */
+  readonly lists: readonly SignedHeadList[];
+  /** A signed note, with the cosignatures that there are; null while the root log is empty. */
+  readonly checkpoint: string | null;
+  /** The newest checkpoint that met the policy of the deployment, where that is an earlier one. */
+  readonly cosigned: string | null;
+  /** Where the newest HEAD leaf of each log stands. */
+  readonly heads: readonly { readonly logId: string; readonly index: number }[];
+}
+
+export interface RootSource {
+  /**
+   * Brings the root log up to what is signed now, has it cosigned where witnesses are configured, and answers that
+   * state. Takes as long as the witnesses, at most a few seconds; without them the snapshot lacks their signatures.
+   */
+  settle(): Promise<RootSnapshot>;
+  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, or a path of the tlog-tiles layout. */
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Undefined for a log that is not in the root log yet. */
+  logCheckpoint(logId: string): Promise<LogCheckpoint | undefined>;
+}

@@ -1,0 +1,54 @@
+/**
+ * Copies the root log to a second place that is written once (a WORM folder, a mounted bucket): tiles, and every
+ * checkpoint that was worth keeping under its size. What is there already is never written again, and must be the same.
+ */
+import { equalBytes, utf8 } from '../../evidence/bytes.ts';
+import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
+import { newTiles, TILE_WIDTH, tileAt, tilePath, type TileAddress } from '../../evidence/tlog/tiles.ts';
+import type { RootFiles } from './files.ts';
+import { CHECKPOINT_FILE, diverges, readTile } from './publish.ts';
+
+/** `checkpoints/<size>`, so that a list in order of names is one in order of time. */
+export function keptCheckpoint(size: number): string {
+  return `checkpoints/${String(size).padStart(16, '0')}`;
+}
+
+/** Copies everything up to `checkpoint` (a signed note). Throws root_log_diverges where the copy holds other bytes. */
+export async function copyRoot(from: RootFiles, to: RootFiles, checkpoint: string): Promise<void> {
+  const size = sizeOf(checkpoint);
+  const latest = await to.read(CHECKPOINT_FILE);
+  const copied = latest === undefined ? 0 : sizeOf(Buffer.from(latest).toString());
+  if (copied > size) diverges('the copy is ahead of it');
+  if (copied === size) return;
+  for (const tile of [...newBundles(copied, size), ...newTiles(copied, size)]) {
+    const bytes = (await readTile(from, tile)) ?? diverges(`${tilePath(tile)} is missing`);
+    await writeOnce(to, tilePath(tile), bytes);
+  }
+  await writeOnce(to, keptCheckpoint(size), utf8(checkpoint));
+  await to.write(CHECKPOINT_FILE, utf8(checkpoint));
+}
+
+const sizeOf = (checkpoint: string): number => parseCheckpoint(checkpoint)?.size ?? 0;
+
+function newBundles(copied: number, size: number): TileAddress[] {
+  const bundles: TileAddress[] = [];
+  for (let index = Math.floor(copied / TILE_WIDTH); ; index += 1) {
+    const tile = tileAt('entries', index, size);
+    if (tile === undefined) return bundles;
+    bundles.push(tile);
+  }
+}
+
+async function writeOnce(to: RootFiles, name: string, bytes: Uint8Array): Promise<void> {
+  const there = await to.read(name);
+  if (there === undefined) await to.write(name, bytes);
+  else if (!equalBytes(there, bytes)) {
+    // Cosignatures of the same checkpoint may have come in another order after a crash.
+    if (!sameText(there, bytes)) diverges(`the copy has another ${name}`);
+  }
+}
+
+function sameText(a: Uint8Array, b: Uint8Array): boolean {
+  const [one, other] = [a, b].map((bytes) => parseCheckpoint(Buffer.from(bytes).toString()));
+  return one !== undefined && one.note.text === other?.note.text;
+}
