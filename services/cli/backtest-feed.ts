@@ -67,11 +67,11 @@ export class Feed {
 
   /** By the columns of the calls that the rule could hear of. Undefined where it hears of none. */
   async #calls(): Promise<CallHeader | undefined> {
-    const { run } = this.#options;
+    const { run, filters } = this.#options;
     if (this.#request === undefined) return undefined;
     let header: CallHeader | undefined;
     let progress: Progress | undefined;
-    for await (const line of storedCalls(this.#client, this.#request)) {
+    for await (const line of storedCalls(this.#client, filters['tenant'], this.#request)) {
       if (this.#isCut) break;
       if (line.type === 'header') {
         header = line;
@@ -127,12 +127,13 @@ export class Feed {
   }
 
   async #cite(at: readonly CitedPlace[]): Promise<void> {
+    const { run, filters } = this.#options;
     if (this.#request === undefined) return;
     // An interruption ends the reading; what was found is told all the same.
     const client = new ApiClient(this.#client.endpoint, AbortSignal.timeout(CITING_MS));
     const request = { ...this.#request, columns: [...CITED_COLUMNS], lines: false, at: [...at] };
-    for await (const line of storedCalls(client, request))
-      if (line.type === 'calls') this.#options.run.citations.complete(line);
+    for await (const line of storedCalls(client, filters['tenant'], request))
+      if (line.type === 'calls') run.citations.complete(line);
   }
 
   /** Answers the time after it. */

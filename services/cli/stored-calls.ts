@@ -30,9 +30,8 @@ export function requestFor(
   const columns = columnsFor(fieldsReadBy(rule));
   // A call is told from another by its writer and id where one call may stand for two steps.
   const identity = rule.distinctCalls ? (['stream', 'call_id'] as const) : [];
-  const { tenant, since, until } = filters;
+  const { since, until } = filters;
   return {
-    ...(tenant === undefined ? {} : { tenant }),
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
     of,
@@ -43,9 +42,14 @@ export function requestFor(
 }
 
 /** Throws export_invalid for what is no such answer, and for one that is cut off. */
-export async function* storedCalls(client: ApiClient, request: CallRequest): AsyncGenerator<CallLine> {
+export async function* storedCalls(
+  client: ApiClient,
+  tenant: string | undefined,
+  request: CallRequest,
+): AsyncGenerator<CallLine> {
+  const path = tenant === undefined ? PATH : `${PATH}?${new URLSearchParams({ tenant }).toString()}`;
   let last: CallLine | undefined;
-  for await (const text of linesOf(await client.bytes(PATH, request))) {
+  for await (const text of linesOf(await client.bytes(path, request))) {
     last = lineOf(text);
     yield last;
   }

@@ -15,6 +15,7 @@ import { principalOf, readableTenant } from '../platform/http/principal.ts';
 import type { StepContext } from '../platform/step.ts';
 import type { Store } from '../platform/store/port.ts';
 import { auditRead } from './access.ts';
+import { zTenantQuery } from './filters.ts';
 import { readOverview, readPart, readLines, slicesOf, sumOf } from './call-rows.ts';
 
 const ROLES = ['auditor', 'admin'] as const;
@@ -27,11 +28,12 @@ export function registerCalls(context: StepContext): void {
       schema: {
         summary: 'Calls of some kinds and classes in ledger order, as columns; NDJSON',
         description: 'What `tripline backtest` reads: a header, parts of logs, an end line.',
+        querystring: zTenantQuery,
         body: zCallRequest,
       },
     },
     async (request, reply) => {
-      const tenant = readableTenant(principalOf(request), request.body.tenant);
+      const tenant = readableTenant(principalOf(request), request.query.tenant);
       await auditRead(context, request, { action: 'read', target: '/v1/ledger/calls', tenant });
       const lines = callLines(context.store, tenant, request.body);
       return reply.type('application/x-ndjson').send(Readable.from(encoded(lines), { objectMode: false }));

@@ -52,8 +52,7 @@ class Reader {
   /** Lets it read until it has passed `records`, and kills it a little later. */
   async readUntil(records: number, afterMs: number): Promise<void> {
     this.child.stdin?.write('go\n');
-    do await this.nextLine();
-    while (this.position < records && this.child.exitCode === null);
+    while (this.position < records && this.child.exitCode === null) await this.nextLine();
     assert.equal(this.child.exitCode, null, 'the reader ended by itself');
     await sleep(afterMs);
     await this.kill();

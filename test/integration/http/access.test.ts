@@ -48,6 +48,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   'GET /v1/log/root/tile/*': { allowed: READERS, tenant: 'own' },
   'GET /v1/log/:log/checkpoint': { allowed: READERS, tenant: 'own' },
   'GET /v1/log/:log/tile/*': { allowed: READERS, tenant: 'own' },
+  'POST /v1/ledger/calls': { allowed: AUDITORS, tenant: 'asked' },
   'GET /v1/controls': { allowed: EVERYBODY, tenant: 'asked' },
   'GET /v1/controls/stream': { allowed: EVERYBODY, tenant: 'own' },
   'POST /v1/controls': { allowed: RESPONDERS, tenant: 'asked' },
@@ -74,6 +75,12 @@ test('every route that the server knows is in the table', () => {
 const BODIES: Readonly<Record<string, object>> = {
   'POST /v1/controls': { scope: 'tool', target: 't', mode: 'shadow', ttlMs: 60_000, reason: 'the table' },
   'POST /v1/controls/:id/lift': { reason: 'the table' },
+  'POST /v1/ledger/calls': {
+    of: [{ kinds: ['call.intent'], classes: null }],
+    columns: [],
+    lines: false,
+    mapping: '0'.repeat(64),
+  },
   'POST /v1/alerts/:id/disposition': { disposition: 'undetermined', reason: 'the table' },
 };
 
