@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { Skipped, type Bench, type BenchResult } from './bench.ts';
 import { durableCluster, durableEmbedded } from './durable.bench.ts';
+import { holdCall } from './hold.bench.ts';
 import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { gateCall } from './gate.bench.ts';
@@ -32,6 +33,7 @@ const BENCHES: readonly Bench[] = [
   tapCall,
   gateCall,
   killToRefused,
+  holdCall,
 ];
 
 const { values: options } = parseArgs({

@@ -30,8 +30,8 @@ const KILLS = 50;
 /** Linux: USER_HZ is 100 on every architecture that Node runs on. */
 const TICK_US = 10_000;
 
-const TAP = path.join(ROOT, 'dist/services/cli/main.js');
-const SERVER = [process.execPath, ...nodeArguments(CALLS_SERVER)];
+export const TAP = path.join(ROOT, 'dist/services/cli/main.js');
+export const SERVER = [process.execPath, ...nodeArguments(CALLS_SERVER)];
 const SINK = `const http = require('node:http');
 http.createServer((request, response) => request.resume().on('end', () => {
   response.writeHead(202, { 'content-type': 'application/json' });
@@ -59,7 +59,7 @@ interface Connection {
   cpuUs: number;
 }
 
-async function connect(args: readonly string[], env: Record<string, string>): Promise<Connection> {
+export async function connect(args: readonly string[], env: Record<string, string>): Promise<Connection> {
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [...args],
@@ -82,7 +82,7 @@ function cpuOf(pid: number): number {
 const echo = (client: Client): Promise<unknown> =>
   client.callTool({ name: 'echo', arguments: { text: 'x' } });
 
-async function timeCalls({ client }: Connection, calls: number): Promise<number[]> {
+export async function timeCalls({ client }: Connection, calls: number): Promise<number[]> {
   const sample: number[] = [];
   for (let n = 0; n < calls; n++) {
     const startedMs = performance.now();
@@ -201,7 +201,7 @@ async function benchKills(): Promise<readonly BenchResult[]> {
   }
 }
 
-function assertCompiled(): void {
+export function assertCompiled(): void {
   if (!existsSync(TAP)) throw new Error('the compiled tap is missing: npm run build:service');
 }
 
