@@ -42,7 +42,10 @@ export class Bodies {
     this.open.delete(stream);
     if (part + 1 < parts)
       this.keep(stream, { callId, of, part: part + 1, tail: text.slice(-OVERLAP_CHARACTERS) });
-    const { body: _, args, result, ...call } = event;
+    const call = { ...event };
+    delete call.body;
+    delete call.args;
+    delete call.result;
     const value = unescaped(text);
     return of === 'args'
       ? { ...call, kind: 'call.intent', args: value }
