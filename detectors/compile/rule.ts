@@ -25,6 +25,8 @@ export interface Selection {
   readonly classes: readonly ToolClass[] | undefined;
   /** Matches results, since it reads what only a result has. */
   readonly readsResult: boolean;
+  /** Looks for something in a whole body, so that a part of one can fit it; what must not stand in a body, no part tells. */
+  readonly readsBody: boolean;
 }
 
 export interface KeyPart {

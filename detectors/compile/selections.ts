@@ -102,6 +102,13 @@ function anyTest(alternatives: readonly Alternative[]): Test {
     );
 }
 
+const WHOLE_BODIES: readonly string[] = ['args_text', 'result_text'];
+
+function readsBody(conditions: readonly Condition[]): boolean {
+  const ofBodies = conditions.filter(({ field }) => WHOLE_BODIES.includes(field));
+  return ofBodies.length > 0 && ofBodies.every(({ negated }) => !negated);
+}
+
 function joined(c: Compilation, name: string, alternatives: readonly Alternative[]): Selection {
   const [first] = alternatives as readonly [Alternative, ...Alternative[]];
   const kinds = RULE_KINDS.filter((kind) => alternatives.some((each) => each.kinds.includes(kind)));
@@ -122,6 +129,7 @@ function joined(c: Compilation, name: string, alternatives: readonly Alternative
     kinds,
     classes,
     readsResult: kinds.includes('call.result') || kinds.includes('mcp.result'),
+    readsBody: readsBody(alternatives.flatMap((each) => each.conditions)),
   };
 }
 

@@ -32,6 +32,8 @@ export interface Call {
   readonly line: number;
   /** Identity of the call: the same for its intent and its result. */
   readonly callKey: string;
+  /** A part of a long body: only what reads bodies or follows values from them sees it. */
+  readonly continues?: boolean;
   matches(selection: Selection): boolean;
   /** Hashes of the selections that it fits, where that was settled before (facts); then nothing is read of it. */
   readonly fits?: ReadonlySet<string>;

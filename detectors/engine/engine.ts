@@ -71,6 +71,8 @@ interface Part {
   readonly candidate: Candidate;
   stepBits: number;
   guardBits: number;
+  /** Values are followed from or to its bodies. */
+  followed: boolean;
 }
 /** A rule that keeps a state of its own for each key. */
 interface Candidate {
@@ -170,8 +172,13 @@ export class Engine {
       guardMask: 0,
     };
     this.candidates[plan.index] = candidate;
-    for (const step of rule.steps)
-      this.partOf(numberOf(step.selection), candidate).stepBits |= 1 << step.index;
+    for (const step of rule.steps) {
+      const part = this.partOf(numberOf(step.selection), candidate);
+      part.stepBits |= 1 << step.index;
+      part.followed ||= plan.askedOf.some(
+        (bits, at) => plan.isFlow[at] === true && (bits & (1 << step.index)) !== 0,
+      );
+    }
     rule.guards.forEach((guard, at) => {
       this.partOf(numberOf(guard.selection), candidate).guardBits |= 1 << at;
     });
@@ -181,7 +188,7 @@ export class Engine {
     const parts = this.parts[selection] as Part[];
     const known = parts.find((part) => part.candidate === candidate);
     if (known !== undefined) return known;
-    const made: Part = { candidate, stepBits: 0, guardBits: 0 };
+    const made: Part = { candidate, stepBits: 0, guardBits: 0, followed: false };
     parts.push(made);
     return made;
   }
@@ -229,9 +236,10 @@ export class Engine {
     if (selections.length === 0) return;
     this.stamp++;
     this.currentTenant = call.tenant;
-    this.processSimple(call, selections);
+    const isPart = call.continues === true;
+    this.processSimple(call, isPart ? selections.filter((number) => this.readsBody(number)) : selections);
     if (this.candidates.length === 0) return;
-    this.gather(selections);
+    this.gather(selections, isPart);
     // In the order of the rules, whatever the order of their selections.
     if (this.touched.length > 1) this.touched.sort((a, b) => a.plan.index - b.plan.index);
     for (const candidate of this.touched) this.enter(candidate, call, selections);
@@ -261,14 +269,19 @@ export class Engine {
   }
 
   /** Masks of the rules that keep states of their own. */
-  private gather(selections: readonly number[]): void {
+  private gather(selections: readonly number[], isPart: boolean): void {
     for (const selection of selections) {
-      for (const { candidate, stepBits, guardBits } of this.parts[selection] as Part[]) {
+      for (const { candidate, stepBits, guardBits, followed } of this.parts[selection] as Part[]) {
+        if (isPart && !followed && !this.readsBody(selection)) continue;
         if (candidate.stepMask === 0 && candidate.guardMask === 0) this.touched.push(candidate);
         candidate.stepMask |= stepBits;
         candidate.guardMask |= guardBits;
       }
     }
+  }
+
+  private readsBody(selection: number): boolean {
+    return this.index.selections[selection]?.readsBody === true;
   }
 
   /** Findings since the last call, in order. */

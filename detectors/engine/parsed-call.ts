@@ -18,6 +18,7 @@ export interface CallPlace {
   readonly line: number;
   readonly timeMs: number;
   readonly appendMs: number;
+  readonly continues?: boolean;
 }
 
 export interface CallFacts {
@@ -66,6 +67,9 @@ export class ParsedCall implements Call, FieldSource {
     return event.callId === undefined ? `${event.stream}-${event.seq}` : `${event.stream} ${event.callId}`;
   }
 
+  get continues(): boolean {
+    return this.place.continues === true;
+  }
   get tenant(): string {
     return this.place.tenant;
   }

@@ -32,7 +32,7 @@ interface PackedState {
 }
 
 /** The form of a snapshot; one of another form is not taken up, and its partition is read again. */
-export const SNAPSHOT_VERSION = 5;
+export const SNAPSHOT_VERSION = 6;
 
 export interface EngineSnapshot {
   readonly v: typeof SNAPSHOT_VERSION;

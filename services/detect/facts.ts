@@ -22,6 +22,8 @@ export const zFact = z.strictObject({
   matches: z.array(z.string()),
   values: z.record(z.string(), z.string()),
   reference: zCallReference.omit({ step: true }),
+  /** A part of a long body. */
+  continues: z.literal(true).optional(),
   /** Place in the order of its source where that is not the event's own: an alert comes after the record that told it. */
   at: z.strictObject({ offset: z.number().int(), line: z.number().int() }).optional(),
 });
@@ -69,6 +71,9 @@ export class FactCall implements Call {
   }
   get callKey(): string {
     return this.fact.callKey;
+  }
+  get continues(): boolean {
+    return this.fact.continues === true;
   }
 
   matches(selection: Selection): boolean {

@@ -8,6 +8,7 @@ import type { Event } from '../../schemas/event/v1.ts';
 import { classify, type ClassMappingLine } from '../../detectors/classify/classify.ts';
 import { destHost } from '../../detectors/classify/dest-host.ts';
 import type { HashText } from '../../detectors/compile/compile.ts';
+import { isFlowField } from '../../detectors/compile/flow-field.ts';
 import { fieldsOfGuard, fieldsOfStep } from '../../detectors/compile/needs.ts';
 import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
 import type { Sha256 } from '../../detectors/engine/alert.ts';
@@ -15,10 +16,11 @@ import { AlertCall, alertClass } from '../../detectors/engine/alert-call.ts';
 import type { Call } from '../../detectors/engine/call.ts';
 import { Engine, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
 import { isFor } from '../../detectors/engine/predicate-index.ts';
-import { ParsedCall } from '../../detectors/engine/parsed-call.ts';
+import { ParsedCall, type CallPlace } from '../../detectors/engine/parsed-call.ts';
 import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
 import { parseTimeMs } from '../../detectors/engine/time.ts';
 import type { Fact } from './facts.ts';
+import { Bodies, type PackedBodies } from './bodies.ts';
 import { Holds, type HeldVerdict } from './holds.ts';
 import { Streams, type PackedStreams } from './streams.ts';
 
@@ -50,6 +52,7 @@ export interface StageOneSnapshot {
   readonly v: 1;
   readonly engine: EngineSnapshot;
   readonly streams: PackedStreams;
+  readonly bodies: PackedBodies;
 }
 
 interface TenantSelections {
@@ -58,6 +61,8 @@ interface TenantSelections {
   readonly exceptions: readonly Selection[];
   /** By hash of a selection the fields that its events are asked for. */
   readonly fields: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Hashes of those from or to whose bodies values are followed. */
+  readonly followed: ReadonlySet<string>;
 }
 
 /** Selections of tenant rules, each once, and the fields whose values they need. */
@@ -70,6 +75,13 @@ function tenantSelections(rules: readonly CompiledRule[]): TenantSelections {
     selections: distinct(parts.map(({ selection }) => selection)),
     exceptions: distinct(rules.flatMap((rule) => rule.exceptions.map(({ selection }) => selection))),
     fields: fieldsBySelection(rules),
+    followed: new Set(
+      rules.flatMap((rule) =>
+        rule.steps.flatMap((step) =>
+          [...fieldsOfStep(rule, step)].some(isFlowField) ? [step.selection.hash] : [],
+        ),
+      ),
+    ),
   };
 }
 
@@ -94,6 +106,7 @@ export class StageOne {
   readonly engine: Engine;
   private readonly settings: DetectSettings;
   private streams: Streams;
+  private bodies: Bodies;
   private readonly tenant: TenantSelections;
   private facts: TenantFact[] = [];
   private findings: Finding[] = [];
@@ -115,6 +128,7 @@ export class StageOne {
         : restoreEngine(snapshot.engine, own, settings.engine);
     this.engine.onCompleted = (rule, completed) => this.holds.completed(rule, completed, this.offset);
     this.streams = snapshot === undefined ? new Streams() : Streams.unpack(snapshot.streams);
+    this.bodies = new Bodies(snapshot?.bodies);
     this.watermarkMs = this.engine.watermarkMs;
   }
 
@@ -123,7 +137,8 @@ export class StageOne {
   }
 
   snapshot(): StageOneSnapshot {
-    return { v: 1, engine: snapshotEngine(this.engine), streams: this.streams.pack() };
+    const { engine, streams, bodies } = this;
+    return { v: 1, engine: snapshotEngine(engine), streams: streams.pack(), bodies: bodies.pack() };
   }
 
   /**
@@ -131,8 +146,14 @@ export class StageOne {
    * here (a simple one with what the row that it shares still shows of its steps). A tenant rule that is new gets facts from here on only: those of events before were not forwarded for it.
    */
   renewed(settings: DetectSettings): StageOne {
-    const next = new StageOne(settings, { v: 1, engine: snapshotEngine(this.engine), streams: [] });
+    const next = new StageOne(settings, {
+      v: 1,
+      engine: snapshotEngine(this.engine),
+      streams: [],
+      bodies: [],
+    });
     next.streams = this.streams;
+    next.bodies = this.bodies;
     next.watermarkMs = this.watermarkMs;
     next.lastOffset = this.lastOffset;
     // What was found but not published yet.
@@ -231,18 +252,17 @@ export class StageOne {
     }
     this.counts.events++;
     this.holds.intent(event, { tenant, line, appendMs: this.watermarkMs });
+    const continued = this.bodies.continued(`${tenant}\0${event.stream}`, event);
+    const place = { tenant, topic: record.topic, partition: record.partition, offset: record.offset };
+    const at = { ...place, line, timeMs, appendMs: this.watermarkMs };
+    this.match(event, at);
+    if (continued !== undefined) this.match(continued, { ...at, continues: true });
+  }
+
+  private match(event: Event, place: CallPlace): void {
     const toolClass = classify(event, this.settings.mappings).class;
     const forStageTwo = this.concernsStageTwo(event.kind, toolClass);
     if (!forStageTwo && !this.engine.concerns(event.kind, toolClass)) return;
-    const place = {
-      tenant,
-      topic: record.topic,
-      partition: record.partition,
-      offset: record.offset,
-      line,
-      timeMs,
-      appendMs: this.watermarkMs,
-    };
     const { sha256Hex } = this.settings;
     const call = new ParsedCall(event, place, { toolClass, destHost: this.destHost, sha256Hex });
     this.deliver(call, forStageTwo);
@@ -262,7 +282,11 @@ export class StageOne {
   private forward(call: Call, at?: Fact['at']): void {
     const fits = (selection: Selection): boolean =>
       isFor(selection, call.kind, call.toolClass) && call.matches(selection);
-    const asked = this.tenant.selections.filter(fits);
+    const isPart = call.continues === true;
+    const { followed } = this.tenant;
+    const asked = this.tenant.selections.filter(
+      (selection) => (!isPart || selection.readsBody || followed.has(selection.hash)) && fits(selection),
+    );
     if (asked.length === 0) return;
     const matches = [...asked, ...this.tenant.exceptions.filter(fits)].map((selection) => selection.hash);
     const values: Record<string, string> = {};
@@ -282,6 +306,7 @@ export class StageOne {
       values,
       reference: call.reference(),
       ...(at === undefined ? {} : { at }),
+      ...(isPart ? { continues: true as const } : {}),
     };
     this.facts.push({ tenant: call.tenant, fact });
   }

@@ -1,0 +1,77 @@
+/**
+ * Bodies that travel in parts, as the matcher sees them: pure. Each part is its call once more, with the part's text as
+ * arguments or result, behind the end of the part before: what stands across a cut is seen, and no body is put together
+ * in memory. A part is text of JSON, cut anywhere, so its escapes are read as what they mean.
+ */
+import type { Event } from '../../schemas/event/v1.ts';
+
+/** Characters of a part that are kept for the next: the longest phrase, value or pattern that a cut may part. */
+const OVERLAP_CHARACTERS = 4_096;
+/** Bodies that are under way at once. Parts of a body follow each other in their stream, so few are. */
+const MAX_OPEN = 1_024;
+
+interface Open {
+  readonly callId: string;
+  readonly of: 'args' | 'result';
+  /** The part that must come next. */
+  readonly part: number;
+  readonly tail: string;
+}
+
+export type PackedBodies = readonly (readonly [stream: string, open: Open])[];
+
+export class Bodies {
+  private readonly open: Map<string, Open>;
+
+  constructor(packed: PackedBodies = []) {
+    this.open = new Map(packed);
+  }
+
+  pack(): PackedBodies {
+    return [...this.open];
+  }
+
+  /** The call as this part tells it; undefined for any event that is no part. `stream` tells tenants apart. */
+  continued(stream: string, event: Event): Event | undefined {
+    const { kind, body, callId } = event;
+    if (kind !== 'call.body' || body === undefined || callId === undefined) return undefined;
+    const { of, part, parts } = body;
+    const before = this.open.get(stream);
+    const isNext = before?.callId === callId && before.of === of && before.part === part;
+    const text = (isNext ? before.tail : '') + dataOf(body);
+    this.open.delete(stream);
+    if (part + 1 < parts)
+      this.keep(stream, { callId, of, part: part + 1, tail: text.slice(-OVERLAP_CHARACTERS) });
+    const call = { ...event };
+    delete call.body;
+    delete call.args;
+    delete call.result;
+    const value = unescaped(text);
+    return of === 'args'
+      ? { ...call, kind: 'call.intent', args: value }
+      : { ...call, kind: 'call.result', result: value };
+  }
+
+  private keep(stream: string, open: Open): void {
+    this.open.set(stream, open);
+    if (this.open.size <= MAX_OPEN) return;
+    this.open.delete(this.open.keys().next().value as string);
+  }
+}
+
+function dataOf({ data, encoding }: NonNullable<Event['body']>): string {
+  return encoding === 'base64' ? Buffer.from(data, 'base64').toString('utf8') : data;
+}
+
+const ESCAPE = /\\(?:u([0-9A-Fa-f]{4})|([bfnrt"\\/]))/g;
+const MEANINGS: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+
+/** RFC 8259 §7. */
+function unescaped(text: string): string {
+  if (!text.includes('\\')) return text;
+  return text.replace(ESCAPE, (_, code: string | undefined, letter: string | undefined) =>
+    code === undefined
+      ? (MEANINGS[letter ?? ''] ?? letter ?? '')
+      : String.fromCharCode(Number.parseInt(code, 16)),
+  );
+}
