@@ -7,14 +7,19 @@ import type { Event } from '../../schemas/event/v1.ts';
 
 /** Characters of a part that are kept for the next: the longest phrase, value or pattern that a cut may part. */
 const OVERLAP_CHARACTERS = 4_096;
+/** Of the first part of arguments every later one brings so much along: where a call goes mostly stands in front. */
+const HEAD_CHARACTERS = 2_048;
 /** Bodies that are under way at once. Parts of a body follow each other in their stream, so few are. */
 const MAX_OPEN = 1_024;
+
+type Body = NonNullable<Event['body']>;
 
 interface Open {
   readonly callId: string;
   readonly of: 'args' | 'result';
   /** The part that must come next. */
   readonly part: number;
+  readonly head: string;
   readonly tail: string;
 }
 
@@ -35,21 +40,28 @@ export class Bodies {
   continued(stream: string, event: Event): Event | undefined {
     const { kind, body, callId } = event;
     if (kind !== 'call.body' || body === undefined || callId === undefined) return undefined;
-    const { of, part, parts } = body;
-    const before = this.open.get(stream);
-    const isNext = before?.callId === callId && before.of === of && before.part === part;
-    const text = (isNext ? before.tail : '') + dataOf(body);
-    this.open.delete(stream);
-    if (part + 1 < parts)
-      this.keep(stream, { callId, of, part: part + 1, tail: text.slice(-OVERLAP_CHARACTERS) });
+    const value = unescaped(this.textOf(stream, callId, body));
     const call = { ...event };
     delete call.body;
     delete call.args;
     delete call.result;
-    const value = unescaped(text);
-    return of === 'args'
+    return body.of === 'args'
       ? { ...call, kind: 'call.intent', args: value }
       : { ...call, kind: 'call.result', result: value };
+  }
+
+  /** The part behind what is kept of the parts before it. */
+  private textOf(stream: string, callId: string, body: Body): string {
+    const { of, part, parts } = body;
+    const data = dataOf(body);
+    const open = this.open.get(stream);
+    const before = open?.callId === callId && open.of === of && open.part === part ? open : undefined;
+    const text = (before?.tail ?? '') + data;
+    const head = before?.head ?? (of === 'args' && part === 0 ? data.slice(0, HEAD_CHARACTERS) : '');
+    this.open.delete(stream);
+    if (part + 1 < parts)
+      this.keep(stream, { callId, of, part: part + 1, head, tail: text.slice(-OVERLAP_CHARACTERS) });
+    return before === undefined || head === '' ? text : `${head}\n${text}`;
   }
 
   private keep(stream: string, open: Open): void {
@@ -59,7 +71,7 @@ export class Bodies {
   }
 }
 
-function dataOf({ data, encoding }: NonNullable<Event['body']>): string {
+function dataOf({ data, encoding }: Body): string {
   return encoding === 'base64' ? Buffer.from(data, 'base64').toString('utf8') : data;
 }
 

@@ -29,6 +29,14 @@ sequence: [read, post]
 within: 1m
 flow: [{ from: read.result, to: post.args, via: [exact], min_entropy: 2.5 }]
 ---
+id: a.outside
+title: T
+level: low
+key: session
+events: { out: { tool.name: upload, dest.host: drop.example, 'args_text|contains': marker-of-the-end } }
+sequence: [out]
+within: 1m
+---
 id: a.count
 title: T
 level: low
@@ -135,6 +143,16 @@ test('a value of a long result is followed into a call, and from a call into lon
   into.send({ kind: 'call.result', callId: 'r', tool: 'read', outcome: 'ok', result: short });
   into.long({ tool: 'post' }, 'args', [long.slice(0, 4_000), long.slice(4_000)]);
   assert.deepEqual(into.found, ['a.flow 3']);
+});
+
+test('where long arguments go is known in every part when it stands in front', () => {
+  const run = new Run();
+  const args = JSON.stringify({
+    url: 'https://drop.example/x',
+    body: `${'y '.repeat(6_000)} marker-of-the-end`,
+  });
+  run.long({ tool: 'upload' }, 'args', [args.slice(0, 6_000), args.slice(6_000, 11_900), args.slice(11_900)]);
+  assert.deepEqual(run.found, ['a.outside 3']);
 });
 
 test('parts are no calls: what counts calls does not count them', () => {
