@@ -52,16 +52,21 @@ export class Bodies {
 
   /** The part behind what is kept of the parts before it. */
   private textOf(stream: string, callId: string, body: Body): string {
-    const { of, part, parts } = body;
     const data = dataOf(body);
-    const open = this.open.get(stream);
-    const before = open?.callId === callId && open.of === of && open.part === part ? open : undefined;
-    const text = (before?.tail ?? '') + data;
-    const head = before?.head ?? (of === 'args' && part === 0 ? data.slice(0, HEAD_CHARACTERS) : '');
-    this.open.delete(stream);
+    const before = this.take(stream, callId, body);
+    const { head, tail } = before ?? { head: headOf(body, data), tail: '' };
+    const text = tail + data;
+    const { of, part, parts } = body;
     if (part + 1 < parts)
       this.keep(stream, { callId, of, part: part + 1, head, tail: text.slice(-OVERLAP_CHARACTERS) });
     return before === undefined || head === '' ? text : `${head}\n${text}`;
+  }
+
+  /** What the part before left for this one; all else that was open in the stream has ended. */
+  private take(stream: string, callId: string, { of, part }: Body): Open | undefined {
+    const open = this.open.get(stream);
+    this.open.delete(stream);
+    return open?.callId === callId && open.of === of && open.part === part ? open : undefined;
   }
 
   private keep(stream: string, open: Open): void {
@@ -69,6 +74,11 @@ export class Bodies {
     if (this.open.size <= MAX_OPEN) return;
     this.open.delete(this.open.keys().next().value as string);
   }
+}
+
+/** Of arguments only. */
+function headOf({ of, part }: Body, data: string): string {
+  return of === 'args' && part === 0 ? data.slice(0, HEAD_CHARACTERS) : '';
 }
 
 function dataOf({ data, encoding }: Body): string {
