@@ -5,7 +5,6 @@
 import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import {
   concatBytes,
-  fromBase64,
   fromCanonicalBase64,
   toBase64,
   utf8,
@@ -119,7 +118,8 @@ function parseSignature(line: string): NoteSignature | undefined {
   const [name = '', encoded = '', ...rest] = line.startsWith(PREFIX)
     ? line.slice(PREFIX.length).split(' ')
     : [];
-  const bytes = fromBase64(encoded);
+  // One text for one signature: a letter that changed is a change, also where the bytes stay the same.
+  const bytes = fromCanonicalBase64(encoded);
   if (bytes === undefined || bytes.length <= KEY_ID_BYTES || rest.length > 0 || !isNoteName(name))
     return undefined;
   const keyId = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
