@@ -5,6 +5,7 @@
 import type { Control } from '../../schemas/control/v1.ts';
 import type { ToolClass } from '../../schemas/event/v1.ts';
 import type { Verdict } from '../../schemas/verdict/v1.ts';
+import { hostControl } from './controls/host-control.ts';
 import type { Exchange } from './exchange.ts';
 import type { WireMessage } from './message.ts';
 
@@ -47,24 +48,11 @@ export function heldBy(ruling: Ruling, settings: HoldSettings, waitedMs: number)
 }
 
 /** The refusal of one call, in the form of a control that ends with it. */
-export function holdRefusal(held: Held, call: { readonly tool: string }, nowMs: number): Control {
+export function holdRefusal(held: Held, { tool }: { readonly tool: string }, nowMs: number): Control {
   const { ruleId } = held.field;
-  const now = new Date(nowMs).toISOString();
-  return {
-    v: 1,
-    id: 'hold',
-    version: 1,
-    tenant: '*',
-    scope: 'tool',
-    target: call.tool,
-    mode: 'enforce',
-    state: 'set',
-    reason:
-      typeof ruleId === 'string'
-        ? `This call completes rule ${ruleId}.`
-        : 'The call was held back, no verdict came in time, and this host is set to refuse then.',
-    issuedBy: 'host',
-    issuedAt: now,
-    expiresAt: now,
-  };
+  const reason =
+    typeof ruleId === 'string'
+      ? `This call completes rule ${ruleId}.`
+      : 'The call was held back, no verdict came in time, and this host is set to refuse then.';
+  return hostControl({ id: 'hold', tool, reason, nowMs, forMs: 0 });
 }

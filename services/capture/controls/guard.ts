@@ -7,6 +7,7 @@ import type { CaptureLog } from '../log.ts';
 import type { ServiceAddress } from '../recorder/publisher.ts';
 import type { Ruling } from '../holds.ts';
 import { ControlChannel } from './channel.ts';
+import { hostControl } from './host-control.ts';
 import { ControlKeeper, type ApplyOutcome } from './keeper.ts';
 import { verifyEd25519 } from './keys.ts';
 import { VerdictDesk } from './verdicts.ts';
@@ -125,21 +126,8 @@ export class ControlGuard {
   }
 
   #closedControl(): Control {
-    const nowMs = this.#options.nowMs();
-    return {
-      v: 1,
-      id: 'channel_lost',
-      version: 1,
-      tenant: '*',
-      scope: 'global',
-      target: '*',
-      mode: 'enforce',
-      state: 'set',
-      reason: 'The control channel is lost and this host is set to refuse calls without it.',
-      issuedBy: 'host',
-      issuedAt: new Date(nowMs).toISOString(),
-      expiresAt: new Date(nowMs + CLOSED_FOR_MS).toISOString(),
-    };
+    const reason = 'The control channel is lost and this host is set to refuse calls without it.';
+    return hostControl({ id: 'channel_lost', reason, nowMs: this.#options.nowMs(), forMs: CLOSED_FOR_MS });
   }
 
   #controls(signed: readonly SignedControl[], snapshot: boolean): void {

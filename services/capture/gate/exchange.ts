@@ -10,6 +10,7 @@ import { pendingKey } from '../exchange.ts';
 import type { AboutLine, Passed } from '../capture.ts';
 import type { CaptureLog } from '../log.ts';
 import type { WireMessage } from '../message.ts';
+import { hostControl } from '../controls/host-control.ts';
 import type { ExchangesEnd } from '../exchanges.ts';
 import { answerPost, refuse } from './answers.ts';
 import type { GateUpstream } from './config.ts';
@@ -384,18 +385,6 @@ function labelsOf(mismatched: readonly string[]): readonly string[] {
 
 /** The gate's own configuration refuses; on record it stands where a control would. */
 function mismatchControl(nowMs: number): Control {
-  return {
-    v: 1,
-    id: 'header_mismatch',
-    version: 1,
-    tenant: '*',
-    scope: 'global',
-    target: '*',
-    mode: 'enforce',
-    state: 'set',
-    reason: 'A header of the request contradicts its body.',
-    issuedBy: 'host',
-    issuedAt: new Date(nowMs).toISOString(),
-    expiresAt: new Date(nowMs + MISMATCH_MS).toISOString(),
-  };
+  const reason = 'A header of the request contradicts its body.';
+  return hostControl({ id: 'header_mismatch', reason, nowMs, forMs: MISMATCH_MS });
 }

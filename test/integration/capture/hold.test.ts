@@ -88,7 +88,7 @@ describe('calls that wait for the verdict on their intent', () => {
     assert.deepEqual([...reached].toSorted(), ['http_post', 'web_search']);
   });
 
-  it('a tap holds back likewise, and its host may cancel', async (context) => {
+  it('a tap holds back likewise, and hands on all that is cleared', async (context) => {
     const env = { TRIPLINE_SESSION_ID: 'tap', TRIPLINE_HOLD: 'other', TRIPLINE_HOLD_BUDGET_MS: '10000' };
     const through = await connectThroughTap({ place, env });
     context.after(() => through.close());
@@ -98,6 +98,10 @@ describe('calls that wait for the verdict on their intent', () => {
       ),
     );
     for (const [n, answer] of answers.entries()) assert.ok(JSON.stringify(answer).includes(`n${n}`));
+    const away = { ...env, TRIPLINE_URL: 'http://127.0.0.1:1', TRIPLINE_HOLD_ON_TIMEOUT: 'closed' };
+    const held = await connectThroughTap({ place, env: away });
+    context.after(() => held.close());
+    await assert.rejects(held.client.callTool({ name: 'echo', arguments: { text: 'x' } }), { code: -32090 });
   });
 
   it('where no verdict can come the host does as it is set', async (context) => {

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
 import { belongs } from '../../../../services/ingest/otlp/belong.ts';
 import { TraceMemory } from '../../../../services/ingest/otlp/trace-memory.ts';
@@ -14,7 +14,7 @@ import { readProtobufSpans } from '../../../../services/ingest/otlp/wire/protobu
 import { encodeOtlp } from '../../../support/otlp/encode.ts';
 import { LIMITS, readCalls, TENANT, type ReadCall } from './read.ts';
 
-const DIR = '/work/shared/data/otlp';
+const DIR = resolve('..', 'shared', 'data', 'otlp');
 const skip = existsSync(DIR) ? false : 'the captures are not here';
 
 type Row = readonly [
