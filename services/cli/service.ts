@@ -19,6 +19,9 @@ import { systemClock } from '../platform/clock.ts';
 import { CONTROL_PUBLIC_KEY_FILE } from '../platform/controls/key.ts';
 import { readSecret } from '../platform/config/secrets.ts';
 import { buildHttp } from '../platform/http/build.ts';
+import { httpKeys } from '../platform/payloads/http-keys.ts';
+import { openKeyStore } from '../platform/payloads/key-store.ts';
+import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { openStore } from '../platform/store/open.ts';
 import { createMetrics } from '../platform/telemetry/metrics.ts';
@@ -145,10 +148,23 @@ async function openContext(
   closers.push(() => producer.close());
   const store = await openStore(config, dataDir, log);
   closers.push(() => store.close());
+  const keys = openKeys(options, closers);
   const audit = createAuditTrail({ bus, producer, clock, randomBytes });
   const http = await buildHttp({ config, dataDir, randomBytes, log, metrics, steps: () => running });
   closers.push(() => http.close());
-  return { config, dataDir, clock, randomBytes, log, metrics, bus, producer, store, audit, http };
+  return { config, dataDir, clock, randomBytes, log, metrics, bus, producer, store, audit, keys, http };
+}
+
+/** The keys are where the signer is: in this process, or asked of the one that holds them. */
+function openKeys({ config, steps }: ServiceOptions, closers: Closer[]): SubjectKeys | undefined {
+  if (steps.includes('sign')) {
+    const keys = openKeyStore(config.dataDir, randomBytes);
+    closers.push(() => keys.close());
+    return keys;
+  }
+  const { url, token } = config.signer;
+  if (url === 'local' || token === undefined) return undefined;
+  return httpKeys({ url, token: readSecret(token, 'signer.token') });
 }
 
 interface Started {

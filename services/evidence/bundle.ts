@@ -113,6 +113,8 @@ export const zPayloadColumns = z.object({
   line: zCount,
   prev_ev_hash: zHex64,
   bytes: zText,
+  /** Nobody can read the bytes any more: the key that they were kept under is gone. */
+  erased: z.literal(true).optional(),
 });
 export type PayloadColumns = z.infer<typeof zPayloadColumns>;
 

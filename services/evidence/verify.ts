@@ -27,6 +27,7 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { Erasures } from './verify-erasures.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
@@ -86,6 +87,7 @@ class BundleRun {
   readonly #heads = new Map<string, BundleHead[]>();
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
+  readonly #erasures = new Erasures();
   readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
 
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
@@ -230,6 +232,8 @@ class BundleRun {
     const header = this.#need();
     // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
     if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
+    const lacking = this.#erasures.uncovered();
+    if (lacking !== undefined) throw new FaultFound(lacking);
     this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
     if (isWhole(header)) this.#expectClaims();
@@ -271,6 +275,7 @@ class BundleRun {
     if (log === undefined) return;
     this.#log = undefined;
     this.#logs.push(log.finish());
+    this.#erasures.take(log);
     this.#count(log);
   }
 
@@ -310,6 +315,8 @@ class BundleRun {
       gaps: this.#gaps,
       gapCount: this.#gapCount,
       ...this.#counts,
+      erased: this.#erasures.covered,
+      erasures: this.#erasures.entries,
       pending: this.#pending,
       partial: this.#header?.partial ?? false,
       filter: this.#header?.filter ?? {},

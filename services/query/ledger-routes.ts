@@ -74,6 +74,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
         heads: signer,
+        keys: context.keys,
       });
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
@@ -137,6 +138,7 @@ const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
   [17, 'late'],
   [18, 'equivocation'],
   [32, 'dead_letter'],
+  [35, 'erasure'],
 ]);
 
 /** Entries of each log by type. */

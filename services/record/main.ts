@@ -30,6 +30,7 @@ export async function startRecord(context: StepContext, signer: Signer): Promise
     store: context.store,
     signer,
     clock: context.clock,
+    keys: context.keys,
     turns: new Turns(),
     onBatch: recordMetrics(context),
   };

@@ -7,6 +7,8 @@ import { BUNDLE_VERSION, type BundleHead, type BundleLine } from '../../evidence
 import { hashFromHex, toHex } from '../../evidence/bytes.ts';
 import { ProofTree } from '../../evidence/merkle.ts';
 import { logOrigin } from '../../evidence/origin.ts';
+import type { SubjectKeys } from '../payloads/keys.ts';
+import { PayloadReader } from '../payloads/read.ts';
 import type { Store } from '../store/port.ts';
 import { sha256 } from './crypto.ts';
 import { headsOfSigner, headsOfStore, keysOfSigner, type HeadSource, type SignedHeads } from './heads.ts';
@@ -31,6 +33,8 @@ export interface ExportOptions extends RowFilter {
   /** Absent: the heads that `checkpoints` keeps. */
   readonly heads?: HeadSource | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Keys of sealed payloads. */
+  readonly keys?: SubjectKeys | undefined;
 }
 
 const MAX_RANGE_ENTRIES = 4096;
@@ -49,7 +53,7 @@ export async function* exportLedger(store: Store, options: ExportOptions): Async
   for (const log of logs) {
     const { logId, tenant, topic, partition, size } = log;
     yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
-    const rows = partial ? partialRows(store, log, options) : allRows(store, log);
+    const rows = partial ? partialRows(store, log, options) : allRows(store, log, options);
     for await (const lines of rows) {
       options.signal?.throwIfAborted();
       yield encode(lines);
@@ -181,18 +185,21 @@ function joinRows(rows: RangeRows): Line[] {
   return indexes.map((idx) => ({ type: 'rows', idx, ...joined.get(idx) }));
 }
 
-async function* allRows(store: Store, log: ExportedLog): AsyncGenerator<Line[]> {
-  for await (const range of ranges(store, log)) yield joinRows(await readRange(store, range));
+async function* allRows(store: Store, log: ExportedLog, { keys }: ExportOptions): AsyncGenerator<Line[]> {
+  const reader = new PayloadReader(store, keys);
+  for await (const range of ranges(store, log)) yield joinRows(await readRange(store, range, reader));
 }
 
-async function* partialRows(store: Store, log: ExportedLog, filter: RowFilter): AsyncGenerator<Line[]> {
+async function* partialRows(store: Store, log: ExportedLog, filter: ExportOptions): AsyncGenerator<Line[]> {
   const kept = new Set(await filteredIndexes(store, { ...log, from: 0, to: log.size }, filter));
   if (kept.size === 0) return;
   const tree = await loadTree(store, log);
+  const reader = new PayloadReader(store, filter.keys);
   for await (const range of ranges(store, log)) {
     const wanted = [...kept].filter((index) => index >= range.from && index < range.to);
     if (wanted.length === 0) continue;
-    const lines = joinRows(await readRange(store, range)).filter((line) => kept.has(Number(line['idx'])));
+    const rows = joinRows(await readRange(store, range, reader));
+    const lines = rows.filter((line) => kept.has(Number(line['idx'])));
     yield lines.map((line) => ({
       ...line,
       proof: tree.inclusionProof(Number(line['idx'])).map(toHex),

@@ -1,4 +1,6 @@
 /** Rows of the ledger tables in the form of an evidence bundle, range by range of one log. */
+import { ENTRY_TYPES } from '../../evidence/entry.ts';
+import { SEALED_COLUMNS, type PayloadReader, type SealedRow } from '../payloads/read.ts';
 import type { Store } from '../store/port.ts';
 
 export interface LogRange {
@@ -21,7 +23,7 @@ const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${c
 
 const LEDGER = `idx, type, ${hex('leaf_hash')}, ${hex('prev_leaf_hash')}, topic, partition, offset, line, append_ms,
   ${hex('stream_id')}, seq, ${hex('ev_hash')}, ${hex('key_id')}, flags, tenant, session_id`;
-const PAYLOADS = `idx, topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('bytes')}`;
+const PAYLOADS = `idx, topic, partition, offset, line, ${hex('prev_ev_hash')}, ${SEALED_COLUMNS}`;
 const EVENTS = `idx, tenant, topic, partition, offset, line, ${ms('append_time')}, ${hex('stream_id')}, seq, session_id,
   ${ms('event_time')}, ${ms('effective_time')}, kind, agent, principal, host, call_id, logical_call_id, trace_id,
   span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, class_version, dest_host,
@@ -44,13 +46,13 @@ export interface RangeRows {
 }
 
 /** All rows of all tables in the range, each list by index. */
-export async function readRange(store: Store, range: LogRange): Promise<RangeRows> {
+export async function readRange(store: Store, range: LogRange, reader: PayloadReader): Promise<RangeRows> {
   const params = { log: range.logId, from: range.from, to: range.to, tenant: range.tenant };
   const select = (table: string, columns: string, more = ''): Promise<(Columns & IndexedRow)[]> =>
     store.query(`SELECT ${columns} FROM ${table} WHERE ${RANGE}${more} ORDER BY idx`, { params });
   return {
     ledger: await select('ledger', LEDGER),
-    payloads: await select('payloads', PAYLOADS),
+    payloads: await openedPayloads(await select('payloads', PAYLOADS), reader),
     events: await select('events', EVENTS),
     alerts: await select('alerts', ALERTS),
     deadLetters: await select('dead_letters', DEAD_LETTERS),
@@ -58,10 +60,31 @@ export async function readRange(store: Store, range: LogRange): Promise<RangeRow
   };
 }
 
+type PayloadRow = Columns & IndexedRow;
+
+/** In the form of a bundle: what was sealed is opened, where its key is still there. */
+async function openedPayloads(rows: readonly PayloadRow[], reader: PayloadReader): Promise<PayloadRow[]> {
+  const opened = await reader.open(rows as readonly (PayloadRow & SealedRow)[]);
+  return rows.map((row, at) => {
+    const { idx, topic, partition, offset, line, prev_ev_hash } = row;
+    const place = { idx, topic, partition, offset, line, prev_ev_hash };
+    const payload = opened[at];
+    switch (payload?.kind) {
+      case 'read':
+        return { ...place, bytes: payload.bytes.toString('base64') };
+      case 'erased':
+        return { ...place, bytes: '', erased: true };
+      case 'altered':
+      case undefined:
+        return { ...place, bytes: '' };
+    }
+  });
+}
+
 /** Where a range that starts at `from` ends, so that its payloads stay within `maxBytes` (one row at least). */
 export async function rangeEnd(store: Store, range: LogRange, maxBytes: number): Promise<number> {
   const rows = await store.query<{ idx: string; bytes: string }>(
-    `SELECT idx, toString(length(bytes)) AS bytes FROM payloads WHERE ${RANGE} ORDER BY idx`,
+    `SELECT idx, toString(if(subject = 0, length(bytes), size)) AS bytes FROM payloads WHERE ${RANGE} ORDER BY idx`,
     { params: { log: range.logId, from: range.from, to: range.to } },
   );
   let total = 0;
@@ -108,7 +131,7 @@ export interface RowFilter {
   readonly untilMs?: number | undefined;
 }
 
-/** Indexes of the entries that a filter keeps, in order. */
+/** Indexes of the entries that a filter keeps, in order. ERASURE entries always: without them what is erased would be missing. */
 export async function filteredIndexes(
   store: Store,
   range: LogRange,
@@ -116,13 +139,15 @@ export async function filteredIndexes(
 ): Promise<readonly number[]> {
   const rows = await store.query<IndexedRow>(
     `SELECT DISTINCT idx FROM ledger WHERE ${RANGE}
-       AND ({any:UInt8} = 1 OR session_id = {session:String}) AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
+       AND (({any:UInt8} = 1 OR session_id = {session:String}) AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
+         OR type = {erasure:UInt8})
      ORDER BY idx`,
     {
       params: {
         log: range.logId,
         from: range.from,
         to: range.to,
+        erasure: ENTRY_TYPES.erasure,
         any: filter.session === undefined ? 1 : 0,
         session: filter.session ?? '',
         since: filter.sinceMs ?? 0,
