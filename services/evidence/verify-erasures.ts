@@ -75,7 +75,7 @@ function firstOutside(run: LackingRun, range: IndexRange | undefined): number | 
   return range.to < run.to ? range.to + 1 : undefined;
 }
 
-/** Only the first of a run has its place at hand. */
+/** Only of the first of a run the offset is at hand. */
 function faultAt({ from, fault }: LackingRun, index: number): Fault {
-  return index === from ? fault : { ...fault, index, offset: null, session: null };
+  return index === from ? fault : { ...fault, index, offset: null };
 }

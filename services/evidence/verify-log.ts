@@ -34,7 +34,7 @@ export interface LogSettings {
   readonly witnessedSize: number;
 }
 
-/** Entries that lack their bytes or what follows from them, without a hole: sound where ERASURE entries cover them all. */
+/** Neighbours of a session that lack their bytes or what follows from them: sound where ERASURE entries cover them all. */
 export interface LackingRun {
   readonly from: number;
   /** Inclusive. */
@@ -206,7 +206,9 @@ export class LogVerifier {
     } catch (error) {
       if (!(error instanceof FaultFound) || !ERASABLE.includes(error.fault.code)) throw error;
       const last = this.lacking.at(-1);
-      if (last?.to === rows.idx - 1 && last.fault.code === error.fault.code) last.to = rows.idx;
+      const { code, session } = error.fault;
+      const follows = last?.to === rows.idx - 1 && last.fault.code === code && last.fault.session === session;
+      if (follows) last.to = rows.idx;
       else this.lacking.push({ from: rows.idx, to: rows.idx, fault: error.fault });
       return undefined;
     }
