@@ -202,7 +202,7 @@ export const zConfig = z.strictObject({
   retention: z
     .strictObject({
       /** Days after which what a principal said in a session is erased, counted from its newest event there. Absent: kept. */
-      payloadDays: z.number().int().min(1).max(36_500).optional(),
+      payloadDays: z.number().positive().max(36_500).optional(),
       /** How often the process of step sign looks for what is due. */
       checkEveryMs: zMs.min(1000).default(3_600_000),
     })

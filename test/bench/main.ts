@@ -15,12 +15,14 @@ import { matcherMemory } from './memory.bench.ts';
 import { backtestBench } from './backtest.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
+import { seal } from './seal.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 
 const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/O', run: detectBench };
 
 const BENCHES: readonly Bench[] = [
   recordPath,
+  seal,
   detect,
   matcher,
   matcherMemory,

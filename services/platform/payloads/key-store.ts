@@ -10,6 +10,7 @@ import { createHmac } from 'node:crypto';
 import { closeSync, existsSync, fdatasyncSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
+import { LRUCache } from 'lru-cache';
 import { TriplineError } from '../../../schemas/errors.ts';
 import type { RandomBytes } from '../step.ts';
 import type { ErasableKeys, SubjectKey } from './keys.ts';
@@ -18,6 +19,7 @@ const SLOT_BYTES = 32;
 const HEAD = Buffer.from('TRIPLINE SUBJECT KEYS 1\n'.padEnd(SLOT_BYTES, '\0'));
 const EMPTY_SLOT = Buffer.alloc(SLOT_BYTES);
 const LOOKUP_BYTES = 16;
+const MAX_RECENT = 50_000;
 
 export interface KeyStore extends ErasableKeys {
   close(): Promise<void>;
@@ -37,6 +39,8 @@ class FileKeyStore implements KeyStore {
   readonly #numbers: Database<number, Buffer>;
   /** HMAC of the name, by number. */
   readonly #names: Database<Buffer, number>;
+  /** Read lately; no destroyed one is among them. */
+  readonly #recent = new LRUCache<number, Buffer>({ max: MAX_RECENT });
   #next: number;
   /** Names get their numbers one call after the other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -82,6 +86,7 @@ class FileKeyStore implements KeyStore {
   async destroy(numbers: readonly number[]): Promise<void> {
     await this.release(numbers);
     for (const number of numbers) {
+      this.#recent.delete(number);
       if (isNumber(number) && number < this.#next) writeSlot(this.#file, EMPTY_SLOT, number);
     }
     fdatasyncSync(this.#file);
@@ -128,9 +133,13 @@ class FileKeyStore implements KeyStore {
   /** Undefined for a number that was never given, and for a key that is destroyed. */
   #slot(number: number): Buffer | undefined {
     if (!isNumber(number) || number >= this.#next) return undefined;
+    const recent = this.#recent.get(number);
+    if (recent !== undefined) return recent;
     const key = Buffer.alloc(SLOT_BYTES);
     const read = readSync(this.#file, key, 0, SLOT_BYTES, number * SLOT_BYTES);
-    return read < SLOT_BYTES || key.equals(EMPTY_SLOT) ? undefined : key;
+    if (read < SLOT_BYTES || key.equals(EMPTY_SLOT)) return undefined;
+    this.#recent.set(number, key);
+    return key;
   }
 
   #lookup(name: string): Buffer {

@@ -20,6 +20,9 @@ const STORED = 0;
 const DEFLATED = 1;
 const LF = 10;
 const DEFLATE_LEVEL = 1;
+/** A short block is done sooner than the tables of a full window are made. */
+const SHORT_BLOCK_BYTES = 3000;
+const SHORT_WINDOW = { windowBits: 12, memLevel: 5 };
 
 /**
  * What events have in common, so that a block of one line is small too. Part of the format: another one needs another
@@ -45,7 +48,8 @@ export function logKey(subjectKey: Uint8Array, logId: string): Buffer {
 /** Several lines hold no line break, since record cuts its lines at them; a single one may. */
 export function sealLines(lines: readonly Uint8Array[], place: BlockPlace, key: Uint8Array): Buffer {
   const joined = lines.length === 1 ? (lines[0] ?? new Uint8Array(0)) : joinLines(lines);
-  const deflated = deflateRawSync(joined, { level: DEFLATE_LEVEL, dictionary: DICTIONARY_1 });
+  const window = joined.length < SHORT_BLOCK_BYTES ? SHORT_WINDOW : {};
+  const deflated = deflateRawSync(joined, { level: DEFLATE_LEVEL, dictionary: DICTIONARY_1, ...window });
   const isSmaller = deflated.length < joined.length;
   const method = isSmaller ? DEFLATED : STORED;
   const cipher = createCipheriv('aes-256-gcm', key, nonceOf(place.index));

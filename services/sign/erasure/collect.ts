@@ -104,25 +104,36 @@ export async function entriesUnder(store: Store, subjects: readonly number[]): P
   return entries;
 }
 
-/** Keys of a tenant whose newest entry is older, at most `limit`, without those of held sessions and principals. */
+/**
+ * Keys of a tenant whose newest event, or unreadable line, is older; at most `limit`, without those of held sessions and
+ * principals. What is erased has no row any more that people query, so that none is answered twice.
+ */
 export async function expiredSubjects(
   store: Store,
   { tenant, beforeMs, limit }: { readonly tenant: string; readonly beforeMs: number; readonly limit: number },
   held: { readonly sessions: readonly string[]; readonly principals: readonly string[] },
 ): Promise<number[]> {
-  const rows = await store.query<{ subject: string }>(
-    `SELECT toString(p.subject) AS subject
-     FROM payloads AS p
-     INNER JOIN (SELECT log_id, idx, append_ms, session_id FROM ledger WHERE tenant = {tenant:String}) AS l USING (log_id, idx)
-     LEFT JOIN (SELECT log_id, idx, principal, session_id AS of_session FROM events WHERE tenant = {tenant:String}) AS e USING (log_id, idx)
-     WHERE p.subject > 0
-     GROUP BY p.subject
-     HAVING max(l.append_ms) < {before:UInt64} AND max(e.of_session != '') = 1
-       AND NOT max(has({sessions:Array(String)}, l.session_id)) AND NOT max(has({principals:Array(String)}, e.principal))
-     ORDER BY p.subject LIMIT {row_limit:UInt32}`,
-    { params: { tenant, before: beforeMs, sessions: held.sessions, principals: held.principals, row_limit: limit } },
+  const rows = await store.query<{ number: string }>(
+    `SELECT toString(subject) AS number FROM (SELECT log_id, idx, subject FROM payloads WHERE subject > 0) AS p
+     INNER JOIN (
+       SELECT log_id, idx, principal, session_id AS session, append_time AS time FROM events WHERE tenant = {tenant:String}
+       UNION ALL SELECT log_id, idx, '', '', append_time FROM dead_letters WHERE tenant = {tenant:String}
+     ) AS e USING (log_id, idx)
+     GROUP BY subject
+     HAVING max(toUnixTimestamp64Milli(time)) < {before:UInt64}
+       AND max(has({sessions:Array(String)}, session)) = 0 AND max(has({principals:Array(String)}, principal)) = 0
+     ORDER BY subject LIMIT {row_limit:UInt32}`,
+    {
+      params: {
+        tenant,
+        before: beforeMs,
+        sessions: held.sessions,
+        principals: held.principals,
+        row_limit: limit,
+      },
+    },
   );
-  return rows.map(({ subject }) => Number(subject));
+  return rows.map(({ number }) => Number(number));
 }
 
 /** As ERASURE entries name them: by log, ascending, none twice. */

@@ -42,13 +42,19 @@ export function linesOf({ principal, session, said }: Person, life = 0): string[
 
 /** Files below `dir` in whose bytes any of the texts stands. */
 export function filesHolding(dir: string, texts: readonly string[]): string[] {
-  const wanted = texts.map((text) => Buffer.from(text));
+  return filesHoldingBytes(
+    dir,
+    texts.map((text) => Buffer.from(text)),
+  );
+}
+
+export function filesHoldingBytes(dir: string, wanted: readonly Uint8Array[]): string[] {
   return readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => {
       const bytes = readOrNothing(path);
-      return wanted.some((text) => bytes.includes(text));
+      return wanted.some((one) => bytes.indexOf(one) >= 0);
     });
 }
 
