@@ -327,9 +327,7 @@ function addErasure(program: Command, run: Run): void {
   const hold = program
     .command('hold')
     .description('Legal holds: what is held is not erased, by nobody and by no age.');
-  withSubject(
-    define(hold, 'add', ['Holds a principal, a session, or all of a tenant.', addAction], run),
-  );
+  withSubject(define(hold, 'add', ['Holds a principal, a session, or all of a tenant.', addAction], run));
   define(hold, 'list', ['Lists what is held.', listAction], run);
   define(hold, 'release <id>', ['Releases a hold.', releaseAction], run).requiredOption(
     '--reason <text>',

@@ -174,8 +174,7 @@ export class LogVerifier {
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const unknown =
-      !isFirst && (this.#timeless.has(stream) || (partial && !this.#inRun.has(stream)));
+    const unknown = !isFirst && (this.#timeless.has(stream) || (partial && !this.#inRun.has(stream)));
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 

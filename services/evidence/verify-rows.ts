@@ -90,7 +90,8 @@ export function checkContent(
   const read = readLedgerLine(row.topic, bytes);
   checkLine(row, read, check.fail);
   const projected = checkProjections(rows, { row, read, bytes }, check);
-  const erasure = row.type === ENTRY_TYPES.erasure && read.kind === 'audit' ? read.event.audit.erasure : undefined;
+  const erasure =
+    row.type === ENTRY_TYPES.erasure && read.kind === 'audit' ? read.event.audit.erasure : undefined;
   return { ...bare, erasure, prevEventHash: payload.prev_ev_hash, ...projected };
 }
 

@@ -237,6 +237,10 @@ class BundleRun {
     this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
     if (isWhole(header)) this.#expectClaims();
+    this.#expectKnown();
+  }
+
+  #expectKnown(): void {
     for (const known of this.#options.knownHeads ?? []) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
     }

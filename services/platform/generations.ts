@@ -3,7 +3,18 @@
  * that what was removed or written over stays in its free pages. The first files are the directory's own; each renewal writes into a directory below it
  * (`g1`, `g2`, …) and then names that in the file `current`, atomically.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 

@@ -49,7 +49,12 @@ function* cutBlocks(lines: readonly PayloadLine[]): Generator<readonly PayloadLi
 }
 
 function isSameBlock(a: PayloadLine, b: PayloadLine): boolean {
-  return a.subject !== undefined && a.subject === b.subject && a.at.offset === b.at.offset && a.at.logId === b.at.logId;
+  return (
+    a.subject !== undefined &&
+    a.subject === b.subject &&
+    a.at.offset === b.at.offset &&
+    a.at.logId === b.at.logId
+  );
 }
 
 interface Keyring {
@@ -63,7 +68,14 @@ function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyr
   if (first === undefined) return;
   if (first.subject === undefined) {
     for (const { at, prev, bytes } of block)
-      writeSealedPayloadRow(out, at, { prev, bytes, subject: IN_THE_CLEAR, block: 0, place: 0, size: bytes.length });
+      writeSealedPayloadRow(out, at, {
+        prev,
+        bytes,
+        subject: IN_THE_CLEAR,
+        block: 0,
+        place: 0,
+        size: bytes.length,
+      });
     return;
   }
   const { number: subject, key } = obtainedOf(first.subject, keyring);
@@ -72,7 +84,11 @@ function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyr
   const derived = keyring.logKeys.get(name) ?? logKey(key, logId);
   keyring.logKeys.set(name, derived);
   const { index } = first.at;
-  const sealed = sealLines(block.map(({ bytes }) => bytes), { logId, index, subject }, derived);
+  const sealed = sealLines(
+    block.map(({ bytes }) => bytes),
+    { logId, index, subject },
+    derived,
+  );
   block.forEach(({ at, prev, bytes: line }, place) => {
     const bytes = place === 0 ? sealed : NO_BYTES;
     writeSealedPayloadRow(out, at, { prev, bytes, subject, block: index, place, size: line.length });

@@ -10,7 +10,13 @@ export const LEDGER_COLUMNS: readonly string[] =
 export const PAYLOAD_COLUMNS: readonly string[] =
   'log_id idx topic partition offset line prev_ev_hash bytes'.split(' ');
 /** Of rows whose bytes are sealed. */
-export const SEALED_PAYLOAD_COLUMNS: readonly string[] = [...PAYLOAD_COLUMNS, 'subject', 'block', 'place', 'size'];
+export const SEALED_PAYLOAD_COLUMNS: readonly string[] = [
+  ...PAYLOAD_COLUMNS,
+  'subject',
+  'block',
+  'place',
+  'size',
+];
 export const EVENT_COLUMNS: readonly string[] =
   'tenant log_id idx topic partition offset line append_time stream_id seq session_id event_time effective_time kind agent principal host call_id logical_call_id trace_id span_id parent_span_id server transport tool claimed_class class class_source class_version dest_host definition_hash args_hash args_bytes result_hash result_bytes schema_valid outcome duration_ms trust labels verdict control_id approval_id method resource_uri task_id decision_id unknown_fields findings'.split(
     ' ',

@@ -25,7 +25,10 @@ const hash = (text: string): string => createHash('sha256').update(text).digest(
 function line(stream: string, seq: number): string {
   const own = hash(`${stream} ${seq}`);
   const intent = seq % 2 === 0;
-  const words = Array.from({ length: 18 }, (_, at) => `w${Number.parseInt(own.slice(at * 3, at * 3 + 3), 16)}`);
+  const words = Array.from(
+    { length: 18 },
+    (_, at) => `w${Number.parseInt(own.slice(at * 3, at * 3 + 3), 16)}`,
+  );
   return JSON.stringify({
     v: 1,
     kind: intent ? 'call.intent' : 'call.result',
@@ -45,7 +48,11 @@ function line(stream: string, seq: number): string {
     tool: 'read_file',
     class: 'file_read',
     ...(intent
-      ? { args: { path: `/srv/${words.slice(0, 4).join('/')}`, query: words.join(' ') }, argsHash: hash(`a${own}`), argsBytes: 160 }
+      ? {
+          args: { path: `/srv/${words.slice(0, 4).join('/')}`, query: words.join(' ') },
+          argsHash: hash(`a${own}`),
+          argsBytes: 160,
+        }
       : {
           outcome: 'ok',
           durationMs: seq * 1.5,
@@ -84,7 +91,9 @@ async function run(): Promise<readonly BenchResult[]> {
       const costs: number[] = [];
       let sealed = outcome;
       for (let n = 0; n < RUNS; n += 1)
-        costs.push((await cpuMs(async () => void (sealed = await sealPayloads(outcome, keys, sha256)))) / EVENTS);
+        costs.push(
+          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, keys, sha256)))) / EVENTS,
+        );
       const name = `seal_${linesPerRecord}_a_record`;
       const cost = { value: 1000 * median(costs.slice(2)), baseline: null, unit: 'us/event' };
       results.push(result(`${name}_cost`, cost, 'processor time of one thread'));
@@ -99,4 +108,8 @@ async function run(): Promise<readonly BenchResult[]> {
   return results;
 }
 
-export const seal: Bench = { name: 'seal', about: 'payloads under keys of their subjects: time and bytes', run };
+export const seal: Bench = {
+  name: 'seal',
+  about: 'payloads under keys of their subjects: time and bytes',
+  run,
+};

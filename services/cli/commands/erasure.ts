@@ -35,7 +35,8 @@ export async function erase(context: CommandContext, options: SubjectOptions): P
   let phase = '';
   for (;;) {
     const state = zState.parse(await client.get(`/v1/erasures/${encodeURIComponent(id)}`));
-    if (state.phase !== phase) context.output.note(`${(phase = state.phase)}`);
+    if (state.phase !== phase) context.output.note(state.phase);
+    phase = state.phase;
     if (state.phase === 'finished') return finished(context, state);
     await sleep(LOOK_EVERY_MS, undefined, { signal: context.io.signal });
   }
@@ -64,17 +65,20 @@ function subjectOf({ principal, session, reason }: SubjectOptions, isTenant: boo
 
 export async function addHold(context: CommandContext, options: SubjectOptions): Promise<void> {
   const isTenant = options.tenant !== undefined;
-  const held = await connect(context).post(`/v1/holds${queryOf(options.tenant)}`, subjectOf(options, isTenant));
+  const held = await connect(context).post(
+    `/v1/holds${queryOf(options.tenant)}`,
+    subjectOf(options, isTenant),
+  );
   const { id } = zAccepted.parse(held);
   context.output.item(held, () => `hold ${visible(id)}`);
 }
 
 export async function listHolds(context: CommandContext): Promise<void> {
   const answer = await connect(context).get('/v1/holds');
-  const { items } = z.object({ items: z.array(z.record(z.string(), z.unknown())) }).parse(answer);
+  const { items } = z.object({ items: z.array(z.record(z.string(), z.string())) }).parse(answer);
   for (const item of items) {
     const text = ['id', 'tenant', 'kind', 'name', 'since', 'reason']
-      .flatMap((name) => (item[name] === undefined ? [] : [visible(String(item[name]))]))
+      .flatMap((name) => (item[name] === undefined ? [] : [visible(item[name])]))
       .join('  ');
     context.output.item(item, () => text);
   }

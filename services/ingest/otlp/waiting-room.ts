@@ -74,7 +74,7 @@ export class WaitingRoom {
 
   async #write(work: () => Promise<unknown>): Promise<void> {
     // Whoever waited may find that another renewal began.
-    for (let seen: unknown; seen !== this.#renewing; ) {
+    for (let seen: unknown; seen !== this.#renewing;) {
       seen = this.#renewing;
       await this.#renewing;
     }
@@ -99,13 +99,15 @@ export class WaitingRoom {
 
   /** Resolves when all are durable. */
   async put(calls: readonly (readonly [key: string, call: WaitingCall])[]): Promise<void> {
-    await this.#write(() => Promise.all(
-      calls.map(([key, { tenant, origin, owner, seen }]) => {
-        const { startNs, endNs, ...call } = seen.call;
-        const stored = { ...call, startNs: String(startNs), endNs: String(endNs) };
-        return this.#calls.put(key, { v: 1, tenant, origin, owner, seen: { ...seen, call: stored } });
-      }),
-    ));
+    await this.#write(() =>
+      Promise.all(
+        calls.map(([key, { tenant, origin, owner, seen }]) => {
+          const { startNs, endNs, ...call } = seen.call;
+          const stored = { ...call, startNs: String(startNs), endNs: String(endNs) };
+          return this.#calls.put(key, { v: 1, tenant, origin, owner, seen: { ...seen, call: stored } });
+        }),
+      ),
+    );
   }
 
   async remove(keys: readonly string[]): Promise<void> {

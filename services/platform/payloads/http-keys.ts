@@ -27,7 +27,8 @@ export function httpKeys(options: HttpKeysOptions): SubjectKeys {
       const found = new Map<string, SubjectKey>();
       for (const some of chunks([...new Set(names)])) {
         const { keys } = zObtained.parse(await request(options, 'obtain', { names: some }));
-        for (const { name, number, key } of keys) found.set(name, { number, key: Buffer.from(key, 'base64') });
+        for (const { name, number, key } of keys)
+          found.set(name, { number, key: Buffer.from(key, 'base64') });
       }
       return found;
     },

@@ -7,7 +7,19 @@
  * one that holds the signer's directory.
  */
 import { createHmac } from 'node:crypto';
-import { closeSync, existsSync, fdatasyncSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { LRUCache } from 'lru-cache';
@@ -174,9 +186,12 @@ function openSlots(path: string): number {
 
 /** Made once: with another one no name would be found again, and each would get a new key. */
 function lookupKeyOf(path: string, randomBytes: RandomBytes): Buffer {
-  if (!existsSync(path)) writeFileSync(path, randomBytes(SLOT_BYTES), { mode: 0o600, flush: true } as object);
+  if (!existsSync(path)) writeFileSync(path, randomBytes(SLOT_BYTES), { mode: 0o600, flush: true });
   const key = readFileSync(path);
   if (key.length !== SLOT_BYTES)
-    throw new TriplineError('internal', 'subject-keys/lookup.key is not whole: remove it, all names get new keys');
+    throw new TriplineError(
+      'internal',
+      'subject-keys/lookup.key is not whole: remove it, all names get new keys',
+    );
   return key;
 }

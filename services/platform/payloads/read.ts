@@ -46,7 +46,10 @@ export class PayloadReader {
     const sealed = rows.filter((row) => Number(row.subject) !== IN_THE_CLEAR);
     if (sealed.length === 0) return rows.map(inTheClear);
     if (this.#keys === undefined)
-      throw new TriplineError('not_ready', 'payloads are sealed and this process has no keys: see signer.url');
+      throw new TriplineError(
+        'not_ready',
+        'payloads are sealed and this process has no keys: see signer.url',
+      );
     const keys = await this.#keys.read(sealed.map((row) => Number(row.subject)));
     const blocks = await this.#blocks(sealed);
     const opener = new BlockOpener(keys, blocks);

@@ -33,10 +33,10 @@ export async function concerned(
   intent: Intent,
 ): Promise<readonly { readonly session: string; readonly principal: string }[]> {
   const { sql, params } = condition(intent);
-  return await store.query(
-    `SELECT DISTINCT session_id AS session, principal FROM events WHERE ${sql}`,
-    { params, maxResultRows: MAX_ROWS },
-  );
+  return await store.query(`SELECT DISTINCT session_id AS session, principal FROM events WHERE ${sql}`, {
+    params,
+    maxResultRows: MAX_ROWS,
+  });
 }
 
 /** Entries of events, alerts and dead letters that go. */

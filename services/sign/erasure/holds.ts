@@ -23,7 +23,9 @@ export class Holds {
 
   constructor(dataDir: string) {
     this.#path = join(dataDir, 'holds.json');
-    this.#holds = existsSync(this.#path) ? zFile.parse(JSON.parse(readFileSync(this.#path, 'utf8'))).holds : [];
+    this.#holds = existsSync(this.#path)
+      ? zFile.parse(JSON.parse(readFileSync(this.#path, 'utf8'))).holds
+      : [];
   }
 
   list(): readonly Hold[] {

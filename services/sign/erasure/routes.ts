@@ -110,7 +110,13 @@ function registerHolds(context: StepContext, { holds }: ErasureDoor): void {
       if (found === undefined) throw new TriplineError('not_found');
       const { id, tenant } = found;
       const { reason } = request.body;
-      await auditChange(context, request, { action: 'hold.release', tenant, target: id, reason, outcome: 'ok' });
+      await auditChange(context, request, {
+        action: 'hold.release',
+        tenant,
+        target: id,
+        reason,
+        outcome: 'ok',
+      });
       holds.release(id);
       return found;
     },

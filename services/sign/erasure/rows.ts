@@ -53,7 +53,9 @@ async function rowsOf(store: Store, table: string, where: string): Promise<numbe
 
 /** Numbers and hex digits alone. */
 function whereOf(log: string, ranges: readonly IndexRange[]): string {
-  const parts = ranges.map(({ from, to }) => (from === to ? `idx = ${from}` : `idx BETWEEN ${from} AND ${to}`));
+  const parts = ranges.map(({ from, to }) =>
+    from === to ? `idx = ${from}` : `idx BETWEEN ${from} AND ${to}`,
+  );
   return `log_id = unhex('${log}') AND (${parts.join(' OR ')})`;
 }
 
@@ -73,7 +75,8 @@ async function partsGone(
       { params: { now: nowMs } },
     );
     if (Number(row?.rows ?? 0) === 0) return;
-    if (clock.monotonicMs() > untilMs) throw new TriplineError('store_timeout', 'replaced parts are still on disk');
+    if (clock.monotonicMs() > untilMs)
+      throw new TriplineError('store_timeout', 'replaced parts are still on disk');
     await clock.sleep(LOOK_EVERY_MS, signal);
     signal.throwIfAborted();
   }

@@ -77,7 +77,8 @@ export class ErasureRun {
         await this.#askRetention();
         for (const intent of intents.open()) await this.#finish(intent);
       } catch (error) {
-        if (!signal.aborted) context.log.warn({ err: error }, 'an erasure is not finished; it is taken up again');
+        if (!signal.aborted)
+          context.log.warn({ err: error }, 'an erasure is not finished; it is taken up again');
         waitMs = RETRY_MS;
       }
       if (!signal.aborted) await context.clock.sleep(waitMs, this.#wake.signal);
@@ -102,8 +103,7 @@ export class ErasureRun {
       return undefined;
     }
     const first = intent.by === 'retention' ? [] : await entriesOf(store, intent);
-    const subjects =
-      intent.by === 'retention' ? await this.#expired(intent) : await subjectsOf(store, first);
+    const subjects = intent.by === 'retention' ? await this.#expired(intent) : await subjectsOf(store, first);
     await keys.release(subjects);
     // A batch that is under way may have asked for these keys before.
     await this.#settled();
@@ -150,7 +150,15 @@ export class ErasureRun {
   #close(intent: Intent, what: Pick<ErasureOutcome, 'outcome' | 'entries' | 'busUntilMs'>): void {
     const { context, intents } = this.#parts;
     const { id, tenant, by, requestedMs } = intent;
-    intents.finish({ v: 1, id, tenant, by, requestedMs, finishedMs: Math.trunc(context.clock.nowMs()), ...what });
+    intents.finish({
+      v: 1,
+      id,
+      tenant,
+      by,
+      requestedMs,
+      finishedMs: Math.trunc(context.clock.nowMs()),
+      ...what,
+    });
     context.log.info({ erasure: id, ...what }, 'erasure finished');
   }
 

@@ -21,7 +21,8 @@ async function openBus(): Promise<EmbeddedBus> {
 async function values(bus: EmbeddedBus): Promise<string[]> {
   const found: string[] = [];
   for await (const records of bus.read({ topic: EVENTS.name, partition: 0, from: 0 }))
-    for (const record of records) found.push(`${record.offset} ${Buffer.from(record.value ?? []).toString()}`);
+    for (const record of records)
+      found.push(`${record.offset} ${Buffer.from(record.value ?? []).toString()}`);
   return found;
 }
 
@@ -32,14 +33,20 @@ test('erased lines are empty ones, while others are sent; a start goes on with t
     producer.send(EVENTS.name, 0, [{ key: null, value: Buffer.from(value), headers: {} }]);
   for (let n = 0; n < 200; n += 1) await send(`keep-${n}\nsecret-word-${n % 10}\nkeep too`);
   assert.notDeepEqual(filesHolding(dir, ['secret-word-3']), []);
-  const erased = await bus.eraseLines(EVENTS.name, (_record, _line, bytes) => Buffer.from(bytes).toString() === 'secret-word-3');
+  const erased = await bus.eraseLines(
+    EVENTS.name,
+    (_record, _line, bytes) => Buffer.from(bytes).toString() === 'secret-word-3',
+  );
   assert.equal(erased, 20);
   const during = Array.from({ length: 50 }, (_, n) => send(`during-${n}`));
   await bus.renewFiles();
   await Promise.all(during);
   await send('after');
   const expected = [
-    ...Array.from({ length: 200 }, (_, n) => `${n} keep-${n}\n${n % 10 === 3 ? '' : `secret-word-${n % 10}`}\nkeep too`),
+    ...Array.from(
+      { length: 200 },
+      (_, n) => `${n} keep-${n}\n${n % 10 === 3 ? '' : `secret-word-${n % 10}`}\nkeep too`,
+    ),
     ...Array.from({ length: 50 }, (_, n) => `${200 + n} during-${n}`),
     '250 after',
   ];
@@ -55,6 +62,10 @@ test('erased lines are empty ones, while others are sent; a start goes on with t
   assert.deepEqual(await values(again), expected);
   assert.deepEqual(readdirSync(dir).toSorted(), ['current', 'g1']);
   await again.dropRecords(EVENTS.name);
-  assert.deepEqual(await again.offsets(EVENTS.name).then((all) => all[0]), { partition: 0, earliest: 251, latest: 251 });
+  assert.deepEqual(await again.offsets(EVENTS.name).then((all) => all[0]), {
+    partition: 0,
+    earliest: 251,
+    latest: 251,
+  });
   await again.close();
 });

@@ -20,7 +20,10 @@ describe('erasure', () => {
     const token = (await tripline(place.env, ['config', 'print'])).exitCode;
     assert.equal(token, 0);
     const { ApiClient, tokenOf } = await import('../../../services/cli/client.ts');
-    const client = new ApiClient({ url: service.url, token: tokenOf(place.env) }, AbortSignal.timeout(60_000));
+    const client = new ApiClient(
+      { url: service.url, token: tokenOf(place.env) },
+      AbortSignal.timeout(60_000),
+    );
     await client.postLines(PEOPLE.flatMap((one) => linesOf(one)));
     const found = await eventually(report, (answer) => Number(answer['entries']) >= ENTRIES);
     assert.ok(Number(found['entries']) >= ENTRIES);
@@ -45,9 +48,12 @@ describe('erasure', () => {
     assert.equal(exitCode, 0, err);
     assert.deepEqual(filesHolding(dataDir(), [first.said, first.principal]), []);
     const { verdict, erased, erasures, firstFault } = await report();
-    assert.deepEqual({ verdict, erased, erasures, firstFault }, { verdict: 'verified', erased: 2, erasures: 1, firstFault: null });
+    assert.deepEqual(
+      { verdict, erased, erasures, firstFault },
+      { verdict: 'verified', erased: 2, erasures: 1, firstFault: null },
+    );
     const [timeline] = (await run('session', second.session)).items();
-    assert.equal((timeline?.['calls'] as unknown[]).length, 1);
+    assert.equal((timeline?.['calls'] as unknown[] | undefined)?.length, 1);
     assert.equal((await run('session', first.session)).exitCode, 1);
   });
 
@@ -56,7 +62,10 @@ describe('erasure', () => {
     assert.equal((await run('export', '--out', out, '--session', first.session)).exitCode, 0);
     const { exitCode, items } = await run('verify', '--export', out);
     const { erased, erasures, entries } = items().at(-1) ?? {};
-    assert.deepEqual({ exitCode, erased, erasures, entries }, { exitCode: 10, erased: 2, erasures: 1, entries: 3 });
+    assert.deepEqual(
+      { exitCode, erased, erasures, entries },
+      { exitCode: 10, erased: 2, erasures: 1, entries: 3 },
+    );
   });
 
   it('erases a session', async () => {
@@ -68,7 +77,10 @@ describe('erasure', () => {
   it('erases nothing that is held, by whatever name it is asked for', async () => {
     const held = await run('hold', 'add', '--principal', third.principal, '--reason', 'lawsuit');
     const id = String(held.items().at(-1)?.['id']);
-    for (const subject of [['--principal', third.principal], ['--session', third.session]]) {
+    for (const subject of [
+      ['--principal', third.principal],
+      ['--session', third.session],
+    ]) {
       const { exitCode, err } = await run('erase', ...subject, '--reason', 'request 19');
       assert.equal(exitCode, 1);
       assert.match(err, /legal_hold/u);
@@ -82,7 +94,10 @@ describe('erasure', () => {
 
   it('keeps what the principal says afterwards under a new key', async () => {
     const { ApiClient, tokenOf } = await import('../../../services/cli/client.ts');
-    const client = new ApiClient({ url: service.url, token: tokenOf(place.env) }, AbortSignal.timeout(60_000));
+    const client = new ApiClient(
+      { url: service.url, token: tokenOf(place.env) },
+      AbortSignal.timeout(60_000),
+    );
     await client.postLines(linesOf(first, 1));
     const seen = await eventually(
       () => run('session', first.session),
@@ -119,6 +134,9 @@ describe('erasure', () => {
     const { exitCode, items } = await run('verify');
     const { firstFault } = items().at(-1) ?? {};
     const { code, session } = firstFault as Record<string, unknown>;
-    assert.deepEqual({ exitCode, code, session }, { exitCode: 40, code: 'payload_missing', session: fourth.session });
+    assert.deepEqual(
+      { exitCode, code, session },
+      { exitCode: 40, code: 'payload_missing', session: fourth.session },
+    );
   });
 });

@@ -33,10 +33,9 @@ describe('payload retention', () => {
   const run = (...argv: string[]) => tripline(place.env, [...argv, '--json']);
   const report = async () => (await run('verify')).items().at(-1) ?? {};
   const send = (lines: readonly string[]) =>
-    new ApiClient(
-      { url: service.url, token: tokenOf(place.env) },
-      AbortSignal.timeout(60_000),
-    ).postLines(lines);
+    new ApiClient({ url: service.url, token: tokenOf(place.env) }, AbortSignal.timeout(60_000)).postLines(
+      lines,
+    );
   before(async () => {
     place = await openPlace();
     service = await startIn(place);
@@ -55,11 +54,11 @@ describe('payload retention', () => {
     await send(linesOf(young));
     const dir = join(place.dir, 'data');
     const found = await eventually(
-      async () => ({ ...(await report()), files: filesHolding(dir, [old.said]) }),
-      (answer) => answer['erased'] === 2 && answer.files.length === 0,
+      async () => ({ report: await report(), files: filesHolding(dir, [old.said]) }),
+      (answer) => answer.report['erased'] === 2 && answer.files.length === 0,
     );
-    const { verdict, erased, files } = found as Record<string, unknown>;
-    assert.deepEqual({ verdict, erased, files }, { verdict: 'verified', erased: 2, files: [] });
+    const { verdict, erased } = found.report;
+    assert.deepEqual({ verdict, erased, files: found.files }, { verdict: 'verified', erased: 2, files: [] });
     assert.equal((await run('session', held.session)).exitCode, 0);
     assert.equal((await run('session', old.session)).exitCode, 1);
   });

@@ -18,7 +18,13 @@ type Operation =
   | { readonly kind: 'restart' };
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('say', 'erase', 'erase_session', 'hold', 'release'), who: fc.nat(PEOPLE - 1) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('say', 'erase', 'erase_session', 'hold', 'release'),
+      who: fc.nat(PEOPLE - 1),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'restart' } as const) },
 );
 
@@ -87,7 +93,8 @@ class World {
         const subject = step.kind === 'erase' ? ['--principal', principal] : ['--session', session];
         const { exitCode, err } = await this.run('erase', ...subject, '--reason', 'r');
         // What is not recorded yet is seen by a hold when the erasure begins: it is refused all the same.
-        const isHeld = model.holds[who] !== undefined && (step.kind === 'erase' || (model.lines[who] ?? 0) > 0);
+        const isHeld =
+          model.holds[who] !== undefined && (step.kind === 'erase' || (model.lines[who] ?? 0) > 0);
         assert.equal(exitCode, isHeld ? 1 : 0, err);
         if (isHeld) return;
         model.erased += model.lines[who] ?? 0;

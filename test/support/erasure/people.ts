@@ -21,11 +21,30 @@ export function person(number: number): Person {
 /** An intent and its result, as lines of one stream; `life` tells streams of the same person apart. */
 export function linesOf({ principal, session, said }: Person, life = 0): string[] {
   const stream = createHash('sha256').update(`${principal} ${life}`).digest('hex').slice(0, 32);
-  const common = { v: 1, session, agent: 'helper', principal, host: 'h', server: 'files', transport: 'stdio', tool: 'read_file', callId: stream };
+  const common = {
+    v: 1,
+    session,
+    agent: 'helper',
+    principal,
+    host: 'h',
+    server: 'files',
+    transport: 'stdio',
+    tool: 'read_file',
+    callId: stream,
+  };
   const time = new Date().toISOString();
-  const nonce = (seq: number): string => createHash('sha256').update(`${stream} ${seq}`).digest('hex').slice(0, 32);
+  const nonce = (seq: number): string =>
+    createHash('sha256').update(`${stream} ${seq}`).digest('hex').slice(0, 32);
   return [
-    { ...common, kind: 'call.intent', stream, seq: 0, nonce: nonce(0), time, args: { path: `/home/${said}` } },
+    {
+      ...common,
+      kind: 'call.intent',
+      stream,
+      seq: 0,
+      nonce: nonce(0),
+      time,
+      args: { path: `/home/${said}` },
+    },
     {
       ...common,
       kind: 'call.result',

@@ -15,7 +15,20 @@ describe('lists of indexes', () => {
   });
 
   it('are refused in any other form', () => {
-    for (const text of ['', '-', '1-', '4-2', '3,3', '5,4', '01', '1,', ' 1', '1e3', '99999999999999999', '0-3,3'])
+    for (const text of [
+      '',
+      '-',
+      '1-',
+      '4-2',
+      '3,3',
+      '5,4',
+      '01',
+      '1,',
+      ' 1',
+      '1e3',
+      '99999999999999999',
+      '0-3,3',
+    ])
       assert.equal(parseRanges(text), undefined, text);
   });
 
@@ -25,7 +38,9 @@ describe('lists of indexes', () => {
         const sorted = indexes.toSorted((a, b) => a - b);
         if (sorted.length === 0) return;
         const ranges = parseRanges(formatRanges(rangesOf(sorted))) ?? [];
-        const back = ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, at) => from + at));
+        const back = ranges.flatMap(({ from, to }) =>
+          Array.from({ length: to - from + 1 }, (_, at) => from + at),
+        );
         assert.deepEqual(back, sorted);
       }),
     );
@@ -44,12 +59,22 @@ const fault = (index: number): Fault => ({
   detail: null,
 });
 const lacking = (...runs: [number, number][]) => runs.map(([from, to]) => ({ from, to, fault: fault(from) }));
-const erasure = (log: string, indexes: string) => ({ id: 'bb'.repeat(16), by: 'principal' as const, logs: [{ log, indexes }] });
+const erasure = (log: string, indexes: string) => ({
+  id: 'bb'.repeat(16),
+  by: 'principal' as const,
+  logs: [{ log, indexes }],
+});
 
 describe('erased or missing', () => {
   const cases = [
     { name: 'all covered', indexes: ['1-5'], tenant: 'a', log: LOG, missing: undefined },
-    { name: 'covered by two that overlap', indexes: ['1-3', '2-5'], tenant: 'a', log: LOG, missing: undefined },
+    {
+      name: 'covered by two that overlap',
+      indexes: ['1-3', '2-5'],
+      tenant: 'a',
+      log: LOG,
+      missing: undefined,
+    },
     { name: 'the end is not', indexes: ['1-4'], tenant: 'a', log: LOG, missing: 5 },
     { name: 'the middle is not', indexes: ['1-2', '4-5'], tenant: 'a', log: LOG, missing: 3 },
     { name: 'the first is not', indexes: ['2-9'], tenant: 'a', log: LOG, missing: 1 },
@@ -62,7 +87,12 @@ describe('erased or missing', () => {
       const erasures = new Erasures();
       // The audit log may stand before or behind the log that it speaks of.
       erasures.take({ tenant: 'a', logId: LOG, lacking: lacking([1, 2], [3, 5]), erasures: [] });
-      erasures.take({ tenant, logId: 'dd'.repeat(32), lacking: [], erasures: indexes.map((one) => erasure(log, one)) });
+      erasures.take({
+        tenant,
+        logId: 'dd'.repeat(32),
+        lacking: [],
+        erasures: indexes.map((one) => erasure(log, one)),
+      });
       assert.equal(erasures.uncovered()?.index, missing);
       if (missing === undefined) assert.equal(erasures.covered, 5);
     });

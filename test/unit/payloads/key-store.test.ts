@@ -26,7 +26,10 @@ test('a name has one key, over restarts, until it is released or destroyed; none
   assert.notEqual(a.number, b.number);
   assert.equal(a.key.length, 32);
   const again = await withKeys((keys) => keys.obtain(['b', 'a']));
-  assert.deepEqual([again.get('a'), again.get('b')].map((one) => Buffer.from(one?.key ?? [])), [a, b].map((one) => Buffer.from(one.key)));
+  assert.deepEqual(
+    [again.get('a'), again.get('b')].map((one) => Buffer.from(one?.key ?? [])),
+    [a, b].map((one) => Buffer.from(one.key)),
+  );
 
   const released = await withKeys(async (keys) => {
     await keys.release([a.number]);

@@ -20,10 +20,14 @@ describe('a sealed block', () => {
     const derived = createHmac('sha256', SUBJECT_KEY)
       .update(Buffer.concat([Buffer.from('tripline/payload/v1\0'), Buffer.from(LOG, 'hex')]))
       .digest();
-    const aad = Buffer.from('000001' + '0000000000000009', 'hex');
-    const iv = Buffer.from('00000000' + '0000000000000029', 'hex');
+    const aad = Buffer.from('0000010000000000000009', 'hex');
+    const iv = Buffer.from('000000000000000000000029', 'hex');
     const imported = await webcrypto.subtle.importKey('raw', derived, 'AES-GCM', false, ['decrypt']);
-    const opened = await webcrypto.subtle.decrypt({ name: 'AES-GCM', iv, additionalData: aad }, imported, sealed.subarray(3));
+    const opened = await webcrypto.subtle.decrypt(
+      { name: 'AES-GCM', iv, additionalData: aad },
+      imported,
+      sealed.subarray(3),
+    );
     assert.equal(sealed[0], 0);
     assert.deepEqual(Buffer.from(opened), said);
   });
@@ -31,7 +35,10 @@ describe('a sealed block', () => {
   it('gives back any lines, and is the same for the same lines', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.string({ unit: 'binary', maxLength: 300 }).map((text) => text.replaceAll('\n', ' ')), { minLength: 1, maxLength: 64 }),
+        fc.array(
+          fc.string({ unit: 'binary', maxLength: 300 }).map((text) => text.replaceAll('\n', ' ')),
+          { minLength: 1, maxLength: 64 },
+        ),
         (said) => {
           const lines = said.map(line);
           const sealed = sealLines(lines, PLACE, key);

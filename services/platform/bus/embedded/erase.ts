@@ -13,7 +13,7 @@ const NO_BYTES = new Uint8Array(0);
 /** Answers how many lines were erased. Idempotent. The bytes may stay in free pages until the files are renewed. */
 export async function eraseLines(partition: EmbeddedPartition, isErased: IsErased): Promise<number> {
   let erased = 0;
-  for (let from = partition.earliest; ; ) {
+  for (let from = partition.earliest; ;) {
     const piece = take(partition.blocks(from), BLOCKS_PER_TURN);
     const last = piece.at(-1);
     if (last === undefined) return erased;
@@ -32,7 +32,12 @@ async function eraseInBlock(
   const { appendMs, count } = readBlockHead(block.bytes);
   const records: BusRecord[] = [];
   const limits = { from: 0, to: block.baseOffset + count, maxBytes: Infinity, maxRecords: Infinity };
-  readBlock({ topic: partition.topic, partition: partition.partition, ...block }, block.bytes, limits, records);
+  readBlock(
+    { topic: partition.topic, partition: partition.partition, ...block },
+    block.bytes,
+    limits,
+    records,
+  );
   let erased = 0;
   const messages = records.map((record) => {
     const left = withoutErased(record, isErased);
