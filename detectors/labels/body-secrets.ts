@@ -1,7 +1,8 @@
 /** Secrets of a whole body: of which kind, and where. The value itself is never part of the answer. */
 import type { SecretKind } from '../../schemas/labels/v1.ts';
 import { visitJsonText, visitJsonValue, type TextPlace, type TextVisitor } from './json-strings.ts';
-import { MAX_FOUND, secretsIn } from './secrets.ts';
+import { mayHoldSecret } from './suspicion.ts';
+import { MAX_FOUND, MIN_SECRET, secretsIn } from './secrets.ts';
 
 export interface BodySecret {
   readonly kind: SecretKind;
@@ -47,8 +48,8 @@ class Finder {
     const looked = text.length > this.left ? text.slice(0, this.left) : text;
     if (looked.length < text.length) this.cut = true;
     this.left -= text.length + 1;
-    const near = (): string => place.path().join(' ');
-    for (const { kind } of secretsIn(looked, { name: place.isName ? '' : place.name, near })) {
+    if (looked.length < MIN_SECRET) return true;
+    for (const { kind } of secretsIn(looked, place)) {
       if (!this.ignore.has(kind)) this.add({ kind, at: pointerOf(place) });
     }
     return this.secrets.length < MAX_FOUND;
@@ -69,12 +70,16 @@ export interface LookOptions {
   readonly ignore?: ReadonlySet<SecretKind>;
 }
 
+const head = (body: Uint8Array | string, length: number): Uint8Array | string =>
+  typeof body === 'string' ? body.slice(0, length) : body.subarray(0, length);
+
 /** Secrets of a body as it stood on the wire: JSON, or JSON that was cut or broken. Pure, never throws, linear. */
 export function secretsInJson(body: Uint8Array | string, options: LookOptions = {}): BodySecrets {
   const { maxLookedAt = MAX_LOOKED_AT, ignore = NOTHING_IGNORED } = options;
-  const part = body.length > maxLookedAt ? body.slice(0, maxLookedAt) : body;
+  const part = body.length > maxLookedAt ? head(body, maxLookedAt) : body;
   const finder = new Finder(maxLookedAt, ignore);
-  visitJsonText(typeof part === 'string' ? part : decoder.decode(part), finder.visit);
+  const text = typeof part === 'string' ? part : decoder.decode(part);
+  if (mayHoldSecret(text)) visitJsonText(text, finder.visit);
   return { secrets: finder.secrets, cut: finder.cut || part.length < body.length };
 }
 
