@@ -43,8 +43,7 @@ export function isCardNumber(digits: string): boolean {
     const first = Number(digits.slice(0, count));
     return first >= low && first <= high && lengths.includes(digits.length);
   });
-  // 0000… passes Luhn, and so do other fillers.
-  return issued && passesLuhn(digits) && !/^(\d)\1{6}/.test(digits.slice(1));
+  return issued && passesLuhn(digits);
 }
 
 const GROUPED = /\d{4}([ -])(?:\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{6}\1\d{4,5})(?![\d-])/y;

@@ -33,13 +33,16 @@ function beginsWithDigits(text: string, from: number): boolean {
   return true;
 }
 
+const beginsAt = (text: string, from: number): boolean =>
+  beginsWithDigits(text, from) || beginsLikeKey(text, from);
+
 function isSuspiciousRun(text: string, start: number): boolean {
+  if (beginsAt(text, start)) return true;
   const before = start === 0 ? 0 : text.charCodeAt(start - 1);
   // The letter of an escape (\n) is no part of the run in the decoded string.
-  const from = before === 0x5c ? start + 1 : start;
-  if (beginsWithDigits(text, from) || beginsLikeKey(text, from)) return true;
+  if (before === 0x5c) return beginsAt(text, start + 1);
   // SG.…, hvs.…, 110201543:A…
-  if (before === 0x2e) return beginsLikeKey(text, runStart(text, start - 2, Math.max(0, start - 4)));
+  if (before === 0x2e) return beginsLikeKey(text, start - 3) || beginsLikeKey(text, start - 4);
   return before === 0x3a && text.charCodeAt(start) === 0x41 && isDigit(text.charCodeAt(start - 2));
 }
 
