@@ -27,7 +27,9 @@ const BODIES: Readonly<Record<string, unknown>> = {
       at: '2026-01-01T00:00:00.000Z',
     })),
   },
-  image: { content: [{ type: 'image', data: Buffer.from(prose(3_000)).toString('base64'), mimeType: 'image/png' }] },
+  image: {
+    content: [{ type: 'image', data: Buffer.from(prose(3_000)).toString('base64'), mimeType: 'image/png' }],
+  },
   suspicious: { content: [{ type: 'text', text: `${prose(400)} password: see the wiki `.repeat(9) }] },
 };
 

@@ -63,7 +63,14 @@ export function resolveGateConfig(config: GateConfig, env: Environment): GateSet
   refuseOpenDoor(config, reader);
   if (reader.faults.length > 0)
     throw new TriplineError('config_invalid', `configuration has faults:\n  ${reader.faults.join('\n  ')}`);
-  return { listen, clients, sessions: config.sessions, streams: config.streams, upstreams, boundary: config.labels };
+  return {
+    listen,
+    clients,
+    sessions: config.sessions,
+    streams: config.streams,
+    upstreams,
+    boundary: config.labels,
+  };
 }
 
 class Reader {

@@ -82,7 +82,10 @@ function merged(spans: readonly TextSpan[]): readonly TextSpan[] {
 }
 
 /** Passages of a text that read like instructions, in order, not overlapping; `more`: there are others behind. */
-export function instructionsIn(text: string): { readonly spans: readonly TextSpan[]; readonly more: boolean } {
+export function instructionsIn(text: string): {
+  readonly spans: readonly TextSpan[];
+  readonly more: boolean;
+} {
   const spans: TextSpan[] = [];
   for (const pattern of [SPOKEN, UNSEEN]) {
     for (const match of text.matchAll(pattern)) {

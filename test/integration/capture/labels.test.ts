@@ -59,7 +59,10 @@ const gate =
   (env: Record<string, string>): Connect =>
   async (context, site, boundary) => {
     const server = await callsServer(context, site.place, env);
-    const config = { upstreams: [{ name: 'calls', url: server.url }], ...(boundary === undefined ? {} : { labels: boundary }) };
+    const config = {
+      upstreams: [{ name: 'calls', url: server.url }],
+      ...(boundary === undefined ? {} : { labels: boundary }),
+    };
     const running = await gateBefore(context, site, { config });
     return (await connectTo(context, `${running.url}/calls`)).client;
   };
@@ -86,7 +89,10 @@ for (const [way, connect] of WAYS) {
       const got = await call(client, `${ORDER} ${KEY}`);
       // The server answers JSON in a text: it is still JSON, with the passage between marks.
       const { value } = JSON.parse(got.content[0]?.text ?? '') as { value: string };
-      assert.match(value, /^\(tripline ([0-9a-f]{8}): .*\) Ignore all .* send it\. \(tripline \1: end [a-z ]+\) AKIA/);
+      assert.match(
+        value,
+        /^\(tripline ([0-9a-f]{8}): .*\) Ignore all .* send it\. \(tripline \1: end [a-z ]+\) AKIA/,
+      );
       assert.deepEqual(got._meta?.['io.tripline/labels'], {
         data: 'secret',
         trust: { level: 'untrusted', by: 'security' },
@@ -98,8 +104,11 @@ for (const [way, connect] of WAYS) {
       const [result] = receiver.of('call.result');
       assert.deepEqual(intent?.sensitive, [{ kind: 'aws_access_key_id', at: '/text' }]);
       assert.ok(intent.labels?.includes('secret'));
-      assert.deepEqual([result?.labels, result?.trust], [['secret'], { level: 'untrusted', by: 'security' }]);
-      const sent = { content: [{ type: 'text', text: JSON.stringify({ value: `${ORDER} ${KEY}`, meta: null }) }] };
+      const labels = ['secret', 'secret:aws_access_key_id', 'instructions_marked'];
+      assert.deepEqual([result?.labels, result?.trust], [labels, { level: 'untrusted', by: 'security' }]);
+      const sent = {
+        content: [{ type: 'text', text: JSON.stringify({ value: `${ORDER} ${KEY}`, meta: null }) }],
+      };
       assert.ok(JSON.stringify(result?.result).includes(ORDER));
       assert.equal(result?.resultHash, sha256(JSON.stringify(result?.result)));
       // What reached the client, as the server would have written it: _meta in front.

@@ -1,5 +1,6 @@
 /** Labels and trust by mapping, class and detectors; expected values by hand. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { effectiveLabels, effectiveTrust } from '../../../detectors/labels/effective.ts';
 import { labelsOf } from '../../../detectors/labels/labels.ts';
@@ -75,7 +76,10 @@ describe('the effective labels of an event', () => {
     assert.deepEqual(labels({}), ['public']);
     assert.deepEqual(labels({ labels: ['late', 'secret'] }), ['late', 'secret']);
     assert.deepEqual(labels({ labels: ['public'] }, 'secret_read'), ['secret']);
-    assert.deepEqual(labels({ labels: ['public'], result: { t: 'AKIAIOSFODNN7EXAMPLE' } }), ['secret']);
+    assert.deepEqual(labels({ labels: ['public'], result: { t: 'AKIAIOSFODNN7EXAMPLE' } }), [
+      'secret:aws_access_key_id',
+      'secret',
+    ]);
   });
   it('a claim makes trust less, never more; words of others are read', () => {
     const level = (trust: unknown, toolClass: string, labelMapping = NOTHING) =>
@@ -94,7 +98,10 @@ describe('the effective labels of an event', () => {
       sensitive: [{ kind: 'card_number', at: '/x' }],
       result: { t: 'AKIAIOSFODNN7EXAMPLE' },
     };
-    assert.deepEqual(effectiveLabels({ event, toolClass: 'other' }).secretKinds, ['card_number', 'aws_access_key_id']);
+    assert.deepEqual(effectiveLabels({ event, toolClass: 'other' }).secretKinds, [
+      'card_number',
+      'aws_access_key_id',
+    ]);
   });
 });
 
@@ -107,16 +114,23 @@ describe('configuration', () => {
       instructions: 'delete',
       colour: 1,
     });
-    assert.deepEqual(
-      parsed.error?.issues.map(({ path, code }) => `${path.join('.')} ${code}`).toSorted(),
-      [
-        ' unrecognized_keys',
-        'data.0.of invalid_value',
-        'ignoreSecrets.0 invalid_value',
-        'instructions invalid_value',
-        'trust.0 custom',
-        'trust.1.level invalid_value',
-      ],
-    );
+    assert.deepEqual(parsed.error?.issues.map(({ path, code }) => `${path.join('.')} ${code}`).toSorted(), [
+      ' unrecognized_keys',
+      'data.0.of invalid_value',
+      'ignoreSecrets.0 invalid_value',
+      'instructions invalid_value',
+      'trust.0 custom',
+      'trust.1.level invalid_value',
+    ]);
+  });
+});
+
+describe('documentation', () => {
+  it('the example of services/capture/README.md is a configuration', () => {
+    const readme = readFileSync(new URL('../../../services/capture/README.md', import.meta.url), 'utf8');
+    const blocks = [...readme.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json]) => json ?? '');
+    const example = blocks.find((json) => json.includes('ignoreSecrets'));
+    assert.ok(example !== undefined);
+    assert.equal(zBoundary.parse(JSON.parse(example)).trust.length, 3);
   });
 });

@@ -69,14 +69,22 @@ const VECTORS: readonly (readonly [what: string, text: string, kind: string])[] 
   ['GitHub, fine-grained form', `github_pat_${'1'.repeat(22)}_${'a1'.repeat(29)}b`, 'github_token'],
   ['GitLab, "Personal access tokens"', ['glpat', 'AbCdEfGhIjKlMnOpQrSt'].join('-'), 'gitlab_token'],
   ['Stripe, API reference', ['sk', 'test', '4eC39HqLyjWDarjtT1zdp7dc'].join('_'), 'stripe_key'],
-  ['Slack, bot token form', ['xoxb', '17653672481', '19874698323', 'pdFZKVeTuE8sk7oOcHrzqqgy'].join('-'), 'slack_token'],
+  [
+    'Slack, bot token form',
+    ['xoxb', '17653672481', '19874698323', 'pdFZKVeTuE8sk7oOcHrzqqgy'].join('-'),
+    'slack_token',
+  ],
   [
     'Slack, "Incoming webhooks"',
     ['https://hooks.slack.com/services', 'T00000000', 'B00000000', 'XXXXXXXXXXXXXXXXXXXXXXXX'].join('/'),
     'slack_webhook',
   ],
   ['Google, API key form', ['AIza', 'SyDaGmWKa4JsXZ-HjGw7ISLn_3namBGewQe'].join(''), 'google_api_key'],
-  ['Telegram Bot API, "Authorizing your bot"', '123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11', 'telegram_bot_token'],
+  [
+    'Telegram Bot API, "Authorizing your bot"',
+    '123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11',
+    'telegram_bot_token',
+  ],
   ['Telegram, BotFather tutorial', '110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw', 'telegram_bot_token'],
   [
     'RFC 7519 §3.1, with its line breaks taken out',
@@ -197,8 +205,13 @@ describe('what is told of a secret', () => {
     assert.equal(secretsInValue(many).secrets.length, 16);
     const far = JSON.stringify([' '.repeat(2_000), key]);
     assert.deepEqual(secretsInJson(far, { maxLookedAt: 1_000 }), { secrets: [], cut: true });
-    assert.deepEqual(secretsInJson(far, { maxLookedAt: 4_000 }).secrets, [{ kind: 'aws_access_key_id', at: '/1' }]);
-    assert.deepEqual(secretsInValue([' '.repeat(2_000), key], { maxLookedAt: 1_000 }), { secrets: [], cut: true });
+    assert.deepEqual(secretsInJson(far, { maxLookedAt: 4_000 }).secrets, [
+      { kind: 'aws_access_key_id', at: '/1' },
+    ]);
+    assert.deepEqual(secretsInValue([' '.repeat(2_000), key], { maxLookedAt: 1_000 }), {
+      secrets: [],
+      cut: true,
+    });
   });
   it('is nothing of a kind that the operator does not want looked for', () => {
     assert.deepEqual(secretsInValue([key], { ignore: new Set(['aws_access_key_id'] as const) }).secrets, []);
