@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Control } from '../../schemas/control/v1.ts';
-import { decisionDraft, type Decision } from './decision.ts';
+import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
@@ -14,6 +14,7 @@ import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
+import type { Decision } from './public.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
