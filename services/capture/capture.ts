@@ -1,6 +1,7 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
 import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
@@ -162,6 +163,11 @@ export class Capture {
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What the controls that this host holds say of a call; nothing is recorded. */
+  decisionOn(call: ControlledCall): CallDecision {
+    return this.#guard.decide(call);
   }
 
   get counts(): RecorderCounts {
@@ -392,7 +398,8 @@ function newGuard(
   });
 }
 
-function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
+/** The keys in control.pub of a data directory; none where there is no such file. */
+export function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
   let text: string;
   try {
     text = readFileSync(path.join(dataDir, 'control.pub'), 'utf8');

@@ -16,8 +16,7 @@ const HOME = path.join(CACHE_DIR, `mcp-${VERSION}`);
 const READY = path.join(HOME, 'ready');
 
 export type PythonInstall =
-  | { readonly kind: 'ready'; readonly python: string }
-  | { readonly kind: 'absent'; readonly reason: string };
+  { readonly kind: 'ready'; readonly python: string } | { readonly kind: 'absent'; readonly reason: string };
 
 /** The Python that has `mcp`, installed when it is not there yet. Never throws: the suite says why it cannot run. */
 export async function pythonInstall(): Promise<PythonInstall> {
