@@ -80,6 +80,15 @@ export interface WitnessReport {
   readonly unwitnessedEntries: number;
 }
 
+/**
+ * COVERAGE leaves say which cosigned checkpoint they are later than: what they cover was not there before its cosignature.
+ * `unknown`: the bundle does not hold the checkpoint, so that only the order of such claims was checked.
+ */
+export interface NotBeforeReport {
+  readonly checked: number;
+  readonly unknown: number;
+}
+
 export interface LogReport {
   readonly origin: string;
   readonly tenant: string;
@@ -111,6 +120,8 @@ export interface VerifyReport {
   readonly filter: Readonly<Record<string, string>>;
   /** True when every signature was made by a key that the caller pinned. */
   readonly keysPinned: boolean;
+  /** Null where the bundle does not hold the leaves of the root log. */
+  readonly notBefore: NotBeforeReport | null;
   /** Null where the caller gave no policy. */
   readonly witness: WitnessReport | null;
 }

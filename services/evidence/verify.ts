@@ -99,6 +99,8 @@ class BundleRun {
         return this.begin(line);
       case 'root':
         return this.root().begin(line);
+      case 'root_note':
+        return this.root().note(line);
       case 'root_entries':
         return this.root().entries(line);
       case 'root_head':
@@ -314,6 +316,7 @@ class BundleRun {
       partial: this.#header?.partial ?? false,
       filter: this.#header?.filter ?? {},
       keysPinned: this.#pinned() !== undefined,
+      notBefore: this.#root?.notBefore() ?? null,
       witness,
     };
   }
