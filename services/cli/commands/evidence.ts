@@ -1,4 +1,5 @@
 /** verify and export: proof of the ledger, from a running service, a data directory or a bundle alike. */
+import { randomInt } from 'node:crypto';
 import { createReadStream, createWriteStream, mkdirSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,14 +11,18 @@ import { fromBase64 } from '../../evidence/bytes.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
 import { parseCheckpoint, type Checkpoint } from '../../evidence/tlog/checkpoint.ts';
 import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
+import type { VerifiedLog } from '../../evidence/depth.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
+import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
 import { visible } from '../output.ts';
+import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
 export const BUNDLE_FILE = 'bundle.ndjson';
 const PROGRESS_EVERY_ENTRIES = 50_000;
+const READ_BYTES = 1024 * 1024;
 
 export interface VerifySources {
   /** A bundle, or a directory that `export` wrote; else the service or the data directory. */
@@ -28,21 +33,53 @@ export interface VerifySources {
   readonly policyFile: string | undefined;
   /** A root checkpoint that was kept. */
   readonly checkpointFile: string | undefined;
+  /** Look into one of so many entries. */
+  readonly sampleEvery: number | undefined;
+  /** State of an earlier run, which is gone on with; written as the run goes on. */
+  readonly resumeFile: string | undefined;
 }
 
 /** Prints the report; answers the verdict's exit code. */
 export async function verify(context: CommandContext, sources: VerifySources): Promise<number> {
-  const { file } = sources;
-  const trust = await readTrust(sources);
+  const { file, sampleEvery, resumeFile } = sources;
+  if (sampleEvery !== undefined && resumeFile !== undefined)
+    throw new TriplineError('usage', 'a sample leaves no state that could be gone on with', {
+      path: '--resume',
+    });
+  const options = { ...(await readTrust(sources)), ...sampleOf(sampleEvery) };
+  const state = resumeFile === undefined ? undefined : await VerifyState.open(resumeFile);
+  const run = { context, options, state };
   const report =
     file === undefined
-      ? await withReader(
-          context,
-          async (client) => await check(context, await client.bytes('/v1/ledger/export'), trust),
-        )
-      : await check(context, createReadStream(await bundlePath(file)), trust);
+      ? await withReader(context, async (client) => await check(run, await liveBundle(client, run)))
+      : await check(run, await openBundle(context, file));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
+}
+
+interface VerifyRun {
+  readonly context: CommandContext;
+  readonly options: VerifyOptions;
+  readonly state: VerifyState | undefined;
+}
+
+/** Which entries of each so many is drawn: who alters rows must not know which ones will be looked into. */
+function sampleOf(every: number | undefined): Pick<VerifyOptions, 'sample'> {
+  return every === undefined ? {} : { sample: { every, phase: randomInt(every) } };
+}
+
+/** Without what will not be looked into. */
+function liveBundle(client: ApiClient, { options, state }: VerifyRun): Promise<AsyncIterable<Uint8Array>> {
+  const verified = state?.verified.map(({ logId, size }) => ({ logId, size })) ?? [];
+  if (options.sample === undefined && verified.length === 0) return client.bytes('/v1/ledger/export');
+  return client.bytes('/v1/ledger/verify', {
+    ...(options.sample === undefined ? {} : { sample: options.sample }),
+    verified,
+  });
+}
+
+async function openBundle({ io }: CommandContext, path: string): Promise<AsyncIterable<Uint8Array>> {
+  return createReadStream(await bundlePath(path), { highWaterMark: READ_BYTES, signal: io.signal });
 }
 
 type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint'>;
@@ -80,20 +117,29 @@ async function readLogKey(path: string): Promise<Uint8Array> {
   return key;
 }
 
+/** The state is written also where the run is cut short: what it says was checked by then. */
 async function check(
-  context: CommandContext,
+  { context, options, state }: VerifyRun,
   source: AsyncIterable<Uint8Array>,
-  trust: Trust,
 ): Promise<VerifyReport> {
   let noted = 0;
-  return await verifyBundle(source, nodeCrypto, {
-    ...trust,
-    onProgress: (entries) => {
-      if (entries - noted < PROGRESS_EVERY_ENTRIES) return;
-      noted = entries;
-      context.output.note(`checked ${entries} entries`);
-    },
-  });
+  let verified: () => readonly VerifiedLog[] = () => [];
+  const onProgress: VerifyOptions['onProgress'] = (entries, soFar) => {
+    verified = soFar;
+    if (entries - noted < PROGRESS_EVERY_ENTRIES) return;
+    noted = entries;
+    context.output.note(`checked ${entries} entries`);
+    state?.write(soFar());
+  };
+  const resume = state === undefined ? {} : { resume: state.verified };
+  try {
+    const report = await verifyBundle(source, nodeCrypto, { ...options, ...resume, onProgress });
+    if (report.firstFault === null) state?.write(verified());
+    return report;
+  } catch (error) {
+    state?.write(verified());
+    throw error;
+  }
 }
 
 async function bundlePath(path: string): Promise<string> {
@@ -118,6 +164,7 @@ function reportText(report: VerifyReport): string {
   if (scope.length > 0) lines.push(`only of ${scope.join(', ')}, as the bundle says`);
   if (report.partial)
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
+  lines.push(...shallowLines(report));
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
   lines.push(...witnessLines(report));
   const fault = report.firstFault;
@@ -128,6 +175,21 @@ function reportText(report: VerifyReport): string {
     lines.push('first fault:', ...place);
   }
   return lines.join('\n');
+}
+
+/** What was not looked into is said before anything good is. */
+function shallowLines({ shallow }: VerifyReport): string[] {
+  const { sample, sampledOut, resumed } = shallow;
+  const lines: string[] = [];
+  if (sample !== null)
+    lines.push(
+      `a sample: of ${sampledOut} entries only chain and tree were checked; bytes and columns where index % ${sample.every} = ${sample.phase}`,
+    );
+  if (resumed > 0)
+    lines.push(
+      `of ${resumed} entries only chain and tree were checked: an earlier run looked into them, as its file says`,
+    );
+  return lines;
 }
 
 function witnessLines({ witness }: VerifyReport): string[] {

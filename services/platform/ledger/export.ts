@@ -5,6 +5,7 @@
  */
 import { BUNDLE_VERSION, type BundleHead, type BundleLine } from '../../evidence/bundle.ts';
 import { hashFromHex, toHex } from '../../evidence/bytes.ts';
+import type { Sample } from '../../evidence/depth.ts';
 import { ProofTree } from '../../evidence/merkle.ts';
 import { logOrigin } from '../../evidence/origin.ts';
 import type { Store } from '../store/port.ts';
@@ -23,6 +24,10 @@ export interface ExportOptions extends RowFilter {
   /** Absent: the heads that `checkpoints` keeps. */
   readonly heads?: HeadSource | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** For a verifier that looks into every so many entries: the bytes and columns of no others. Not for partial bundles. */
+  readonly sample?: Sample | undefined;
+  /** For one that goes on where it stopped: sizes of logs below which entries were looked into, by log id. */
+  readonly verified?: ReadonlyMap<string, number> | undefined;
 }
 
 /** Leaf hashes of one read. */
@@ -138,9 +143,13 @@ async function tenantsOf(store: Store): Promise<ReadonlyMap<string, readonly str
 async function plansOf(
   store: Store,
   logs: readonly ExportedLog[],
-  { isPartial, ...filter }: RowFilter & { readonly isPartial: boolean },
+  { isPartial, ...filter }: ExportOptions & { readonly isPartial: boolean },
 ): Promise<LogPlan[]> {
-  if (!isPartial) return logs.map((log) => ({ log }));
+  const { sample, verified } = filter;
+  if (!isPartial) {
+    if (sample === undefined && verified === undefined) return logs.map((log) => ({ log }));
+    return logs.map((log) => ({ log, depth: { sample, below: verified?.get(log.logId) ?? 0 } }));
+  }
   const plans: LogPlan[] = [];
   for (const log of logs) {
     const range = { logId: log.logId, from: 0, to: log.size };

@@ -3,6 +3,7 @@
  * slice of many entries, sorted by the engine, and merged with those that lie in the order of the log: a read of them
  * for each few thousand entries would make the cost of an export grow with the square of the store.
  */
+import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
 import { rangeEnd, readProjected, readRange, type ProjectedRow, type ProjectedTable } from './rows.ts';
 
@@ -19,6 +20,8 @@ export interface LogPlan {
   readonly log: ExportedLog;
   /** In order; absent: all. */
   readonly indexes?: readonly number[];
+  /** Absent: all of them are looked into. */
+  readonly depth?: Depth;
 }
 
 /** Entries [from, to) of one log, all of them or those of `indexes`. */
@@ -54,12 +57,12 @@ export async function* readRows(store: Store, plans: readonly LogPlan[]): AsyncG
   for (const slice of slicesOf(plans.flatMap(piecesOf))) yield* oneAhead(readSlice(store, slice));
 }
 
-function piecesOf({ log, indexes }: LogPlan): Piece[] {
+function piecesOf({ log, indexes, ...depth }: LogPlan): Piece[] {
   const count = indexes?.length ?? log.size;
   const pieces: Piece[] = [];
   for (let at = 0; at < count || at === 0; at += MAX_SLICE_ENTRIES) {
     const end = Math.min(at + MAX_SLICE_ENTRIES, count);
-    if (indexes === undefined) pieces.push({ log, from: at, to: end });
+    if (indexes === undefined) pieces.push({ log, from: at, to: end, ...depth });
     else pieces.push(pieceOf(log, indexes.slice(at, end)));
   }
   return pieces;
@@ -110,6 +113,7 @@ async function* readSlice(store: Store, slice: readonly Piece[]): AsyncGenerator
       from: piece.from,
       to: piece.to,
       ...(isListed(piece) ? { indexes: piece.indexes ?? [] } : {}),
+      ...depthOf(piece),
     }));
   const projected = new ProjectedReader(spans.length === 0 ? nothing() : readProjected(store, spans));
   try {
@@ -132,7 +136,13 @@ async function* readPiece(
   if (weightOf(piece) === 0) yield { log, lines: [] };
   for await (const { from, to, indexes } of rangesOf(store, piece)) {
     const [rows, others] = await Promise.all([
-      readRange(store, { logId: log.logId, from, to, ...(indexes === undefined ? {} : { indexes }) }),
+      readRange(store, {
+        logId: log.logId,
+        from,
+        to,
+        ...(indexes === undefined ? {} : { indexes }),
+        ...depthOf(piece),
+      }),
       projected.upTo(log.logId, to),
     ]);
     const lines = new Lines(indexes);
@@ -143,10 +153,13 @@ async function* readPiece(
   }
 }
 
+const depthOf = ({ depth }: LogPlan): Pick<LogPlan, 'depth'> => (depth === undefined ? {} : { depth });
+
 type Range = Pick<Piece, 'from' | 'to' | 'indexes'>;
 
 /** Of a size that fits in memory. */
-async function* rangesOf(store: Store, { log, from, to, indexes }: Piece): AsyncGenerator<Range> {
+async function* rangesOf(store: Store, piece: Piece): AsyncGenerator<Range> {
+  const { log, from, to, indexes } = piece;
   let at = indexes === undefined ? from : 0;
   const end = indexes === undefined ? to : indexes.length;
   while (at < end) {
@@ -154,7 +167,7 @@ async function* rangesOf(store: Store, { log, from, to, indexes }: Piece): Async
     const some = indexes?.slice(at, next);
     const wide =
       some === undefined
-        ? { logId: log.logId, from: at, to: next }
+        ? { logId: log.logId, from: at, to: next, ...depthOf(piece) }
         : { logId: log.logId, from: some[0] ?? 0, to: (some.at(-1) ?? -1) + 1, indexes: some };
     const stop = await rangeEnd(store, wide, MAX_RANGE_BYTES);
     const kept = some?.filter((index) => index < stop);

@@ -1,4 +1,5 @@
 /** Rows of the ledger tables in the form of an evidence bundle, range by range of one log. */
+import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
 
 export interface IndexRange {
@@ -9,6 +10,17 @@ export interface IndexRange {
   readonly to: number;
   /** Of these alone. */
   readonly indexes?: readonly number[];
+  /** Bytes and columns are wanted of these alone, ledger rows of all. */
+  readonly depth?: Depth;
+}
+
+/** What lookOf calls deep. */
+function lookedInto(depth: Depth | undefined): string {
+  if (depth === undefined) return '';
+  const { below, sample } = depth;
+  const from = below > 0 ? ` AND idx >= ${Math.trunc(below)}` : '';
+  if (sample === undefined) return from;
+  return `${from} AND idx % ${Math.trunc(sample.every)} = ${Math.trunc(sample.phase)}`;
 }
 
 /** In the statement, not as a parameter: to a server those travel in the URL, which is too short for them. */
@@ -59,9 +71,10 @@ export async function readRange(store: Store, range: IndexRange): Promise<RangeR
   const [ledger, payloads] = await Promise.all([
     store.query<TextRow>(`SELECT idx, ${text(LEDGER)} FROM ledger WHERE ${where} ORDER BY idx`, { params }),
     // Not as text: the engine writes each slash of base64 as two characters.
-    store.query<Columns & IndexedRow>(`SELECT idx, ${PAYLOADS} FROM payloads WHERE ${where} ORDER BY idx`, {
-      params,
-    }),
+    store.query<Columns & IndexedRow>(
+      `SELECT idx, ${PAYLOADS} FROM payloads WHERE ${where}${lookedInto(range.depth)} ORDER BY idx`,
+      { params },
+    ),
   ]);
   return { ledger, payloads };
 }
@@ -101,15 +114,15 @@ export async function* readProjected(
 }
 
 /** In the statement, not as parameters: to a server those travel in the URL. */
-function spanCondition({ logId, from, to, indexes }: IndexRange): string {
+function spanCondition({ logId, from, to, indexes, depth }: IndexRange): string {
   if (!/^[0-9a-f]{64}$/.test(logId)) throw new RangeError('not the id of a log');
-  return `(log_id = unhex('${logId}') AND idx >= ${Math.trunc(from)} AND idx < ${Math.trunc(to)}${among(indexes)})`;
+  return `(log_id = unhex('${logId}') AND idx >= ${Math.trunc(from)} AND idx < ${Math.trunc(to)}${among(indexes)}${lookedInto(depth)})`;
 }
 
 /** Where a range that starts at `from` ends, so that its payloads stay within `maxBytes` (one row at least). */
 export async function rangeEnd(store: Store, range: IndexRange, maxBytes: number): Promise<number> {
   const rows = await store.query<{ idx: string; bytes: string }>(
-    `SELECT idx, toString(length(bytes)) AS bytes FROM payloads WHERE ${RANGE}${among(range.indexes)} ORDER BY idx`,
+    `SELECT idx, toString(length(bytes)) AS bytes FROM payloads WHERE ${RANGE}${among(range.indexes)}${lookedInto(range.depth)} ORDER BY idx`,
     { params: { log: range.logId, from: range.from, to: range.to } },
   );
   let total = 0;

@@ -18,6 +18,7 @@ import { parseTilePath, TILE_WIDTH, tileAt, TileTree } from '../../evidence/tlog
 import type { Clock } from '../../platform/clock.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
 import {
+  isNotBeforePath,
   notBeforePath,
   type LogCheckpoint,
   type RootSnapshot,
@@ -133,6 +134,7 @@ export class RootLog implements RootSource {
         return cosigned === undefined ? await files.read(CHECKPOINT_FILE) : utf8(cosigned.note);
       }
       default: {
+        if (isNotBeforePath(path)) return await files.read(path);
         const tile = parseTilePath(path);
         const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
         return tile === undefined || most === undefined || tile.width > most.width
