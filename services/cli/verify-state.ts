@@ -27,7 +27,7 @@ export class VerifyState {
   }
 
   /** Nothing where the file is not there yet. Throws usage for one that is no such state. */
-  static async open(file: string): Promise<VerifyState> {
+  static open(file: string): VerifyState {
     let text: string;
     try {
       text = readFileSync(file, 'utf8');

@@ -1,38 +1,26 @@
 /** verify and export: proof of the ledger, from a running service, a data directory or a bundle alike. */
 import { randomInt } from 'node:crypto';
-import { createReadStream, createWriteStream, mkdirSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
-import { fromBase64 } from '../../evidence/bytes.ts';
-import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
-import { parseCheckpoint, type Checkpoint } from '../../evidence/tlog/checkpoint.ts';
-import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
 import type { VerifiedLog } from '../../evidence/depth.ts';
+import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
+import { reportText } from '../../evidence/report-text.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
-import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
+import { nodeCrypto } from '../../platform/ledger/crypto.ts';
+import { BUNDLE_FILE, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
-import { visible } from '../output.ts';
 import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
-export const BUNDLE_FILE = 'bundle.ndjson';
 const PROGRESS_EVERY_ENTRIES = 50_000;
-const READ_BYTES = 1024 * 1024;
 
-export interface VerifySources {
+export interface VerifySources extends TrustFiles {
   /** A bundle, or a directory that `export` wrote; else the service or the data directory. */
   readonly file: string | undefined;
-  /** Public key of the log, as `log.pub` holds it: then no other key may have signed. */
-  readonly keyFile: string | undefined;
-  /** A tlog-policy file: who has to vouch. */
-  readonly policyFile: string | undefined;
-  /** A root checkpoint that was kept. */
-  readonly checkpointFile: string | undefined;
   /** Look into one of so many entries. */
   readonly sampleEvery: number | undefined;
   /** State of an earlier run, which is gone on with; written as the run goes on. */
@@ -46,13 +34,13 @@ export async function verify(context: CommandContext, sources: VerifySources): P
     throw new TriplineError('usage', 'a sample leaves no state that could be gone on with', {
       path: '--resume',
     });
-  const options = { ...(await readTrust(sources)), ...sampleOf(sampleEvery) };
-  const state = resumeFile === undefined ? undefined : await VerifyState.open(resumeFile);
+  const options = { ...readTrust(sources), ...sampleOf(sampleEvery) };
+  const state = resumeFile === undefined ? undefined : VerifyState.open(resumeFile);
   const run = { context, options, state };
   const report =
     file === undefined
       ? await withReader(context, async (client) => await check(run, await liveBundle(client, run)))
-      : await check(run, await openBundle(context, file));
+      : await check(run, openBundle(file, context.io.signal));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
@@ -78,45 +66,6 @@ function liveBundle(client: ApiClient, { options, state }: VerifyRun): Promise<A
   });
 }
 
-async function openBundle({ io }: CommandContext, path: string): Promise<AsyncIterable<Uint8Array>> {
-  return createReadStream(await bundlePath(path), { highWaterMark: READ_BYTES, signal: io.signal });
-}
-
-type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint'>;
-
-async function readTrust({ keyFile, policyFile, checkpointFile }: VerifySources): Promise<Trust> {
-  return {
-    ...(keyFile === undefined ? {} : { publicKeys: [await readLogKey(keyFile)] }),
-    ...(policyFile === undefined ? {} : { policy: await readPolicy(policyFile) }),
-    ...(checkpointFile === undefined ? {} : { keptCheckpoint: await readKept(checkpointFile) }),
-  };
-}
-
-/** Bytes above ASCII are opaque in a policy: one character a byte. */
-async function readPolicy(path: string): Promise<Policy> {
-  return parsePolicy(await readOption(path, '--policy', 'latin1'), sha256);
-}
-
-async function readKept(path: string): Promise<Checkpoint> {
-  const checkpoint = parseCheckpoint(await readOption(path, '--checkpoint', 'utf8'));
-  if (checkpoint !== undefined) return checkpoint;
-  throw new TriplineError('usage', `${path} holds no checkpoint`, { path: '--checkpoint' });
-}
-
-function readOption(path: string, option: string, encoding: 'utf8' | 'latin1'): Promise<string> {
-  return readFile(path, encoding).catch((cause: unknown) => {
-    throw new TriplineError('usage', `${path} cannot be read`, { path: option, cause });
-  });
-}
-
-async function readLogKey(path: string): Promise<Uint8Array> {
-  const text = await readOption(path, '--key', 'utf8');
-  const key = fromBase64(text.trim());
-  if (key === undefined || checkEd25519PublicKey(key) !== 'ok')
-    throw new TriplineError('usage', `${path} holds no Ed25519 key in base64`, { path: '--key' });
-  return key;
-}
-
 /** The state is written also where the run is cut short: what it says was checked by then. */
 async function check(
   { context, options, state }: VerifyRun,
@@ -140,69 +89,6 @@ async function check(
     state?.write(verified());
     throw error;
   }
-}
-
-async function bundlePath(path: string): Promise<string> {
-  try {
-    return (await stat(path)).isDirectory() ? join(path, BUNDLE_FILE) : path;
-  } catch (cause) {
-    throw new TriplineError('usage', `${path} cannot be read`, { path: '--export', cause });
-  }
-}
-
-/** What a verdict leaves open, for people. */
-const HINTS: Partial<Record<VerifyReport['verdict'], string>> = {
-  verified: ' (signed by the service; no witness vouches for all of it)',
-  verified_witnessed: ' (signed by the service, and witnesses vouch for it)',
-};
-
-function reportText(report: VerifyReport): string {
-  const lines = [
-    `${report.verdict}: ${report.entries} entries in ${report.logs.length} logs${HINTS[report.verdict] ?? ''}`,
-  ];
-  const scope = Object.entries(report.filter).map(([name, value]) => `${name} ${visible(value)}`);
-  if (scope.length > 0) lines.push(`only of ${scope.join(', ')}, as the bundle says`);
-  if (report.partial)
-    lines.push('entries were left out: what is here is sound, whether it is all is not told');
-  lines.push(...shallowLines(report));
-  if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
-  lines.push(...witnessLines(report));
-  const fault = report.firstFault;
-  if (fault !== null) {
-    const place = Object.entries(fault).flatMap(([name, value]) =>
-      value === null ? [] : [`  ${name}: ${visible(String(value))}`],
-    );
-    lines.push('first fault:', ...place);
-  }
-  return lines.join('\n');
-}
-
-/** What was not looked into is said before anything good is. */
-function shallowLines({ shallow }: VerifyReport): string[] {
-  const { sample, sampledOut, resumed } = shallow;
-  const lines: string[] = [];
-  if (sample !== null)
-    lines.push(
-      `a sample: of ${sampledOut} entries only chain and tree were checked; bytes and columns where index % ${sample.every} = ${sample.phase}`,
-    );
-  if (resumed > 0)
-    lines.push(
-      `of ${resumed} entries only chain and tree were checked: an earlier run looked into them, as its file says`,
-    );
-  return lines;
-}
-
-function witnessLines({ witness }: VerifyReport): string[] {
-  if (witness === null) return [];
-  const { quorum, witnesses, cosignedAtMs, unwitnessedEntries } = witness;
-  const at = cosignedAtMs === null ? 'never' : new Date(cosignedAtMs).toISOString();
-  const names = witnesses.length === 0 ? 'nobody' : witnesses.map((name) => visible(name)).join(', ');
-  return [
-    `cosigned by ${names}, at ${at}: ${quorum ? 'the policy is met' : 'the policy is not met'}`,
-    ...(quorum && unwitnessedEntries > 0
-      ? [`${unwitnessedEntries} entries came later and are not witnessed`]
-      : []),
-  ];
 }
 
 export interface ExportOptions {
