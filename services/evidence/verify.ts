@@ -27,6 +27,8 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { BatchSignatures } from './batch-signature.ts';
+import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
@@ -45,6 +47,8 @@ export interface VerifyOptions {
   readonly policy?: Policy;
   /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
   readonly keptCheckpoint?: Checkpoint;
+  /** Agent keys that count, whatever the bundle says is registered. */
+  readonly trustedProducers?: TrustedProducers;
   /** Called now and then with the number of entries checked. */
   readonly onProgress?: (entries: number) => void;
 }
@@ -73,6 +77,8 @@ export async function verifyBundle(
 class BundleRun {
   readonly #crypto: EvidenceCrypto;
   readonly #options: VerifyOptions;
+  readonly #signatures: BatchSignatures;
+  readonly #tally: ProducerTally;
   #header: BundleHeader | undefined;
   #root: RootVerifier | undefined;
   #unwitnessed = 0;
@@ -91,6 +97,8 @@ class BundleRun {
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
     this.#crypto = crypto;
     this.#options = options;
+    this.#signatures = new BatchSignatures(crypto);
+    this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
   }
 
   take(line: BundleLine): void {
@@ -190,6 +198,8 @@ class BundleRun {
       known: (this.#options.knownHeads ?? []).filter((head) => head.logId === log.logId),
       claims: this.#root?.claimsFor(log.logId),
       witnessedSize: this.#root?.witnessedSize() ?? 0,
+      signatures: this.#signatures,
+      tally: this.#tally,
     });
   }
 
@@ -300,7 +310,8 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const verdict = verdictOf(firstFault, this.#gapCount, isWitnessed);
+    const missing = this.#gapCount + this.#tally.openEndCount;
+    const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
       exitCode: VERDICT_EXIT_CODES[verdict],
@@ -315,6 +326,7 @@ class BundleRun {
       filter: this.#header?.filter ?? {},
       keysPinned: this.#pinned() !== undefined,
       witness,
+      producers: this.#tally.report(this.#header?.partial === false),
     };
   }
 }
