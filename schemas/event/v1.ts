@@ -204,6 +204,15 @@ export const zConnection = z.looseObject({
   claims: zUnverifiedClaims.optional(),
 });
 
+/** stream.open: the key that signs the stream's batches, and the host's agent key that vouches for it (services/evidence/batch-signature). */
+export const zCertificate = z.looseObject({
+  /** Raw Ed25519 keys and a signature, base64. */
+  agentKey: z.base64().length(44),
+  streamKey: z.base64().length(44),
+  issuedMs: zCount,
+  signature: z.base64().length(88),
+});
+
 /** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
 export const zEvent = z.looseObject({
   v: z.literal(1),
@@ -263,6 +272,7 @@ export const zEvent = z.looseObject({
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
   connection: zConnection.optional(),
+  certificate: zCertificate.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 

@@ -14,6 +14,8 @@ import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
+import { readAgentKey } from './recorder/agent-key.ts';
+import { BatchSigner } from './recorder/batch-signer.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
@@ -289,7 +291,10 @@ function publisherOf({ shared, settings }: CaptureOptions): Publisher {
 
 /** The connection to the service outlives this stream. */
 function neverClosed(publisher: Publisher): Publisher {
-  return { publish: (ndjson, prev) => publisher.publish(ndjson, prev), close: () => undefined };
+  return {
+    publish: (ndjson, prev, batches) => publisher.publish(ndjson, prev, batches),
+    close: () => undefined,
+  };
 }
 
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
@@ -342,15 +347,28 @@ function newRecorder(
 ): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
+  const agentKey = readAgentKey(settings.agentKeyFile);
+  const spool = new Spool({
+    directory: spoolDirectory(settings),
+    stream,
+    owner: ownOwner(),
+    fsync: settings.spoolFsync,
+    maxBytes: settings.spoolMaxBytes,
+    segmentBytes: SEGMENT_BYTES,
+  });
+  const signer =
+    agentKey === undefined
+      ? undefined
+      : new BatchSigner({
+          stream,
+          agentKey,
+          nowMs: () => Date.now(),
+          sealAfterMs: timings.flushIntervalMs,
+          keep: (batch) => spool.keepSignature(batch),
+        });
   return new Recorder({
-    spool: new Spool({
-      directory: spoolDirectory(settings),
-      stream,
-      owner: ownOwner(),
-      fsync: settings.spoolFsync,
-      maxBytes: settings.spoolMaxBytes,
-      segmentBytes: SEGMENT_BYTES,
-    }),
+    spool,
+    signer,
     publisher,
     identity: {
       stream,

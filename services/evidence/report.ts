@@ -1,5 +1,6 @@
 /** What a verification found. The vocabulary keeps apart: invalid, diverging, incomplete, not witnessed. */
 import type { Sample } from './depth.ts';
+import type { ProducerReport } from './producer-tally.ts';
 
 export const VERDICTS = ['verified_witnessed', 'verified', 'incomplete', 'diverges', 'invalid'] as const;
 export type Verdict = (typeof VERDICTS)[number];
@@ -44,6 +45,8 @@ export const FAULT_CODES = [
   'root_head_differs',
   'witnessed_head_differs',
   'coverage_differs',
+  'signature_missing',
+  'signature_invalid',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
@@ -135,6 +138,8 @@ export interface VerifyReport {
   readonly notBefore: NotBeforeReport | null;
   /** Null where the caller gave no policy. */
   readonly witness: WitnessReport | null;
+  /** Who vouches for the lines of hosts, and which of their streams have no end. */
+  readonly producers: ProducerReport;
 }
 
 /** Ends a verification at its first fault; never leaves services/evidence. */

@@ -1,4 +1,5 @@
 /** One log, row by row in index order: chain, tree at every signed size, streams, content. Memory: O(streams). */
+import type { BatchSignatures } from './batch-signature.ts';
 import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
@@ -7,10 +8,12 @@ import { ENTRY_TYPES } from './entry.ts';
 import { CompactRange, verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
+import type { ProducerTally } from './producer-tally.ts';
 import type { LogClaims, RootClaim } from './verify-root.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
+import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
 import { StreamOrders } from './verify-streams.ts';
 
 export interface KnownHead {
@@ -33,6 +36,8 @@ export interface LogSettings {
   readonly depth: Depth;
   /** Leaves of the root log that witnesses vouch for. */
   readonly witnessedSize: number;
+  readonly signatures: BatchSignatures;
+  readonly tally: ProducerTally;
 }
 
 export interface LogCounts {
@@ -65,6 +70,7 @@ export class LogVerifier {
   readonly #head: BundleHead;
   readonly #range: CompactRange;
   readonly #streams = new StreamOrders();
+  readonly #producers: ProducerCheck;
   /** Streams seen since the last hole of a partial bundle. */
   readonly #inRun = new Set<string>();
   #next = 0;
@@ -81,6 +87,8 @@ export class LogVerifier {
     this.#settings = settings;
     const { tenant, topic, partition } = log;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
+    const { partial, signatures, tally } = settings;
+    this.#producers = new ProducerCheck({ partial, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
@@ -197,12 +205,17 @@ export class LogVerifier {
     const checked = checkContent(rows, entry, check);
     const { row } = entry;
     this.#checkHerald(row, checked.prevEventHash, rows.idx);
+    this.#refuse(this.#producers.accept(rows, row));
     if (checked.effectiveMs !== undefined) {
       this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
       this.#inRun.add(row.stream_id);
     }
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
     this.#countType(row);
+  }
+
+  #refuse(fault: ProducerFault | undefined): void {
+    if (fault !== undefined) throw this.#faultAt(fault.code, fault, fault.detail);
   }
 
   /** The entry before may stand for this one: same line of the same record, same session. */
@@ -247,6 +260,7 @@ export class LogVerifier {
       if (this.#next < this.#head.size) throw this.#fault('entry_missing', this.#next, null);
     }
     if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
+    this.#refuse(this.#producers.finish());
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;

@@ -28,6 +28,8 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { BatchSignatures } from './batch-signature.ts';
+import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
@@ -52,6 +54,8 @@ export interface VerifyOptions {
   readonly resume?: readonly VerifiedLog[];
   /** Called now and then with the number of entries checked, and where the run stands. */
   readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
+  /** Agent keys that count, whatever the bundle says is registered. */
+  readonly trustedProducers?: TrustedProducers;
 }
 
 const MAX_LISTED_GAPS = 100;
@@ -78,6 +82,8 @@ export async function verifyBundle(
 class BundleRun {
   readonly #crypto: EvidenceCrypto;
   readonly #options: VerifyOptions;
+  readonly #signatures: BatchSignatures;
+  readonly #tally: ProducerTally;
   #header: BundleHeader | undefined;
   #root: RootVerifier | undefined;
   #unwitnessed = 0;
@@ -100,6 +106,8 @@ class BundleRun {
     this.#crypto = crypto;
     this.#options = options;
     this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
+    this.#signatures = new BatchSignatures(crypto);
+    this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
   }
 
   take(line: BundleLine): void {
@@ -205,6 +213,8 @@ class BundleRun {
       },
       claims: this.#root?.claimsFor(log.logId),
       witnessedSize: this.#root?.witnessedSize() ?? 0,
+      signatures: this.#signatures,
+      tally: this.#tally,
     });
   }
 
@@ -325,7 +335,8 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const verdict = verdictOf(firstFault, this.#gapCount, isWitnessed);
+    const missing = this.#gapCount + this.#tally.openEndCount;
+    const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
       exitCode: VERDICT_EXIT_CODES[verdict],
@@ -342,6 +353,7 @@ class BundleRun {
       keysPinned: this.#pinned() !== undefined,
       notBefore: this.#root?.notBefore() ?? null,
       witness,
+      producers: this.#tally.report(this.#header?.partial === false),
     };
   }
 }
