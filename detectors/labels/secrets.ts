@@ -4,6 +4,7 @@
  */
 import type { SecretKind } from '../../schemas/labels/v1.ts';
 import { assignedAt, bearerAt, looksMade, nameStrength, urlPasswordAt } from './assigned.ts';
+import { mayHoldSecret } from './suspicion.ts';
 import { cardNumberAt } from './card-number.ts';
 import { shortRunKeyAt, vendorKeyAt } from './vendor-keys.ts';
 
@@ -22,6 +23,7 @@ export interface TextContext {
   readonly near: () => string;
 }
 
+const NONE: readonly FoundSecret[] = Object.freeze([]);
 const NO_CONTEXT: TextContext = { name: '', near: () => '' };
 
 const IS_WORD = new Uint8Array(128);
@@ -38,6 +40,8 @@ const MIN_RUN = 16;
 const MAX_GAP = 3;
 const MAX_NAME = 64;
 export const MAX_FOUND = 16;
+/** Nothing shorter is one. */
+export const MIN_SECRET = 8;
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 
@@ -142,8 +146,9 @@ class Walk {
 
 /** Secrets in a text, in order, at most MAX_FOUND. */
 export function secretsIn(text: string, context: TextContext = NO_CONTEXT): readonly FoundSecret[] {
-  if (text.length < 8) return [];
-  const found = new Walk(text, context).run();
-  if (found.length > 0 || context.name === '') return found;
-  return looksMade(text, nameStrength(context.name)) ? [{ kind: 'assigned_secret', start: 0, end: text.length }] : found;
+  if (text.length < MIN_SECRET) return NONE;
+  const found = mayHoldSecret(text) ? new Walk(text, context).run() : NONE;
+  if (found.length > 0) return found;
+  const isMade = looksMade(text, nameStrength(context.name));
+  return isMade ? [{ kind: 'assigned_secret', start: 0, end: text.length }] : found;
 }

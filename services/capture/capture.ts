@@ -152,6 +152,7 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
     });
   }
