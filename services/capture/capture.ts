@@ -1,8 +1,9 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
-import { decisionDraft, type Decision } from './decision.ts';
+import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
@@ -16,6 +17,7 @@ import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
 import { readAgentKey } from './recorder/agent-key.ts';
 import { BatchSigner } from './recorder/batch-signer.ts';
+import type { Decision } from './public.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
@@ -164,6 +166,11 @@ export class Capture {
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What the controls that this host holds say of a call; nothing is recorded. */
+  decisionOn(call: ControlledCall): CallDecision {
+    return this.#guard.decide(call);
   }
 
   get counts(): RecorderCounts {
@@ -410,7 +417,8 @@ function newGuard(
   });
 }
 
-function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
+/** The keys in control.pub of a data directory; none where there is no such file. */
+export function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
   let text: string;
   try {
     text = readFileSync(path.join(dataDir, 'control.pub'), 'utf8');

@@ -4,7 +4,7 @@ import { DISPOSITIONS } from '../../schemas/alert/disposition.ts';
 import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
 import { CONTROL_MODES } from '../../schemas/control/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
-import { parseCount, type CommandContext } from './command.ts';
+import { parseCount, parseDurationMs, type CommandContext } from './command.ts';
 import { EXIT, Output, type CommandIo } from './output.ts';
 
 const FILTERS = ['tenant', 'session', 'agent', 'server', 'tool', 'class', 'since', 'until'] as const;
@@ -50,6 +50,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addRules(program, run);
   addBacktest(program, run);
   addOperation(program, run);
+  addCapture(program, run);
   return program;
 }
 
@@ -522,4 +523,27 @@ function addOperation(program: Command, run: Run): void {
     '--config <file>',
     'YAML configuration',
   );
+}
+
+function addCapture(program: Command, run: Run): void {
+  const capture = program.command('capture').description('The hosts that are recorded.').exitOverride();
+  capture.configureOutput({ ...program.configureOutput() });
+  const action: Action = async (context, _operands, options) => {
+    const { captureDoctor } = await import('./commands/capture-doctor.ts');
+    const wait = text(options, 'wait');
+    return await captureDoctor(context, {
+      tokenFile: text(options, 'tokenFile'),
+      tenant: text(options, 'tenant'),
+      waitMs: wait === undefined ? undefined : parseDurationMs(wait, '--wait'),
+    });
+  };
+  define(
+    capture,
+    'doctor',
+    ['Is this host recorded, and is its kill switch armed? Tries both, as a host would.', action],
+    run,
+  )
+    .option('--token-file <file>', 'token of role responder or admin, for the drill (default admin.token)')
+    .option('--tenant <name>', 'tenant of this host, where that token is one of all tenants')
+    .option('--wait <duration>', 'without such a token: wait so long for a drill that somebody else sets');
 }
