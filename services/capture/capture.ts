@@ -15,6 +15,8 @@ import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
+import { readAgentKey } from './recorder/agent-key.ts';
+import { BatchSigner } from './recorder/batch-signer.ts';
 import type { Decision } from './public.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
@@ -152,6 +154,7 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
     });
   }
@@ -296,7 +299,10 @@ function publisherOf({ shared, settings }: CaptureOptions): Publisher {
 
 /** The connection to the service outlives this stream. */
 function neverClosed(publisher: Publisher): Publisher {
-  return { publish: (ndjson, prev) => publisher.publish(ndjson, prev), close: () => undefined };
+  return {
+    publish: (ndjson, prev, batches) => publisher.publish(ndjson, prev, batches),
+    close: () => undefined,
+  };
 }
 
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
@@ -349,15 +355,28 @@ function newRecorder(
 ): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
+  const agentKey = readAgentKey(settings.agentKeyFile);
+  const spool = new Spool({
+    directory: spoolDirectory(settings),
+    stream,
+    owner: ownOwner(),
+    fsync: settings.spoolFsync,
+    maxBytes: settings.spoolMaxBytes,
+    segmentBytes: SEGMENT_BYTES,
+  });
+  const signer =
+    agentKey === undefined
+      ? undefined
+      : new BatchSigner({
+          stream,
+          agentKey,
+          nowMs: () => Date.now(),
+          sealAfterMs: timings.flushIntervalMs,
+          keep: (batch) => spool.keepSignature(batch),
+        });
   return new Recorder({
-    spool: new Spool({
-      directory: spoolDirectory(settings),
-      stream,
-      owner: ownOwner(),
-      fsync: settings.spoolFsync,
-      maxBytes: settings.spoolMaxBytes,
-      segmentBytes: SEGMENT_BYTES,
-    }),
+    spool,
+    signer,
     publisher,
     identity: {
       stream,

@@ -96,6 +96,12 @@ function filtersOf(options: Options): Readonly<Record<string, string | undefined
 const text = (options: Options, name: string): string | undefined =>
   typeof options[name] === 'string' ? options[name] : undefined;
 
+/** A whole number in the range, where the option is given. Throws usage. */
+function countOf(options: Options, name: string, range: readonly [number, number]): number | undefined {
+  const value = text(options, name);
+  return value === undefined ? undefined : parseCount(value, `--${name}`, range);
+}
+
 /** Values of an option that may be given several. */
 function texts(options: Options, name: string): readonly string[] {
   const value = options[name];
@@ -300,6 +306,8 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
+      resumeFile: text(options, 'resume'),
     });
   };
   define(
@@ -323,7 +331,9 @@ function addEvidence(program: Command, run: Run): void {
     .option(
       '--checkpoint <file>',
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
-    );
+    )
+    .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
+    .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
     await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });
