@@ -44,6 +44,7 @@ export const FAULT_CODES = [
   'root_head_differs',
   'witnessed_head_differs',
   'coverage_differs',
+  'file_differs',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
