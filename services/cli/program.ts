@@ -87,7 +87,7 @@ function withFilters(command: Command, names: readonly (typeof FILTERS)[number][
 }
 
 function filtersOf(options: Options): Readonly<Record<string, string | undefined>> {
-  const names = [...FILTERS, 'limit', 'kind', 'rule', 'level', 'disposition'];
+  const names = [...FILTERS, 'event', 'limit', 'kind', 'rule', 'level', 'disposition'];
   return Object.fromEntries(
     names.map((name) => [name, typeof options[name] === 'string' ? options[name] : undefined]),
   );
@@ -336,7 +336,11 @@ function addEvidence(program: Command, run: Run): void {
     .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
-    await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });
+    await exportBundle(context, {
+      out: text(options, 'out') ?? '',
+      filters: filtersOf(options),
+      payloads: options['payloads'] === true,
+    });
   };
   define(
     program,
@@ -345,6 +349,8 @@ function addEvidence(program: Command, run: Run): void {
     run,
   )
     .requiredOption('--out <dir>', 'directory to write into')
+    .option('--event <id>', 'one event, as the API and alerts name it')
+    .option('--payloads', 'the bytes of each entry as a file of its own too')
     .option('--session <id>', 'one session')
     .option('--tenant <name>', 'tenant')
     .option('--since <time>', 'RFC 3339 time')

@@ -47,6 +47,7 @@ export const FAULT_CODES = [
   'coverage_differs',
   'signature_missing',
   'signature_invalid',
+  'file_differs',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 

@@ -13,6 +13,10 @@ const zLedgerQuery = z.strictObject({ tenant: z.string().min(1).max(256).optiona
 const zExportQuery = z.strictObject({
   ...zLedgerQuery.shape,
   session: z.string().min(1).max(256).optional(),
+  event: z
+    .string()
+    .regex(/^[0-9a-f]{32}-\d{1,16}$/)
+    .optional(),
   since: z.iso.datetime({ offset: true }).optional(),
   until: z.iso.datetime({ offset: true }).optional(),
 });
@@ -81,7 +85,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
     schema: { summary: 'An evidence bundle, streamed as NDJSON', querystring: zExportQuery },
     handler: async (request, reply) => {
       const reader = readerOf(request);
-      const { session, since, until } = request.query;
+      const { session, event, since, until } = request.query;
       const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'export', target: '/v1/ledger/export' });
       const bundle = exportLedger(context.store, {
@@ -89,6 +93,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
         nowMs: context.clock.nowMs(),
         tenant,
         session,
+        event,
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
         heads: signer,
