@@ -10,6 +10,8 @@ import { fromBase64 } from '../../evidence/bytes.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
 import { parseCheckpoint, type Checkpoint } from '../../evidence/tlog/checkpoint.ts';
 import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
+import { parseTrustedProducers } from '../../evidence/producer-policy.ts';
+import type { TrustedProducers } from '../../evidence/producer-tally.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import { withReader, type CommandContext } from '../command.ts';
@@ -18,6 +20,7 @@ import type { Filters } from './read.ts';
 
 export const BUNDLE_FILE = 'bundle.ndjson';
 const PROGRESS_EVERY_ENTRIES = 50_000;
+const MAX_ENDS_SHOWN = 10;
 
 export interface VerifySources {
   /** A bundle, or a directory that `export` wrote; else the service or the data directory. */
@@ -28,6 +31,8 @@ export interface VerifySources {
   readonly policyFile: string | undefined;
   /** A root checkpoint that was kept. */
   readonly checkpointFile: string | undefined;
+  /** Agent keys that count. */
+  readonly agentKeysFile: string | undefined;
 }
 
 /** Prints the report; answers the verdict's exit code. */
@@ -45,10 +50,12 @@ export async function verify(context: CommandContext, sources: VerifySources): P
   return VERDICT_EXIT_CODES[report.verdict];
 }
 
-type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint'>;
+type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint' | 'trustedProducers'>;
 
-async function readTrust({ keyFile, policyFile, checkpointFile }: VerifySources): Promise<Trust> {
+async function readTrust(sources: VerifySources): Promise<Trust> {
+  const { keyFile, policyFile, checkpointFile, agentKeysFile } = sources;
   return {
+    ...(agentKeysFile === undefined ? {} : { trustedProducers: await readAgentKeys(agentKeysFile) }),
     ...(keyFile === undefined ? {} : { publicKeys: [await readLogKey(keyFile)] }),
     ...(policyFile === undefined ? {} : { policy: await readPolicy(policyFile) }),
     ...(checkpointFile === undefined ? {} : { keptCheckpoint: await readKept(checkpointFile) }),
@@ -64,6 +71,12 @@ async function readKept(path: string): Promise<Checkpoint> {
   const checkpoint = parseCheckpoint(await readOption(path, '--checkpoint', 'utf8'));
   if (checkpoint !== undefined) return checkpoint;
   throw new TriplineError('usage', `${path} holds no checkpoint`, { path: '--checkpoint' });
+}
+
+async function readAgentKeys(path: string): Promise<TrustedProducers> {
+  const parsed = parseTrustedProducers(await readOption(path, '--agent-keys', 'utf8'), sha256);
+  if (parsed.kind === 'keys') return parsed.keys;
+  throw new TriplineError('usage', `${path}, line ${parsed.line}: ${parsed.fault}`, { path: '--agent-keys' });
 }
 
 function readOption(path: string, option: string, encoding: 'utf8' | 'latin1'): Promise<string> {
@@ -119,7 +132,7 @@ function reportText(report: VerifyReport): string {
   if (report.partial)
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
-  lines.push(...witnessLines(report));
+  lines.push(...witnessLines(report), ...producerLines(report));
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>
@@ -128,6 +141,20 @@ function reportText(report: VerifyReport): string {
     lines.push('first fault:', ...place);
   }
   return lines.join('\n');
+}
+
+function producerLines({ producers }: VerifyReport): string[] {
+  const { signed, unsigned, unregistered, revoked, unjudged, unchecked, openEnds, openEndCount } = producers;
+  const others = { unregistered, revoked, unjudged, unchecked };
+  const marks = Object.entries(others).flatMap(([name, count]) => (count === 0 ? [] : [`${name}: ${count}`]));
+  const ends = openEnds.slice(0, MAX_ENDS_SHOWN).map((end) => {
+    const missing = end.count === null ? 'fell silent' : `closed over ${end.count} events`;
+    return `  stream ${end.stream}, session ${visible(end.session)}: ${missing} after ${end.nextSeq}`;
+  });
+  return [
+    `signed: ${signed}, unsigned: ${unsigned}${marks.map((mark) => `, ${mark}`).join('')}`,
+    ...(openEndCount === 0 ? [] : [`${openEndCount} streams without their end`, ...ends]),
+  ];
 }
 
 function witnessLines({ witness }: VerifyReport): string[] {
