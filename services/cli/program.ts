@@ -96,6 +96,12 @@ function filtersOf(options: Options): Readonly<Record<string, string | undefined
 const text = (options: Options, name: string): string | undefined =>
   typeof options[name] === 'string' ? options[name] : undefined;
 
+/** A whole number in the range, where the option is given. Throws usage. */
+function countOf(options: Options, name: string, range: readonly [number, number]): number | undefined {
+  const value = text(options, name);
+  return value === undefined ? undefined : parseCount(value, `--${name}`, range);
+}
+
 /** Values of an option that may be given several. */
 function texts(options: Options, name: string): readonly string[] {
   const value = options[name];
@@ -332,6 +338,8 @@ function addEvidence(program: Command, run: Run): void {
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
       agentKeysFile: text(options, 'agentKeys'),
+      sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
+      resumeFile: text(options, 'resume'),
     });
   };
   define(
@@ -359,7 +367,9 @@ function addEvidence(program: Command, run: Run): void {
     .option(
       '--agent-keys <file>',
       'agent keys that count, whatever is registered: `<base64> <name> [revoked <RFC 3339>]` a line',
-    );
+    )
+    .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
+    .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
     await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });

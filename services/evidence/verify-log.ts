@@ -3,6 +3,7 @@ import type { BatchSignatures } from './batch-signature.ts';
 import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
+import { lookOf, type Depth, type VerifiedLog } from './depth.ts';
 import { ENTRY_TYPES } from './entry.ts';
 import { CompactRange, verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
@@ -32,6 +33,7 @@ export interface LogSettings {
   readonly known: readonly KnownHead[];
   /** What the root log says of this log. */
   readonly claims: LogClaims | undefined;
+  readonly depth: Depth;
   /** Leaves of the root log that witnesses vouch for. */
   readonly witnessedSize: number;
   readonly signatures: BatchSignatures;
@@ -42,6 +44,9 @@ export interface LogCounts {
   equivocations: number;
   deadLetters: number;
   classesNotDerived: number;
+  /** Entries that were not looked into. */
+  sampledOut: number;
+  resumed: number;
 }
 
 /** A GAP, or an EQUIVOCATION without bytes: it stands for the entry after it, of the same line. */
@@ -51,7 +56,13 @@ interface Herald {
 }
 
 export class LogVerifier {
-  readonly counts: LogCounts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly counts: LogCounts = {
+    equivocations: 0,
+    deadLetters: 0,
+    classesNotDerived: 0,
+    sampledOut: 0,
+    resumed: 0,
+  };
   entries = 0;
   readonly origin: string;
   readonly #log: BundleLog;
@@ -76,8 +87,9 @@ export class LogVerifier {
     this.#settings = settings;
     const { tenant, topic, partition } = log;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
-    const { partial, signatures, tally } = settings;
-    this.#producers = new ProducerCheck({ partial, signatures, tally, origin: this.origin });
+    const { partial, depth, signatures, tally } = settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
@@ -119,7 +131,9 @@ export class LogVerifier {
     const entry = checkEntry(rows, this.#lastLeaf, check);
     this.#checkPlace(entry.row, fail);
     if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
-    this.#content(rows, entry, check);
+    const look = lookOf(rows.idx, this.#settings.depth);
+    if (look === 'deep') this.#content(rows, entry, check);
+    else this.#skip(rows, entry.row, look);
     this.#lastLeaf = entry.leafHash;
     this.#range.append(entry.leafHash);
     this.#checkCoverage(rows.idx, entry.row, fail);
@@ -157,14 +171,36 @@ export class LogVerifier {
   }
 
   #check(rows: BundleRows, fail: Fail): RowsCheck {
-    const { crypto, mappings, partial } = this.#settings;
+    const { crypto, mappings, partial, depth } = this.#settings;
     const stream = rows.ledger[0]?.stream_id ?? '';
     const effectiveMs = this.#streams.effectiveMs(stream);
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const unknown = partial && !isFirst && !this.#inRun.has(stream);
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    const unknown = leavesOut && !isFirst && !this.#inRun.has(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
+  }
+
+  /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */
+  #skip(rows: BundleRows, row: LedgerColumns, look: 'sampled_out' | 'resumed'): void {
+    this.#herald = undefined;
+    this.#inRun.delete(row.stream_id);
+    this.#countType(row);
+    this.#producers.skip(rows, row);
+    if (look === 'resumed') this.counts.resumed += 1;
+    else this.counts.sampledOut += 1;
+  }
+
+  #countType(row: LedgerColumns): void {
+    if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
+    if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;
+  }
+
+  /** How far the log was read, and the root of what was read. */
+  get progress(): VerifiedLog | undefined {
+    if (this.#settings.partial || this.#next === 0) return undefined;
+    return { logId: this.#log.logId, size: this.#next, root: toHex(this.#range.root()) };
   }
 
   #content(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck): void {
@@ -177,8 +213,7 @@ export class LogVerifier {
       this.#inRun.add(row.stream_id);
     }
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
-    if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
-    if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;
+    this.#countType(row);
   }
 
   #refuse(fault: ProducerFault | undefined): void {

@@ -14,6 +14,7 @@ import {
   type BundleStray,
   type SignedHeadList,
 } from './bundle.ts';
+import type { Sample, VerifiedLog } from './depth.ts';
 import { headsMessage } from './heads.ts';
 import { logId, logOrigin } from './origin.ts';
 import { readClassMapping, type ClassMappingVersion } from './projection.ts';
@@ -49,8 +50,12 @@ export interface VerifyOptions {
   readonly keptCheckpoint?: Checkpoint;
   /** Agent keys that count, whatever the bundle says is registered. */
   readonly trustedProducers?: TrustedProducers;
-  /** Called now and then with the number of entries checked. */
-  readonly onProgress?: (entries: number) => void;
+  /** Only every so many entries are looked into. */
+  readonly sample?: Sample;
+  /** Where an earlier run stopped: a log that does not extend it diverges, and its entries are not looked into again. */
+  readonly resume?: readonly VerifiedLog[];
+  /** Called now and then with the number of entries checked, and where the run stands. */
+  readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
 }
 
 const MAX_LISTED_GAPS = 100;
@@ -93,12 +98,16 @@ class BundleRun {
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
   readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly #shallow = { sampledOut: 0, resumed: 0 };
+  readonly #verified: VerifiedLog[] = [];
+  readonly #known: readonly KnownHead[];
 
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
     this.#crypto = crypto;
     this.#options = options;
     this.#signatures = new BatchSignatures(crypto);
     this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
+    this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
   }
 
   take(line: BundleLine): void {
@@ -107,6 +116,8 @@ class BundleRun {
         return this.begin(line);
       case 'root':
         return this.root().begin(line);
+      case 'root_note':
+        return this.root().note(line);
       case 'root_entries':
         return this.root().entries(line);
       case 'root_head':
@@ -195,7 +206,11 @@ class BundleRun {
       crypto: this.#crypto,
       mappings: this.#mappings,
       heads: this.#heads.get(log.logId) ?? [],
-      known: (this.#options.knownHeads ?? []).filter((head) => head.logId === log.logId),
+      known: this.#known.filter((head) => head.logId === log.logId),
+      depth: {
+        sample: this.#options.sample,
+        below: this.#options.resume?.find((one) => one.logId === log.logId)?.size ?? 0,
+      },
       claims: this.#root?.claimsFor(log.logId),
       witnessedSize: this.#root?.witnessedSize() ?? 0,
       signatures: this.#signatures,
@@ -226,7 +241,12 @@ class BundleRun {
 
   progress(): void {
     this.#entries += 1;
-    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries);
+    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
+  }
+
+  #verifiedSoFar(): readonly VerifiedLog[] {
+    const now = this.#log?.progress;
+    return now === undefined ? this.#verified : [...this.#verified, now];
   }
 
   end(pending: number): void {
@@ -238,12 +258,13 @@ class BundleRun {
   /** Every signed log must have been there, and the stream must have been whole. */
   finish(): void {
     const header = this.#need();
+    this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
     // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
     if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
     this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
     if (isWhole(header)) this.#expectClaims();
-    for (const known of this.#options.knownHeads ?? []) {
+    for (const known of this.#known) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
     }
   }
@@ -281,6 +302,8 @@ class BundleRun {
     if (log === undefined) return;
     this.#log = undefined;
     this.#logs.push(log.finish());
+    const verified = log.progress;
+    if (verified !== undefined) this.#verified.push(verified);
     this.#count(log);
   }
 
@@ -289,6 +312,8 @@ class BundleRun {
     this.#counts.equivocations += log.counts.equivocations;
     this.#counts.deadLetters += log.counts.deadLetters;
     this.#counts.classesNotDerived += log.counts.classesNotDerived;
+    this.#shallow.sampledOut += log.counts.sampledOut;
+    this.#shallow.resumed += log.counts.resumed;
     for (const gap of log.gaps()) {
       this.#gapCount += 1;
       if (this.#gaps.length < MAX_LISTED_GAPS) this.#gaps.push(gap);
@@ -322,9 +347,11 @@ class BundleRun {
       gapCount: this.#gapCount,
       ...this.#counts,
       pending: this.#pending,
+      shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
       partial: this.#header?.partial ?? false,
       filter: this.#header?.filter ?? {},
       keysPinned: this.#pinned() !== undefined,
+      notBefore: this.#root?.notBefore() ?? null,
       witness,
       producers: this.#tally.report(this.#header?.partial === false),
     };
