@@ -21,7 +21,7 @@ import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts'
 import type { Bus, BusRecord } from '../../../services/platform/bus/port.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
 import { loadConfig } from '../../../services/platform/config/load.ts';
-import { nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { exportLedger } from '../../../services/platform/ledger/export.ts';
 import { openChdbStore } from '../../../services/platform/store/chdb/open.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
@@ -279,6 +279,7 @@ export class Life {
       deployment: DEPLOYMENT,
       mapping,
       sha256,
+      ed25519Verify,
       maxBatchEvents: 8192,
       maxBatchBytes: 8 << 20,
     };
