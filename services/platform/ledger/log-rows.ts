@@ -130,11 +130,7 @@ async function* nothing(): AsyncGenerator<ProjectedRow> {
   yield* [];
 }
 
-async function* readPiece(
-  store: Store,
-  piece: Piece,
-  projected: ProjectedReader,
-): AsyncGenerator<RowsPart> {
+async function* readPiece(store: Store, piece: Piece, projected: ProjectedReader): AsyncGenerator<RowsPart> {
   const { log } = piece;
   if (weightOf(piece) === 0) yield { log, lines: [] };
   for await (const { from, to, indexes } of rangesOf(store, piece)) {
@@ -156,7 +152,8 @@ async function* readPiece(
   }
 }
 
-const depthOf = ({ depth }: Pick<LogPlan, 'depth'>): Pick<LogPlan, 'depth'> => (depth === undefined ? {} : { depth });
+const depthOf = ({ depth }: Pick<LogPlan, 'depth'>): Pick<LogPlan, 'depth'> =>
+  depth === undefined ? {} : { depth };
 
 type Range = Pick<Piece, 'from' | 'to' | 'indexes'>;
 
