@@ -204,6 +204,14 @@ export const zConnection = z.looseObject({
   claims: zUnverifiedClaims.optional(),
 });
 
+/** stream.open: the key that signs the stream's batches, and the host's agent key that vouches for it (services/evidence/batch-signature). */
+export const zCertificate = z.looseObject({
+  /** Raw Ed25519 keys and a signature, base64. */
+  agentKey: z.base64().length(44),
+  streamKey: z.base64().length(44),
+  issuedMs: zCount,
+  signature: z.base64().length(88),
+});
 /** A secret in a body: of which kind, and where (JSON Pointer; `*` for an odd name). Never the secret. */
 export const zSensitive = z.looseObject({ kind: z.string().max(64), at: z.string().max(256) });
 /** What reached the client where it is not what the server sent (resultHash). */
@@ -277,6 +285,7 @@ export const zEvent = z.looseObject({
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
   connection: zConnection.optional(),
+  certificate: zCertificate.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 

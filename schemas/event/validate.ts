@@ -10,6 +10,7 @@ import {
   TRANSPORTS,
   zApproval,
   zBodyPart,
+  zCertificate,
   zConnection,
   zControlAck,
   zDecision,
@@ -161,6 +162,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   streamState: bySchema(zStreamState),
   ack: bySchema(zControlAck),
   connection: bySchema(zConnection),
+  certificate: bySchema(zCertificate),
 };
 
 /** One more than any sum of fields can make up for. */

@@ -24,6 +24,8 @@ export interface CaptureSettings {
   readonly onSpoolFull: 'gap' | 'block';
   readonly spoolMaxBytes: number;
   readonly spoolFsync: boolean;
+  /** The key that vouches for the keys of our streams; a file that is not there: nothing is signed. */
+  readonly agentKeyFile: string;
   readonly injectTrace: boolean;
   /** Calls that wait for the verdict on their intent; undefined = none do. */
   readonly hold: HoldSettings | undefined;
@@ -154,6 +156,7 @@ export function readSettings(env: Environment): CaptureSettings {
     onSpoolFull: oneOf(env, 'TRIPLINE_ON_SPOOL_FULL', ['gap', 'block']) ?? 'gap',
     spoolMaxBytes: readBytes(env, 'TRIPLINE_SPOOL_MAX_BYTES', DEFAULT_SPOOL_BYTES),
     spoolFsync: flag(env, 'TRIPLINE_SPOOL_FSYNC'),
+    agentKeyFile: value(env, 'TRIPLINE_AGENT_KEY') ?? path.join(dataDir, 'agent.key'),
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
     hold: readHold(env),
     boundary: readBoundary(env),
