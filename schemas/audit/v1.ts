@@ -9,6 +9,8 @@ export const AUDIT_ACTIONS = [
   'alert.disposition',
   'approval.grant',
   'rules.load',
+  'key.register',
+  'key.revoke',
   'read',
   'export',
   'evidence.fork',

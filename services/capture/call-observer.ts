@@ -53,10 +53,13 @@ export class CallObserver {
     const meta = metaOf(message);
     const about = this.#about(message, meta, { tool, class: toolClass, definition, decision });
     const round = this.#parts.rounds.join(tool, message);
-    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, round });
-    const args = bodyOf('args', bytes, lastMember(params, 'arguments'), sha256Hex);
+    const argsSpan = lastMember(params, 'arguments');
+    const args = bodyOf('args', bytes, argsSpan, sha256Hex);
+    const hosts = this.#parts.boundary.hosts(bytes, argsSpan);
+    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, hosts, round });
+    const boundary = this.#parts.boundary.request(args, { ...about, hosts });
     const holdMs = this.#holdMs(toolClass, decision);
-    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, holdMs })) - 1;
+    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
     if (decision.kind === 'refuse') {
       state.refused.add(message);
       state.answers.push(refusalAnswer(message, decision.control));
@@ -131,7 +134,9 @@ export class CallObserver {
   ): void {
     const { bytes } = message;
     const body = bodyOf('result', bytes, message.result ?? message.error, this.#options.sha256Hex);
-    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body));
+    const boundary = this.#parts.messages.crossed(call, message, members, body);
+    state.splices.push(...boundary.splices);
+    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body, boundary));
     const answer = readAnswer(message, members);
     const promised = answer.outcome === 'ok' ? heldToPromise(call.about.definition, bytes, members) : {};
     const labels = [...(message.ambiguous ? ['ambiguous_json'] : []), ...(promised.labels ?? [])];
@@ -142,6 +147,7 @@ export class CallObserver {
         error: answer.error,
         ...promised,
         labels,
+        boundary,
         mcp: this.#answerFields(call, answer, bytes, members),
       }),
     );

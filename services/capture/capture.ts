@@ -1,8 +1,9 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
-import { decisionDraft, type Decision } from './decision.ts';
+import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
@@ -14,6 +15,9 @@ import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
+import { readAgentKey } from './recorder/agent-key.ts';
+import { BatchSigner } from './recorder/batch-signer.ts';
+import type { Decision } from './public.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
@@ -150,6 +154,7 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
     });
   }
@@ -161,6 +166,11 @@ export class Capture {
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What the controls that this host holds say of a call; nothing is recorded. */
+  decisionOn(call: ControlledCall): CallDecision {
+    return this.#guard.decide(call);
   }
 
   get counts(): RecorderCounts {
@@ -289,7 +299,10 @@ function publisherOf({ shared, settings }: CaptureOptions): Publisher {
 
 /** The connection to the service outlives this stream. */
 function neverClosed(publisher: Publisher): Publisher {
-  return { publish: (ndjson, prev) => publisher.publish(ndjson, prev), close: () => undefined };
+  return {
+    publish: (ndjson, prev, batches) => publisher.publish(ndjson, prev, batches),
+    close: () => undefined,
+  };
 }
 
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
@@ -342,15 +355,28 @@ function newRecorder(
 ): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
+  const agentKey = readAgentKey(settings.agentKeyFile);
+  const spool = new Spool({
+    directory: spoolDirectory(settings),
+    stream,
+    owner: ownOwner(),
+    fsync: settings.spoolFsync,
+    maxBytes: settings.spoolMaxBytes,
+    segmentBytes: SEGMENT_BYTES,
+  });
+  const signer =
+    agentKey === undefined
+      ? undefined
+      : new BatchSigner({
+          stream,
+          agentKey,
+          nowMs: () => Date.now(),
+          sealAfterMs: timings.flushIntervalMs,
+          keep: (batch) => spool.keepSignature(batch),
+        });
   return new Recorder({
-    spool: new Spool({
-      directory: spoolDirectory(settings),
-      stream,
-      owner: ownOwner(),
-      fsync: settings.spoolFsync,
-      maxBytes: settings.spoolMaxBytes,
-      segmentBytes: SEGMENT_BYTES,
-    }),
+    spool,
+    signer,
     publisher,
     identity: {
       stream,
@@ -391,7 +417,8 @@ function newGuard(
   });
 }
 
-function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
+/** The keys in control.pub of a data directory; none where there is no such file. */
+export function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
   let text: string;
   try {
     text = readFileSync(path.join(dataDir, 'control.pub'), 'utf8');

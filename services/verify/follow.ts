@@ -1,9 +1,10 @@
 /** Reads what was signed since the last time, log by log, within a budget. */
+import type { EvidenceCrypto } from '../evidence/bytes.ts';
 import { zBundleRows, type BundleRows } from '../evidence/bundle.ts';
-import { rangeEnd, readRange, type LogRange, type RangeRows } from '../platform/ledger/rows.ts';
+import { rangeEnd, readRange, type IndexRange, type RangeRows } from '../platform/ledger/rows.ts';
 import type { Store } from '../platform/store/port.ts';
 import type { SignedLog, SignedPartition } from './ports.ts';
-import { LogCursor, type FollowSettings, type LogFault } from './step.ts';
+import { LogCursor, type LogFault } from './step.ts';
 
 const MAX_RANGE_ENTRIES = 512;
 const MAX_RANGE_BYTES = 4 * 1024 * 1024;
@@ -23,26 +24,25 @@ export interface Pass {
 
 export class Follower {
   readonly #store: Store;
-  readonly #settings: () => Promise<FollowSettings>;
+  readonly #crypto: EvidenceCrypto;
   readonly #cursors = new Map<string, LogCursor>();
   /** Not read on until a sweep has found them sound: they have been told of. */
   readonly #faulty = new Set<string>();
   #isFirst = true;
 
-  constructor(store: Store, settings: () => Promise<FollowSettings>) {
+  constructor(store: Store, crypto: EvidenceCrypto) {
     this.#store = store;
-    this.#settings = settings;
+    this.#crypto = crypto;
   }
 
   /** One pass over all logs, at most `budget` entries. */
   async pass(partitions: readonly SignedPartition[], budget: number): Promise<Pass> {
-    const settings = await this.#settings();
     let left = budget;
     let unread = 0;
     const faults: FollowedFault[] = [];
     for (const { topic, partition, heads } of partitions) {
       for (const head of heads) {
-        const cursor = this.#cursorOf(head, settings);
+        const cursor = this.#cursorOf(head);
         const before = cursor.next;
         const fault = await this.#follow(cursor, head, left);
         left -= cursor.next - before;
@@ -63,11 +63,11 @@ export class Follower {
   }
 
   /** Logs that are there at the start are followed from where they end: a sweep reads them whole. */
-  #cursorOf(head: SignedLog, settings: FollowSettings): LogCursor {
+  #cursorOf(head: SignedLog): LogCursor {
     const known = this.#cursors.get(head.logId);
     if (known !== undefined) return known;
-    const atHead = this.#isFirst ? LogCursor.atHead(head, settings) : undefined;
-    const cursor = atHead ?? LogCursor.atStart(head.origin, settings);
+    const atHead = this.#isFirst ? LogCursor.atHead(head, this.#crypto) : undefined;
+    const cursor = atHead ?? LogCursor.atStart(head.origin, this.#crypto);
     this.#cursors.set(head.logId, cursor);
     return cursor;
   }
@@ -81,9 +81,8 @@ export class Follower {
     if (head.size === cursor.next) return cursor.meets(head);
     let left = budget;
     while (cursor.next < head.size && left > 0) {
-      const wide: LogRange = {
+      const wide: IndexRange = {
         logId: head.logId,
-        tenant: '',
         from: cursor.next,
         to: Math.min(head.size, cursor.next + Math.min(left, MAX_RANGE_ENTRIES)),
       };
@@ -98,14 +97,15 @@ export class Follower {
 }
 
 /** All rows of one index together, in order of the index. */
-function joined(range: RangeRows): BundleRows[] {
-  const byIndex = new Map<number, Record<string, unknown[]>>();
-  for (const [table, rows] of Object.entries(range) as [string, RangeRows['ledger']][])
-    for (const { idx, ...columns } of rows) {
-      const line = byIndex.get(Number(idx)) ?? {};
-      (line[table] ??= []).push(columns);
-      byIndex.set(Number(idx), line);
-    }
+function joined({ ledger, payloads }: RangeRows): BundleRows[] {
+  const byIndex = new Map<number, { readonly ledger: unknown[]; readonly payloads: unknown[] }>();
+  const at = (idx: string) => {
+    const known = byIndex.get(Number(idx)) ?? { ledger: [], payloads: [] };
+    byIndex.set(Number(idx), known);
+    return known;
+  };
+  for (const { idx, row } of ledger) at(idx).ledger.push(JSON.parse(row));
+  for (const { idx, ...columns } of payloads) at(idx).payloads.push(columns);
   return [...byIndex]
     .toSorted(([a], [b]) => a - b)
     .map(([idx, rows]) => zBundleRows.parse({ type: 'rows', idx, ...rows }));

@@ -275,10 +275,12 @@ export class Life {
     this.forks = parts.forks;
     this.#witnesses = parts.witnesses;
     const mapping = classMappingVersion(deployment.config.classify, sha256);
+    const { ed25519Verify } = nodeCrypto;
     this.#settings = {
       deployment: DEPLOYMENT,
       mapping,
       sha256,
+      ed25519Verify,
       maxBatchEvents: 8192,
       maxBatchBytes: 8 << 20,
     };
