@@ -140,10 +140,11 @@ export class Deployment {
 
   /** A copy of all but the tables, with its witnesses as they stood: what happens in it is not known outside of it. */
   async copy(name: string, options: CopyOptions = {}): Promise<Life> {
-    const { parts = ALL_PARTS, witnessesOf = '.', asks = [0, 1, 2] } = options;
+    const { parts = ALL_PARTS, of = '.', witnessesOf = of, asks = [0, 1, 2] } = options;
     const dir = join(this.dir, name);
     for (const part of parts)
-      cpSync(join(this.dir, 'data', part), join(dir, 'data', part), { recursive: true });
+      cpSync(join(this.dir, of, 'data', part), join(dir, 'data', part), { recursive: true });
+    await options.edit?.(join(dir, 'data'));
     for (const witness of WITNESSES)
       cpSync(join(this.dir, witnessesOf, witness), join(dir, witness), { recursive: true });
     const vkey = await rootVkey(join(dir, 'data'));
@@ -165,6 +166,10 @@ export class Deployment {
 export interface CopyOptions {
   /** Of the data directory. */
   readonly parts?: readonly string[];
+  /** The copy that is copied; else the deployment. */
+  readonly of?: string;
+  /** What is done to the files before they are opened. */
+  readonly edit?: (dataDir: string) => Promise<void>;
   /** The copy whose witnesses are taken over, with what they know. */
   readonly witnessesOf?: string;
   /** Which of the witnesses the operator asks. */
