@@ -47,6 +47,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addDisposition(program, run);
   addControls(program, run);
   addEvidence(program, run);
+  addKeys(program, run);
   addRules(program, run);
   addBacktest(program, run);
   addOperation(program, run);
@@ -320,6 +321,37 @@ const liftAction: Action = async (context, [id = ''], options) => {
   await lift(context, id, text(options, 'reason') ?? '');
 };
 
+function addKeys(program: Command, run: Run): void {
+  const keys = program.command('keys').description('Agent keys: who vouches for events.').exitOverride();
+  keys.configureOutput({ ...program.configureOutput() });
+  const agent = keys.command('agent').description('The agent key of this host.').exitOverride();
+  agent.configureOutput({ ...program.configureOutput() });
+  const create: Action = async (context) => {
+    const { createAgentKey } = await import('./commands/keys.ts');
+    await createAgentKey(context);
+  };
+  define(agent, 'create', ['Makes the agent key of this host; taps sign with it from then on.', create], run);
+  const register: Action = async (context, [key = ''], options) => {
+    const { registerKey } = await import('./commands/keys.ts');
+    await registerKey(context, key, { name: text(options, 'name') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'register <key>', ['Registers a public key (base64, or a file) for a tenant.', register], run)
+    .requiredOption('--name <name>', 'whose key it is')
+    .option('--tenant <name>', 'tenant');
+  const list: Action = async (context, _operands, options) => {
+    const { listKeys } = await import('./commands/keys.ts');
+    await listKeys(context, text(options, 'tenant'));
+  };
+  define(keys, 'list', ['Lists the agent keys of a tenant.', list], run).option('--tenant <name>', 'tenant');
+  const revoke: Action = async (context, [id = ''], options) => {
+    const { revokeKey } = await import('./commands/keys.ts');
+    await revokeKey(context, id, { reason: text(options, 'reason') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'revoke <id>', ['Revokes an agent key: nothing that is appended later counts.', revoke], run)
+    .requiredOption('--reason <text>', 'why; on record')
+    .option('--tenant <name>', 'tenant');
+}
+
 function addEvidence(program: Command, run: Run): void {
   const verifyAction: Action = async (context, _operands, options) => {
     const { verify } = await import('./commands/evidence.ts');
@@ -328,6 +360,7 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      agentKeysFile: text(options, 'agentKeys'),
       sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
       resumeFile: text(options, 'resume'),
     });
@@ -353,6 +386,10 @@ function addEvidence(program: Command, run: Run): void {
     .option(
       '--checkpoint <file>',
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
+    )
+    .option(
+      '--agent-keys <file>',
+      'agent keys that count, whatever is registered: `<base64> <name> [revoked <RFC 3339>]` a line',
     )
     .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
     .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');

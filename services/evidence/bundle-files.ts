@@ -13,7 +13,6 @@
  */
 import type { BundleLine, BundleRootHead, BundleRows } from './bundle.ts';
 import { fromBase64, hashFromHex, toHex, utf8, type Sha256 } from './bytes.ts';
-import { leafHash } from './merkle.ts';
 import { RootTiles } from './tlog/all-tiles.ts';
 import { parseCheckpoint } from './tlog/checkpoint.ts';
 import { formatTlogProof } from './tlog/proof.ts';

@@ -34,6 +34,8 @@ interface SignedEntry {
 
 export interface ProducerSettings {
   readonly partial: boolean;
+  /** Entries may be missing between others, or not be looked into. */
+  readonly leavesOut: boolean;
   readonly signatures: BatchSignatures;
   readonly tally: ProducerTally;
   /** Origin of the log. */
@@ -60,13 +62,22 @@ export class ProducerCheck {
     return undefined;
   }
 
+  /** An entry whose bytes and columns are not looked into. */
+  skip(rows: BundleRows, row: LedgerColumns): void {
+    this.#leaveOut();
+    this.#ends.accept(rows, row);
+    this.#settings.tally.skipped();
+    if ((row.flags & ENTRY_FLAGS.signed) !== 0) this.#settings.tally.unchecked(row.tenant, 1);
+    else if (isProduced(row) && row.type !== ENTRY_TYPES.gap) this.#settings.tally.unsigned(row.tenant, 1);
+  }
+
   #acceptSignature(rows: BundleRows, row: LedgerColumns): ProducerFault | undefined {
     const [payload] = rows.payloads;
     const batch = payload?.batch ?? '';
     const entry = { index: rows.idx, row };
     const open = this.#run.at(-1);
     if (open !== undefined && !follows(open.row, row, payload?.prev_ev_hash)) {
-      if (!this.#settings.partial) return faultAt(open, 'signature_missing', 'payloads.batch');
+      if (!this.#settings.leavesOut) return faultAt(open, 'signature_missing', 'payloads.batch');
       this.#leaveOut();
     }
     if ((row.flags & ENTRY_FLAGS.signed) === 0)
@@ -129,11 +140,9 @@ export class ProducerCheck {
   /** After the last row. */
   finish(): ProducerFault | undefined {
     const open = this.#run.at(-1);
-    if (this.#settings.partial) {
-      this.#leaveOut();
-      return undefined;
-    }
-    if (open !== undefined) return faultAt(open, 'signature_missing', 'payloads.batch');
+    if (this.#settings.leavesOut) this.#leaveOut();
+    else if (open !== undefined) return faultAt(open, 'signature_missing', 'payloads.batch');
+    if (this.#settings.partial) return undefined;
     for (const end of this.#ends.open()) this.#settings.tally.openEnd({ log: this.#settings.origin, ...end });
     return undefined;
   }

@@ -114,20 +114,6 @@ export function registerLedgerRoutes(
   });
 }
 
-/** Null where this process does not verify. A tenant sees the faults of its own logs, and no counts of others. */
-function healthFor(
-  health: LedgerHealth | undefined,
-  tenant: string | undefined,
-  lists: readonly { readonly heads: readonly { readonly origin: string }[] }[],
-): LedgerHealth | Pick<LedgerHealth, 'faults' | 'state' | 'sweptAtMs'> | null {
-  if (health === undefined) return null;
-  if (tenant === undefined) return health;
-  const own = new Set(lists.flatMap(({ heads }) => heads.map(({ origin }) => origin)));
-  const faults = health.faults.filter(({ log }) => own.has(log));
-  const isSound = health.state === 'faulty' && faults.length === 0;
-  return { faults, state: isSound ? 'sound' : health.state, sweptAtMs: health.sweptAtMs };
-}
-
 /** A bundle for a verifier that is there now: it is of no use to keep, since bytes are missing. */
 function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
   context.http.withTypeProvider<ZodTypeProvider>().route({
@@ -152,6 +138,20 @@ function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
   });
+}
+
+/** Null where this process does not verify. A tenant sees the faults of its own logs, and no counts of others. */
+function healthFor(
+  health: LedgerHealth | undefined,
+  tenant: string | undefined,
+  lists: readonly { readonly heads: readonly { readonly origin: string }[] }[],
+): LedgerHealth | Pick<LedgerHealth, 'faults' | 'state' | 'sweptAtMs'> | null {
+  if (health === undefined) return null;
+  if (tenant === undefined) return health;
+  const own = new Set(lists.flatMap(({ heads }) => heads.map(({ origin }) => origin)));
+  const faults = health.faults.filter(({ log }) => own.has(log));
+  const isSound = health.state === 'faulty' && faults.length === 0;
+  return { faults, state: isSound ? 'sound' : health.state, sweptAtMs: health.sweptAtMs };
 }
 
 async function audit(

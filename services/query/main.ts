@@ -13,6 +13,7 @@ import { registerDisposition } from './dispositions.ts';
 import { listEvents, readEvent } from './events.ts';
 import { zAlertQuery, zEventQuery, zSessionQuery, zTenantQuery } from './filters.ts';
 import { createTailHub } from './hub.ts';
+import { registerKeys } from './keys.ts';
 import { registerLedgerRoutes, type LedgerVerifier } from './ledger-routes.ts';
 import { registerLossRoute, type LossSigner } from './loss-route.ts';
 import { registerLogRoutes } from './log-routes.ts';
@@ -31,6 +32,7 @@ export async function startQuery(
   registerListings(context);
   registerSingles(context);
   registerDisposition(context);
+  registerKeys(context);
   registerTail(context, hub);
   registerLedgerRoutes(context, signer, verifier);
   registerLossRoute(context, signer);

@@ -1,10 +1,5 @@
 /** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
-import type {
-  BundleRoot,
-  BundleRootEntries,
-  BundleRootHead,
-  BundleRootNote,
-} from '../../evidence/bundle.ts';
+import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from '../../evidence/bundle.ts';
 import { toHex, ZERO_HASH } from '../../evidence/bytes.ts';
 import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
