@@ -14,6 +14,7 @@ export const AUDIT_ACTIONS = [
   'read',
   'export',
   'evidence.fork',
+  'evidence.accept_loss',
   'subscribe',
   'service.start',
   'service.stop',

@@ -220,10 +220,23 @@ function addReading(program: Command, run: Run): void {
     '--tenant <value>',
     'tenant',
   );
-  define(program, 'ledger', ['Shows heads, lag and coverage of the ledger.', ledgerAction], run).option(
-    '--tenant <value>',
-    'tenant',
-  );
+  const ledger = define(
+    program,
+    'ledger',
+    ['Shows heads, lag, coverage and faults of the ledger.', ledgerAction],
+    run,
+  ).option('--tenant <value>', 'tenant');
+  define(
+    ledger,
+    'accept-loss',
+    ['Lets record go on behind records that are gone from the bus for good; on record.', lossAction],
+    run,
+  )
+    .requiredOption('--topic <name>', 'topic')
+    .requiredOption('--partition <n>', 'partition')
+    .requiredOption('--from <offset>', 'first offset that is gone')
+    .requiredOption('--to <offset>', 'first one that is there again')
+    .requiredOption('--reason <text>', 'why; on record');
 }
 
 const tailAction: Action = async (context, _operands, options) => {
@@ -238,6 +251,15 @@ const tailAction: Action = async (context, _operands, options) => {
 const sessionAction: Action = async (context, [id = ''], options) => {
   const { session } = await import('./commands/read.ts');
   await session(context, id, filtersOf(options));
+};
+const lossAction: Action = async (context, _operands, options) => {
+  const { acceptLoss } = await import('./commands/accept-loss.ts');
+  const [topic = '', reason = ''] = [text(options, 'topic'), text(options, 'reason')];
+  const count = (name: string, most: number): number =>
+    parseCount(text(options, name) ?? '', `--${name}`, [0, most]);
+  const most = Number.MAX_SAFE_INTEGER;
+  const offsets = { fromOffset: count('from', most), toOffset: count('to', most) };
+  await acceptLoss(context, { topic, partition: count('partition', 65_535), ...offsets, reason });
 };
 const ledgerAction: Action = async (context, _operands, options) => {
   const { ledger } = await import('./commands/read.ts');
