@@ -19,6 +19,7 @@ import {
   zPeers,
   zRegistry,
   zStreamState,
+  zPolicyStamp,
 } from './v1.ts';
 
 /** Path (relative to the field) and message of a fault; undefined when the value is fine. */
@@ -139,6 +140,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   verdict: text(64),
   controlId: name,
   approvalId: name,
+  policy: bySchema(zPolicyStamp),
   hold: bySchema(zHold),
   error: bySchema(zEvent.shape.error),
   approval: bySchema(zApproval),

@@ -3,6 +3,7 @@ import type { CallDecision, ControlledCall } from '../../schemas/control/decide.
 import type { TRANSPORTS } from '../../schemas/event/v1.ts';
 import type { ClassMappingLine } from '../../detectors/classify/index.ts';
 import type { HoldSettings } from './holds.ts';
+import type { CallPolicy } from './policy/call-policy.ts';
 import type { Sha256Hex } from './registry.ts';
 import type { SpanSource } from './spans.ts';
 
@@ -10,6 +11,14 @@ export interface ObserverClock {
   nowMs(): number;
   monotonicMs(): number;
 }
+
+export interface LabelledCall {
+  readonly tool: string;
+  readonly class: string;
+  /** The exact bytes of its arguments. */
+  readonly args: Uint8Array;
+}
+export type LabelsOf = (call: LabelledCall) => readonly string[];
 
 export interface ObserverOptions {
   /** The operator's name of the server. */
@@ -31,4 +40,8 @@ export interface ObserverOptions {
   readonly maxPendingCalls: number;
   /** Calls that are held back for a verdict. */
   readonly hold?: HoldSettings;
+  /** What the host's policy says of a call; asked after the controls. */
+  readonly policy?: CallPolicy | undefined;
+  /** Data labels of the values in a call's arguments, where this host knows any. */
+  readonly labelsOf?: LabelsOf | undefined;
 }

@@ -7,7 +7,7 @@ import type { EventDraft } from './draft.ts';
 import { pendingKey, type Exchange } from './exchange.ts';
 import { Exchanges, type ExchangesEnd } from './exchanges.ts';
 import { objectMembers } from './json-scan.ts';
-import type { Held } from './holds.ts';
+import type { Settled } from './holds.ts';
 import { forwarded, joined, newLineState, type LineState, type Observation } from './line-state.ts';
 import { isControlled, isMessage, MessageObserver } from './message-observer.ts';
 import { readLine, type Direction, type WireMessage } from './message.ts';
@@ -61,9 +61,9 @@ export class Observer {
     });
     const { drafts, held } = state;
     if (held.length === 0) return { drafts, ...pass() };
-    const settle = (decided: readonly Held[]): Observation => {
+    const settle = (decided: readonly Settled[]): Observation => {
       const settled: EventDraft[] = [];
-      held.forEach((one, at) => this.#calls.settle(one, decided[at] as Held, { ...state, drafts: settled }));
+      held.forEach((one, at) => this.#calls.settle(one, decided[at] as Settled, { ...state, drafts: settled }));
       return { drafts: settled, ...pass() };
     };
     return { drafts, forward: undefined, answers: [], held: { calls: held, settle } };
@@ -139,6 +139,8 @@ export class Observer {
   #listed(key: string, message: WireMessage, state: LineState): void {
     const snapshot = this.#lists.answered(key, message);
     if (snapshot !== undefined) state.drafts.push(snapshot);
+    const splice = this.#lists.withoutHidden(message);
+    if (splice !== undefined) state.splices.push(splice);
   }
 
   /** Requests that have waited for longer than callTimeoutMs, as `timeout`. Call it now and then. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOOL_CLASSES, type ToolClass } from '../../schemas/event/v1.ts';
 import type { HoldSettings } from './holds.ts';
+import type { HostPolicySettings } from './policy/host-policy.ts';
 import type { ServiceAddress } from './recorder/publisher.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -25,6 +26,8 @@ export interface CaptureSettings {
   readonly injectTrace: boolean;
   /** Calls that wait for the verdict on their intent; undefined = none do. */
   readonly hold: HoldSettings | undefined;
+  /** The policy of this host; undefined = none, all calls may leave. */
+  readonly policy: HostPolicySettings | undefined;
   /** Asked before each request: the service may be started after its hosts. */
   readonly address: () => ServiceAddress;
 }
@@ -128,6 +131,13 @@ function readHold(env: Environment): HoldSettings | undefined {
   return { classes: new Set(classes), budgetMs, onTimeout };
 }
 
+function readPolicySettings(env: Environment): HostPolicySettings | undefined {
+  const file = value(env, 'TRIPLINE_POLICY');
+  const environment = readName(env, 'TRIPLINE_ENVIRONMENT');
+  const task = readName(env, 'TRIPLINE_TASK');
+  return file === undefined ? undefined : { file: expandHome(file), environment, task };
+}
+
 /** Settings of this host; throws config_invalid with the variable at fault. */
 export function readSettings(env: Environment): CaptureSettings {
   const dataDir = expandHome(value(env, 'TRIPLINE_DATA_DIR') ?? '~/.tripline');
@@ -147,6 +157,7 @@ export function readSettings(env: Environment): CaptureSettings {
     spoolFsync: flag(env, 'TRIPLINE_SPOOL_FSYNC'),
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
     hold: readHold(env),
+    policy: readPolicySettings(env),
     address: () => ({
       url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,
       token: fixedToken ?? readTrimmed(path.join(dataDir, 'producer.token')),
