@@ -11,11 +11,14 @@ export interface PolicyWarning {
 }
 
 const NAMED = ['agents', 'environments', 'tasks', 'servers', 'tools'] as const;
+/** Every call at a host has them: `*` leaves none out. */
+const ALWAYS: ReadonlySet<(typeof NAMED)[number]> = new Set(['agents', 'servers', 'tools']);
 
 /** True where `wide` covers whatever `narrow` covers; false where that is not plain to see. */
 export function coversLine(wide: PolicyLine, narrow: PolicyLine): boolean {
   const named = NAMED.every((name) => {
     const patterns = wide[name];
+    if (ALWAYS.has(name) && patterns?.includes('*') === true) return true;
     // A pattern that matches another one as text matches all that the other does: its `*` stands for the other's too.
     return patterns === undefined || narrow[name]?.every((one) => patterns.some((any) => matchesPattern(any, one)));
   });
