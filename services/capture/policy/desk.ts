@@ -71,10 +71,11 @@ type Request = z.infer<typeof zRequest>;
 const zAnswer = z.strictObject({ signed: zSignedApproval, firstSeenMs: z.number() });
 
 /** Of one directory at once; more are not raised. */
-const MAX_REQUESTS = 1_024;
+const MAX_REQUESTS = 256;
 /** After its end a request is kept for so long that no grant of it can still be within its time. */
 const KEEP_MS = 2 * 86_400_000;
 const MAX_BACKWARDS_MS = 1_000;
+const REQUEST_SUFFIX = '.request.json';
 
 export class ApprovalDesk {
   readonly #options: DeskOptions;
@@ -86,6 +87,7 @@ export class ApprovalDesk {
 
   /** Watches for the answers that an earlier life of this host waits for. */
   load(): void {
+    this.#forgetOld();
     for (const request of this.#requests('')) {
       if (this.#isOpen(request) && this.#answer(request.id) === undefined) this.#options.watch(request.id);
     }
@@ -147,7 +149,7 @@ export class ApprovalDesk {
     const verified = this.#options.verify(signed.data);
     if (verified.kind === 'invalid') return this.#options.log('error', 'approval_rejected', { code: verified.code });
     const { decision } = verified;
-    const request = this.#requests('').find(({ id }) => id === decision.id);
+    const [request] = this.#requests('', `-${decision.id}`);
     if (request === undefined || !answersCall(decision, request))
       return this.#options.log('error', 'approval_rejected', { code: 'approval_invalid' });
     const answer = { signed: signed.data, firstSeenMs: this.#options.nowMs() };
@@ -169,28 +171,33 @@ export class ApprovalDesk {
 
   #raise(question: ApprovalQuestion): Asked {
     const { agent, server, tool, argsHash, ttlMs } = question;
-    const all = this.#requests('');
-    if (all.length - this.#forgetOld(all) >= MAX_REQUESTS) {
-      this.#options.log('error', 'approvals_full', { requests: all.length });
-      return { kind: 'failed' };
-    }
+    if (!this.#hasRoom()) return { kind: 'failed' };
     const id = `apr-${this.#options.randomHex(16)}`;
     const request: Request = { id, agent, server, tool, argsHash, ttlMs, askedAtMs: this.#options.nowMs() };
-    if (this.#write(`${keyOf(question)}-${id}.request.json`, request) !== 'written') return { kind: 'failed' };
+    if (this.#write(fileOf(request), request) !== 'written') return { kind: 'failed' };
     this.#options.watch(id);
     return { kind: 'pending', id };
   }
 
-  /** The request goes first: without it no grant is honoured. Answers how many went. */
-  #forgetOld(requests: readonly Request[]): number {
+  /** Names are counted; files are read only where old ones may have to go. */
+  #hasRoom(): boolean {
+    const count = (): number => this.#names().filter((name) => name.endsWith(REQUEST_SUFFIX)).length;
+    if (count() < MAX_REQUESTS) return true;
+    this.#forgetOld();
+    if (count() < MAX_REQUESTS) return true;
+    this.#options.log('error', 'approvals_full', { requests: MAX_REQUESTS });
+    return false;
+  }
+
+  /** The request goes first: without it no grant is honoured. */
+  #forgetOld(): void {
     const nowMs = this.#options.nowMs();
-    const old = requests.filter(({ askedAtMs, ttlMs }) => nowMs > askedAtMs + ttlMs + KEEP_MS);
+    const old = this.#requests('').filter(({ askedAtMs, ttlMs }) => nowMs > askedAtMs + ttlMs + KEEP_MS);
     for (const request of old) {
-      for (const name of [`${keyOf(request)}-${request.id}.request.json`, `${request.id}.decision.json`, `${request.id}.used`])
+      for (const name of [fileOf(request), `${request.id}.decision.json`, `${request.id}.used`])
         rmSync(path.join(this.#options.directory, name), { force: true });
       this.#options.unwatch(request.id);
     }
-    return old.length;
   }
 
   /** True for the one caller of all processes that may use it. */
@@ -207,12 +214,13 @@ export class ApprovalDesk {
     }
   }
 
-  #requests(key: string): readonly Request[] {
+  /** Requests whose file name begins with `key` and ends with `id`. */
+  #requests(key: string, id = ''): readonly Request[] {
     return this.#names()
-      .filter((name) => name.startsWith(key) && name.endsWith('.request.json'))
+      .filter((name) => name.startsWith(key) && name.endsWith(`${id}${REQUEST_SUFFIX}`))
       .flatMap((name) => {
         const parsed = zRequest.safeParse(this.#read(name));
-        return parsed.success && name === `${keyOf(parsed.data)}-${parsed.data.id}.request.json` ? [parsed.data] : [];
+        return parsed.success && name === fileOf(parsed.data) ? [parsed.data] : [];
       });
   }
 
@@ -274,6 +282,8 @@ export class ApprovalDesk {
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+
+const fileOf = (request: ApprovedCall): string => `${keyOf(request)}-${request.id}${REQUEST_SUFFIX}`;
 
 function keyOf({ agent, server, tool, argsHash }: Omit<ApprovedCall, 'id'>): string {
   const of = JSON.stringify(['tripline/approval-key/v1', agent, server, tool, argsHash]);
