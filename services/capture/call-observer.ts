@@ -1,6 +1,5 @@
 /** Tool calls: what leaves, whether it may, and how its answer is read. */
 import type { CallDecision } from '../../schemas/control/decide.ts';
-import type { Control } from '../../schemas/control/v1.ts';
 import type { ToolClass } from '../../schemas/event/v1.ts';
 import { taskAt } from './describe.ts';
 import { recordableName, type DraftBody } from './draft.ts';
@@ -16,7 +15,7 @@ import { stringAt, valueAt, type Direction, type WireMessage } from './message.t
 import { metaOf, newExchange, parentOf } from './new-exchange.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { readAnswer, type Answer } from './outcome.ts';
-import { refusalAnswer, type RefusalDetail } from './refusal.ts';
+import { refusalAnswer } from './refusal.ts';
 import type { ToolDefinition } from './registry.ts';
 import type { ToolClasses } from './tool-classes.ts';
 import type { ToolLists } from './tool-lists.ts';
@@ -65,7 +64,7 @@ export class CallObserver {
     const round = this.#parts.rounds.join(tool, message);
     const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, round });
     const holdMs = answer?.kind === 'refuse' ? undefined : this.#holdMs(toolClass, decision);
-    if (answer !== undefined && answer.kind !== 'wait') state.drafts.push(...answer.before);
+    if (answer?.kind === 'pass') state.drafts.push(...answer.before);
     const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, holdMs })) - 1;
     if (decision.kind === 'refuse') return this.#refused(call, message, state, decision);
     if (answer?.kind === 'refuse') return this.#refused(call, message, state, answer);
@@ -83,11 +82,11 @@ export class CallObserver {
     call: Exchange,
     message: WireMessage,
     state: LineState,
-    { control, detail }: { readonly control: Control; readonly detail?: RefusalDetail },
+    { control, detail, after = [] }: Pick<Refused, 'control'> & Partial<Pick<Refused, 'detail' | 'after'>>,
   ): void {
     state.refused.add(message);
     state.answers.push(refusalAnswer(message, control, detail));
-    state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }));
+    state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }), ...after);
   }
 
   #holdMs(toolClass: string, decision: CallDecision): number | undefined {
@@ -123,9 +122,8 @@ export class CallObserver {
 
   #unapproved(call: Exchange, message: WireMessage, state: LineState, refused: Refused): void {
     this.#parts.exchanges.remove(call);
-    const { verdict, policy, before } = refused;
+    const { verdict, policy } = refused;
     call.about = { ...(call.about as CallAbout), verdict, policy };
-    state.drafts.push(...before);
     this.#refused(call, message, state, refused);
   }
 

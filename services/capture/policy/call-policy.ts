@@ -31,8 +31,8 @@ export interface Refused extends Judged {
   readonly verdict: 'refuse' | 'approval_required';
   readonly control: Control;
   readonly detail: RefusalDetail;
-  /** On record before the intent. */
-  readonly before: readonly EventDraft[];
+  /** On record behind its result: the denial that its sender has just been told of. */
+  readonly after: readonly EventDraft[];
 }
 
 export type PolicyAnswer =
@@ -133,10 +133,10 @@ export class CallPolicy {
       }
       case 'denied': {
         const { id, by, reason } = asked.decision;
-        const before = this.#told.has(id) ? [] : [this.#approvalDraft(asked.decision)];
+        const after = this.#told.has(id) ? [] : [this.#approvalDraft(asked.decision)];
         this.#told.add(id);
         const denied = { stamp, reason: `${by} denied it: ${reason}`, code: 'policy_refused', approvalId: id } as const;
-        return { ...this.#refuse(call, denied), before };
+        return { ...this.#refuse(call, denied), after };
       }
       case 'pending': {
         const reason = 'It needs an approval: repeat the very same call once it is granted.';
@@ -179,7 +179,7 @@ export class CallPolicy {
       ...named,
       control: hostControl({ id, tool, reason, nowMs: this.#options.nowMs(), forMs: 0 }),
       detail: { code, policy: { id: stamp.id, version: stamp.version, rule: stamp.rule ?? '' }, ...named },
-      before: [],
+      after: [],
     };
   }
 
