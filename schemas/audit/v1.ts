@@ -10,6 +10,8 @@ export const AUDIT_ACTIONS = [
   'approval.grant',
   'approval.deny',
   'rules.load',
+  'key.register',
+  'key.revoke',
   'read',
   'export',
   'evidence.fork',

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { TOOL_CLASSES, zName } from '../event/v1.ts';
+import { zLabelMapping } from '../labels/v1.ts';
 import { zException, zRuleId } from '../rule/v1.ts';
 import { RULE_MODES } from '../alert/v1.ts';
 
@@ -134,6 +135,8 @@ export const zConfig = z.strictObject({
       mappings: z.array(zClassMapping).default([]),
       /** Host names (exact, or .suffix) that are inside: no `dest.host` for them. */
       internalHosts: z.array(z.string().min(1)).default(['localhost', '127.0.0.1', '::1']),
+      /** Which servers, tools and hosts are trusted, and whose data is public, internal or secret. */
+      labels: zLabelMapping.prefault({}),
     })
     .prefault({}),
   rules: z

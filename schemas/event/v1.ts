@@ -224,6 +224,25 @@ export const zConnection = z.looseObject({
   claims: zUnverifiedClaims.optional(),
 });
 
+/** stream.open: the key that signs the stream's batches, and the host's agent key that vouches for it (services/evidence/batch-signature). */
+export const zCertificate = z.looseObject({
+  /** Raw Ed25519 keys and a signature, base64. */
+  agentKey: z.base64().length(44),
+  streamKey: z.base64().length(44),
+  issuedMs: zCount,
+  signature: z.base64().length(88),
+});
+/** A secret in a body: of which kind, and where (JSON Pointer; `*` for an odd name). Never the secret. */
+export const zSensitive = z.looseObject({ kind: z.string().max(64), at: z.string().max(256) });
+/** What reached the client where it is not what the server sent (resultHash). */
+export const zDelivered = z.looseObject({
+  hash: zHex64,
+  bytes: zCount,
+  /** What was done with text that reads like an instruction, and how often. */
+  instructions: z.enum(['mark', 'strip']).optional(),
+  texts: zCount.optional(),
+});
+
 /** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
 export const zEvent = z.looseObject({
   v: z.literal(1),
@@ -263,11 +282,14 @@ export const zEvent = z.looseObject({
   schemaValid: z.boolean().optional(),
   outcome: z.enum(OUTCOMES).optional(),
   durationMs: z.number().min(0).max(1e12).optional(),
-  /** Trust label of the output, and who vouches for it. */
+  /** Trust label of the output (trusted, unknown, untrusted), and who vouches for it. */
   trust: z
     .union([z.string().max(64), z.looseObject({ level: z.string().max(64), by: zName.optional() })])
     .optional(),
+  /** Data label of the body (public, internal, secret), and what capture has to say of the message. */
   labels: z.array(z.string().max(64)).max(64).optional(),
+  sensitive: z.array(zSensitive).max(16).optional(),
+  delivered: zDelivered.optional(),
   /** What the host decided: allow, shadow_refuse, warn_refuse, refuse, approval_required. */
   verdict: z.string().max(64).optional(),
   /** The policy that decided, or is in force (stream.open). */
@@ -285,6 +307,7 @@ export const zEvent = z.looseObject({
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
   connection: zConnection.optional(),
+  certificate: zCertificate.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 

@@ -104,8 +104,11 @@ export function decidePolicy(policy: Policy, question: PolicyQuestion): PolicyDe
   return { effect: 'approve', rule, line: approval };
 }
 
+/** A host has not looked at all of the values: what it has not seen may have any label. */
+const UNCHECKED = 'secrets_unchecked';
+
 function hasLabel(labels: readonly string[] | undefined, question: PolicyQuestion): boolean {
   if (labels === undefined) return true;
   const own = question.labels();
-  return labels.some((label) => own.includes(label));
+  return own.includes(UNCHECKED) || labels.some((label) => own.includes(label));
 }

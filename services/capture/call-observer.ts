@@ -23,7 +23,6 @@ import { formatTraceparent, traceparentSplice } from './trace-context.ts';
 
 /** Structured output that is looked at; a longer one stays unchecked. */
 const MAX_STRUCTURED_BYTES = 256 * 1024;
-const NO_BYTES = new Uint8Array();
 
 export interface CallParts extends Shared {
   readonly lists: ToolLists;
@@ -54,18 +53,21 @@ export class CallObserver {
     const toolClass = this.#parts.classes.of(tool, definition?.annotations);
     const { agent, session, server, sha256Hex } = this.#options;
     const decision = this.#options.decide({ agent, session, server, tool, class: toolClass });
-    const args = bodyOf('args', bytes, lastMember(params, 'arguments'), sha256Hex);
+    const argsSpan = lastMember(params, 'arguments');
+    const args = bodyOf('args', bytes, argsSpan, sha256Hex);
+    const hosts = this.#parts.boundary.hosts(bytes, argsSpan);
+    const boundary = this.#parts.boundary.request(args, { tool, class: toolClass, hosts });
     // Of a name that cannot be recorded as it is, the server would run another tool than the policy has looked at.
-    const asked = { tool, class: toolClass, args, ambiguous: ambiguous || name !== tool };
-    const policyCall = policyCallOf(this.#options, asked);
+    const asked = { tool, class: toolClass, args, labels: boundary.labels, ambiguous: ambiguous || name !== tool };
+    const policyCall = policyCallOf(asked);
     const answer = decision.kind === 'refuse' ? undefined : this.#options.policy?.decide(policyCall);
     const meta = metaOf(message);
     const about = this.#about(message, meta, { tool, class: toolClass, definition, decision, answer });
     const round = this.#parts.rounds.join(tool, message);
-    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, round });
+    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, hosts, round });
     const holdMs = answer?.kind === 'refuse' ? undefined : this.#holdMs(toolClass, decision);
     if (answer?.kind === 'pass') state.drafts.push(...answer.before);
-    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, holdMs })) - 1;
+    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
     if (decision.kind === 'refuse') return this.#refused(call, message, state, decision);
     if (answer?.kind === 'refuse') return this.#refused(call, message, state, answer);
     this.#parts.exchanges.open(call, state);
@@ -169,7 +171,9 @@ export class CallObserver {
   ): void {
     const { bytes } = message;
     const body = bodyOf('result', bytes, message.result ?? message.error, this.#options.sha256Hex);
-    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body));
+    const boundary = this.#parts.messages.crossed(call, message, members, body);
+    state.splices.push(...boundary.splices);
+    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body, boundary));
     const answer = readAnswer(message, members);
     const promised = answer.outcome === 'ok' ? heldToPromise(call.about.definition, bytes, members) : {};
     const labels = [...(message.ambiguous ? ['ambiguous_json'] : []), ...(promised.labels ?? [])];
@@ -180,6 +184,7 @@ export class CallObserver {
         error: answer.error,
         ...promised,
         labels,
+        boundary,
         mcp: this.#answerFields(call, answer, bytes, members),
       }),
     );
@@ -203,20 +208,20 @@ export class CallObserver {
 }
 
 /** What the policy is asked of a call. */
-function policyCallOf(
-  { labelsOf }: Pick<ObserverOptions, 'labelsOf'>,
-  call: { readonly tool: string; readonly class: string; readonly args: DraftBody | undefined; readonly ambiguous: boolean },
-): PolicyCall {
-  const { tool, class: toolClass, args, ambiguous } = call;
-  const bytes = args === undefined ? NO_BYTES : args.bytes.subarray(args.span.start, args.span.end);
+function policyCallOf(call: {
+  readonly tool: string;
+  readonly class: string;
+  readonly args: DraftBody | undefined;
+  readonly labels: readonly string[];
+  readonly ambiguous: boolean;
+}): PolicyCall {
+  const { args, labels, ...named } = call;
   return {
+    ...named,
     kind: 'call',
-    tool,
-    class: toolClass,
-    ambiguous,
     argsHash: args?.hash,
     isShowable: args === undefined || fitsInline(args),
-    labels: () => labelsOf?.({ tool, class: toolClass, args: bytes }) ?? [],
+    labels: () => labels,
   };
 }
 

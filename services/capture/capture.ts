@@ -1,8 +1,9 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
-import { decisionDraft, type Decision } from './decision.ts';
+import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
@@ -12,10 +13,13 @@ import type { ExchangesEnd } from './exchanges.ts';
 import { heldBy, type Held, type HoldSettings, type Settled } from './holds.ts';
 import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
-import type { LabelsOf, ObserverOptions } from './observer-options.ts';
+import type { ObserverOptions } from './observer-options.ts';
 import { CallPolicy } from './policy/call-policy.ts';
 import { HostPolicy } from './policy/host-policy.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
+import { readAgentKey } from './recorder/agent-key.ts';
+import { BatchSigner } from './recorder/batch-signer.ts';
+import type { Decision } from './public.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
@@ -44,8 +48,6 @@ export interface CaptureOptions {
   readonly opening?: Readonly<Record<string, unknown>>;
   /** What connections of one process share; else this one has its own. */
   readonly shared?: SharedParts;
-  /** Labels of the values in a call, where this host knows any. */
-  readonly labelsOf?: LabelsOf;
 }
 
 /** One control channel, one drainer and one connection to the service for all streams of a process. */
@@ -116,7 +118,6 @@ export class Capture {
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
   readonly #policy: HostPolicy | undefined;
-  readonly #canLabel: boolean;
   /** Of the line under way. */
   #refusal: Control | undefined;
 
@@ -130,7 +131,6 @@ export class Capture {
     this.#address = settings.address;
     this.#hold = settings.hold;
     this.#policy = options.shared?.policy ?? policyOf(settings);
-    this.#canLabel = options.labelsOf !== undefined;
     const publisher = publisherOf(options);
     this.#recorder = newRecorder(options, this.session, { timings: this.#timings, publisher });
     this.#guard =
@@ -159,9 +159,9 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
       policy: this.#newPolicy(options),
-      labelsOf: options.labelsOf,
     });
   }
 
@@ -181,7 +181,7 @@ export class Capture {
 
   /** Reads the policy of this host; nothing may pass before. Throws host_policy_invalid. */
   async loadPolicy(): Promise<void> {
-    await this.#policy?.load(this.#canLabel);
+    await this.#policy?.load();
   }
 
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
@@ -194,6 +194,11 @@ export class Capture {
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What the controls that this host holds say of a call; nothing is recorded. */
+  decisionOn(call: ControlledCall): CallDecision {
+    return this.#guard.decide(call);
   }
 
   get counts(): RecorderCounts {
@@ -333,7 +338,10 @@ function publisherOf({ shared, settings }: CaptureOptions): Publisher {
 
 /** The connection to the service outlives this stream. */
 function neverClosed(publisher: Publisher): Publisher {
-  return { publish: (ndjson, prev) => publisher.publish(ndjson, prev), close: () => undefined };
+  return {
+    publish: (ndjson, prev, batches) => publisher.publish(ndjson, prev, batches),
+    close: () => undefined,
+  };
 }
 
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
@@ -390,15 +398,28 @@ function newRecorder(
 ): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
+  const agentKey = readAgentKey(settings.agentKeyFile);
+  const spool = new Spool({
+    directory: spoolDirectory(settings),
+    stream,
+    owner: ownOwner(),
+    fsync: settings.spoolFsync,
+    maxBytes: settings.spoolMaxBytes,
+    segmentBytes: SEGMENT_BYTES,
+  });
+  const signer =
+    agentKey === undefined
+      ? undefined
+      : new BatchSigner({
+          stream,
+          agentKey,
+          nowMs: () => Date.now(),
+          sealAfterMs: timings.flushIntervalMs,
+          keep: (batch) => spool.keepSignature(batch),
+        });
   return new Recorder({
-    spool: new Spool({
-      directory: spoolDirectory(settings),
-      stream,
-      owner: ownOwner(),
-      fsync: settings.spoolFsync,
-      maxBytes: settings.spoolMaxBytes,
-      segmentBytes: SEGMENT_BYTES,
-    }),
+    spool,
+    signer,
     publisher,
     identity: {
       stream,
@@ -441,7 +462,8 @@ function newGuard(
   });
 }
 
-function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
+/** The keys in control.pub of a data directory; none where there is no such file. */
+export function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
   let text: string;
   try {
     text = readFileSync(path.join(dataDir, 'control.pub'), 'utf8');

@@ -61,6 +61,8 @@ export interface Exchange {
   readonly progress: Progress;
   /** Its request, held back until its answer shows that it is worth a place on record (polls). */
   heldBack: EventDraft | undefined;
+  /** Hosts that its arguments name, where trust in its result depends on them. */
+  readonly hosts: readonly string[];
   /** What came of holding it back; stands in its result. */
   hold: Readonly<Record<string, unknown>> | undefined;
   /** A result is on record (cancelled, timeout): a later answer is evidence of it, not a second result. */

@@ -2,6 +2,7 @@
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { TRANSPORTS } from '../../schemas/event/v1.ts';
 import type { ClassMappingLine } from '../../detectors/classify/index.ts';
+import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
 import type { CallPolicy } from './policy/call-policy.ts';
 import type { Sha256Hex } from './registry.ts';
@@ -11,14 +12,6 @@ export interface ObserverClock {
   nowMs(): number;
   monotonicMs(): number;
 }
-
-export interface LabelledCall {
-  readonly tool: string;
-  readonly class: string;
-  /** The exact bytes of its arguments. */
-  readonly args: Uint8Array;
-}
-export type LabelsOf = (call: LabelledCall) => readonly string[];
 
 export interface ObserverOptions {
   /** The operator's name of the server. */
@@ -38,10 +31,10 @@ export interface ObserverOptions {
   /** A call without an answer for this long is put on record as `timeout`. */
   readonly callTimeoutMs: number;
   readonly maxPendingCalls: number;
+  /** How what crosses the boundary is labelled, and what of it the host wants on the wire. */
+  readonly boundary?: BoundaryConfig | undefined;
   /** Calls that are held back for a verdict. */
   readonly hold?: HoldSettings;
   /** What the host's policy says of a call; asked after the controls. */
   readonly policy?: CallPolicy | undefined;
-  /** Data labels of the values in a call's arguments, where this host knows any. */
-  readonly labelsOf?: LabelsOf | undefined;
 }

@@ -4,7 +4,7 @@ import { DISPOSITIONS } from '../../schemas/alert/disposition.ts';
 import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
 import { CONTROL_MODES } from '../../schemas/control/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
-import { parseCount, type CommandContext } from './command.ts';
+import { parseCount, parseDurationMs, type CommandContext } from './command.ts';
 import { EXIT, Output, type CommandIo } from './output.ts';
 
 const FILTERS = ['tenant', 'session', 'agent', 'server', 'tool', 'class', 'since', 'until'] as const;
@@ -51,6 +51,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addRules(program, run);
   addBacktest(program, run);
   addOperation(program, run);
+  addCapture(program, run);
   return program;
 }
 
@@ -95,6 +96,12 @@ function filtersOf(options: Options): Readonly<Record<string, string | undefined
 
 const text = (options: Options, name: string): string | undefined =>
   typeof options[name] === 'string' ? options[name] : undefined;
+
+/** A whole number in the range, where the option is given. Throws usage. */
+function countOf(options: Options, name: string, range: readonly [number, number]): number | undefined {
+  const value = text(options, name);
+  return value === undefined ? undefined : parseCount(value, `--${name}`, range);
+}
 
 /** Values of an option that may be given several. */
 function texts(options: Options, name: string): readonly string[] {
@@ -342,6 +349,8 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
+      resumeFile: text(options, 'resume'),
     });
   };
   define(
@@ -365,7 +374,9 @@ function addEvidence(program: Command, run: Run): void {
     .option(
       '--checkpoint <file>',
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
-    );
+    )
+    .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
+    .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
     await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });
@@ -555,4 +566,27 @@ function addOperation(program: Command, run: Run): void {
     '--config <file>',
     'YAML configuration',
   );
+}
+
+function addCapture(program: Command, run: Run): void {
+  const capture = program.command('capture').description('The hosts that are recorded.').exitOverride();
+  capture.configureOutput({ ...program.configureOutput() });
+  const action: Action = async (context, _operands, options) => {
+    const { captureDoctor } = await import('./commands/capture-doctor.ts');
+    const wait = text(options, 'wait');
+    return await captureDoctor(context, {
+      tokenFile: text(options, 'tokenFile'),
+      tenant: text(options, 'tenant'),
+      waitMs: wait === undefined ? undefined : parseDurationMs(wait, '--wait'),
+    });
+  };
+  define(
+    capture,
+    'doctor',
+    ['Is this host recorded, and is its kill switch armed? Tries both, as a host would.', action],
+    run,
+  )
+    .option('--token-file <file>', 'token of role responder or admin, for the drill (default admin.token)')
+    .option('--tenant <name>', 'tenant of this host, where that token is one of all tenants')
+    .option('--wait <duration>', 'without such a token: wait so long for a drill that somebody else sets');
 }

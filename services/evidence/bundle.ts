@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import { zHex32, zHex64 } from '../../schemas/event/v1.ts';
+import { readUsualRows } from './bundle-rows.ts';
 
 export const BUNDLE_VERSION = 1;
 
@@ -57,6 +58,10 @@ export const zBundleRoot = z.object({
   cosigned: zText.nullable(),
 });
 export type BundleRoot = z.infer<typeof zBundleRoot>;
+
+/** A cosigned checkpoint of before, which COVERAGE leaves name as what they are later than. Before the first leaves. */
+export const zBundleRootNote = z.object({ type: z.literal('root_note'), note: zText });
+export type BundleRootNote = z.infer<typeof zBundleRootNote>;
 
 /** Leaves of the root log from `first` on, as an entry bundle of the tlog-tiles layout; bundles of everything only. */
 export const zBundleRootEntries = z.object({
@@ -113,6 +118,8 @@ export const zPayloadColumns = z.object({
   line: zCount,
   prev_ev_hash: zHex64,
   bytes: zText,
+  /** Base64; bundles of before have none. */
+  batch: zText.default(''),
 });
 export type PayloadColumns = z.infer<typeof zPayloadColumns>;
 
@@ -155,6 +162,7 @@ export const zBundleEnd = z.object({
 export const zBundleLine = z.discriminatedUnion('type', [
   zBundleHeader,
   zBundleRoot,
+  zBundleRootNote,
   zBundleRootEntries,
   zBundleRootHead,
   zBundleLog,
@@ -212,6 +220,8 @@ function parseLine(text: string): BundleLine {
   } catch (cause) {
     throw new TriplineError('export_invalid', 'a line of the bundle is not JSON', { cause });
   }
+  const rows = readUsualRows(value);
+  if (rows !== undefined) return rows;
   const outcome = zBundleLine.safeParse(value);
   if (outcome.success) return outcome.data;
   const path = (outcome.error.issues[0]?.path ?? []).join('.');

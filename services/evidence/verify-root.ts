@@ -3,11 +3,12 @@
  * everything brings all leaves, so that two heads of one log cannot disagree unseen; others bring the newest head of
  * each log with its inclusion proof.
  */
-import type { BundleRoot, BundleRootEntries, BundleRootHead } from './bundle.ts';
+import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from './bundle.ts';
 import { fromBase64, hashFromHex, toHex, type EvidenceCrypto } from './bytes.ts';
 import { CompactRange, leafHash, verifyInclusion } from './merkle.ts';
 import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
-import { FaultFound, type FaultCode, type WitnessReport } from './report.ts';
+import { NotBeforeClaims } from './not-before.ts';
+import { FaultFound, type FaultCode, type NotBeforeReport, type WitnessReport } from './report.ts';
 import {
   decodeRootLeaf,
   type CoveredLog,
@@ -91,6 +92,7 @@ export class RootVerifier {
   readonly #range: CompactRange;
   readonly #claims = new Map<string, Claims>();
   readonly #covered = new Map<string, CoveredUntil>();
+  readonly #notBefore: NotBeforeClaims;
   #checkpoint: CheckedCheckpoint | undefined;
   #cosigned: CheckedCheckpoint | undefined;
   #hasEntries = false;
@@ -99,6 +101,7 @@ export class RootVerifier {
   constructor(settings: RootSettings) {
     this.#settings = settings;
     this.#range = new CompactRange(0, settings.crypto.sha256);
+    this.#notBefore = new NotBeforeClaims(settings.crypto.sha256);
   }
 
   /** True when the bundle brought all leaves. */
@@ -135,6 +138,14 @@ export class RootVerifier {
     return publicKeys.map((key) => noteKey(name, NOTE_KEY_TYPES.ed25519, key, crypto.sha256));
   }
 
+  /** A cosigned checkpoint of before; its root is compared when its size is reached. */
+  note({ note }: BundleRootNote): void {
+    if (this.#hasEntries) throw this.#fault('root_checkpoint_invalid', 'after the first leaves');
+    const checked = this.#check(note);
+    // What nobody vouches for was perhaps made today: then the leaves' claims about it count as not known.
+    if (checked.cosigners?.quorum !== false) this.#notBefore.know(note, checked);
+  }
+
   entries({ first, bundle }: BundleRootEntries): void {
     this.#hasEntries = true;
     const bytes = fromBase64(bundle);
@@ -148,9 +159,15 @@ export class RootVerifier {
     const leaf = decodeRootLeaf(bytes);
     if (leaf === undefined) throw this.#fault('root_entries_invalid', 'form', index);
     if (leaf.type === 'head') this.#head(leaf, index);
-    if (leaf.type === 'coverage') for (const at of leaf.partitions) this.#cover(leaf, at, index);
+    if (leaf.type === 'coverage') this.#coverage(leaf, index);
     this.#range.append(leafHash(bytes, this.#settings.crypto.sha256));
     this.#compareAt(this.#range.end);
+  }
+
+  #coverage(leaf: CoverageLeaf, index: number): void {
+    if (!this.#notBefore.accept(leaf.notBefore, index))
+      throw this.#fault('coverage_differs', 'not_before', index);
+    for (const at of leaf.partitions) this.#cover(leaf, at, index);
   }
 
   /** Each head of a log names the one before, so that none is left out of what a reader of proofs is shown. */
@@ -205,6 +222,7 @@ export class RootVerifier {
     for (const checkpoint of [this.#checkpoint, this.#cosigned])
       if (checkpoint?.size === size && toHex(checkpoint.root) !== root())
         throw this.#fault('root_entries_invalid', 'root');
+    if (this.#notBefore.differsAt(size, root)) throw this.#fault('coverage_differs', 'not_before', size - 1);
   }
 
   /** The newest head of one log, by its inclusion proof. */
@@ -269,6 +287,11 @@ export class RootVerifier {
 
   #witnessed(): CheckedCheckpoint | undefined {
     return [this.#checkpoint, this.#cosigned].find((one) => one?.cosigners?.quorum === true);
+  }
+
+  /** Null without all leaves. */
+  notBefore(): NotBeforeReport | null {
+    return this.#hasEntries ? this.#notBefore.report() : null;
   }
 
   /** Null where the caller gave no policy. */

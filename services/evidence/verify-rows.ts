@@ -12,6 +12,7 @@ import {
 import { ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash } from './entry.ts';
 import { eventHash } from './event-hash.ts';
 import { readLedgerLine, type LedgerLine } from './lines.ts';
+import { isKeyChange } from './producer-keys.ts';
 import { lineFlags } from './projection.ts';
 import {
   checkProjections,
@@ -129,6 +130,7 @@ function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): void {
 
 function typeFits(type: number, read: LedgerLine): boolean {
   if (type === ENTRY_TYPES.late || type === ENTRY_TYPES.equivocation) return true;
+  if (read.kind === 'audit' && isKeyChange(read.event)) return type === ENTRY_TYPES.key;
   const ofKind = read.kind === 'event' ? TYPE_OF_KIND.get(read.event.kind) : undefined;
   return type === (ofKind ?? ENTRY_TYPES.event);
 }

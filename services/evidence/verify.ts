@@ -14,6 +14,7 @@ import {
   type BundleStray,
   type SignedHeadList,
 } from './bundle.ts';
+import type { Sample, VerifiedLog } from './depth.ts';
 import { headsMessage } from './heads.ts';
 import { logId, logOrigin } from './origin.ts';
 import { readClassMapping, type ClassMappingVersion } from './projection.ts';
@@ -27,6 +28,8 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { BatchSignatures } from './batch-signature.ts';
+import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
@@ -45,8 +48,14 @@ export interface VerifyOptions {
   readonly policy?: Policy;
   /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
   readonly keptCheckpoint?: Checkpoint;
-  /** Called now and then with the number of entries checked. */
-  readonly onProgress?: (entries: number) => void;
+  /** Only every so many entries are looked into. */
+  readonly sample?: Sample;
+  /** Where an earlier run stopped: a log that does not extend it diverges, and its entries are not looked into again. */
+  readonly resume?: readonly VerifiedLog[];
+  /** Called now and then with the number of entries checked, and where the run stands. */
+  readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
+  /** Agent keys that count, whatever the bundle says is registered. */
+  readonly trustedProducers?: TrustedProducers;
 }
 
 const MAX_LISTED_GAPS = 100;
@@ -73,6 +82,8 @@ export async function verifyBundle(
 class BundleRun {
   readonly #crypto: EvidenceCrypto;
   readonly #options: VerifyOptions;
+  readonly #signatures: BatchSignatures;
+  readonly #tally: ProducerTally;
   #header: BundleHeader | undefined;
   #root: RootVerifier | undefined;
   #unwitnessed = 0;
@@ -87,10 +98,16 @@ class BundleRun {
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
   readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly #shallow = { sampledOut: 0, resumed: 0 };
+  readonly #verified: VerifiedLog[] = [];
+  readonly #known: readonly KnownHead[];
 
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
     this.#crypto = crypto;
     this.#options = options;
+    this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
+    this.#signatures = new BatchSignatures(crypto);
+    this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
   }
 
   take(line: BundleLine): void {
@@ -99,6 +116,8 @@ class BundleRun {
         return this.begin(line);
       case 'root':
         return this.root().begin(line);
+      case 'root_note':
+        return this.root().note(line);
       case 'root_entries':
         return this.root().entries(line);
       case 'root_head':
@@ -187,9 +206,15 @@ class BundleRun {
       crypto: this.#crypto,
       mappings: this.#mappings,
       heads: this.#heads.get(log.logId) ?? [],
-      known: (this.#options.knownHeads ?? []).filter((head) => head.logId === log.logId),
+      known: this.#known.filter((head) => head.logId === log.logId),
+      depth: {
+        sample: this.#options.sample,
+        below: this.#options.resume?.find((one) => one.logId === log.logId)?.size ?? 0,
+      },
       claims: this.#root?.claimsFor(log.logId),
       witnessedSize: this.#root?.witnessedSize() ?? 0,
+      signatures: this.#signatures,
+      tally: this.#tally,
     });
   }
 
@@ -216,7 +241,12 @@ class BundleRun {
 
   progress(): void {
     this.#entries += 1;
-    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries);
+    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
+  }
+
+  #verifiedSoFar(): readonly VerifiedLog[] {
+    const now = this.#log?.progress;
+    return now === undefined ? this.#verified : [...this.#verified, now];
   }
 
   end(pending: number): void {
@@ -228,12 +258,13 @@ class BundleRun {
   /** Every signed log must have been there, and the stream must have been whole. */
   finish(): void {
     const header = this.#need();
+    this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
     // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
     if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
     this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
     if (isWhole(header)) this.#expectClaims();
-    for (const known of this.#options.knownHeads ?? []) {
+    for (const known of this.#known) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
     }
   }
@@ -271,6 +302,8 @@ class BundleRun {
     if (log === undefined) return;
     this.#log = undefined;
     this.#logs.push(log.finish());
+    const verified = log.progress;
+    if (verified !== undefined) this.#verified.push(verified);
     this.#count(log);
   }
 
@@ -279,6 +312,8 @@ class BundleRun {
     this.#counts.equivocations += log.counts.equivocations;
     this.#counts.deadLetters += log.counts.deadLetters;
     this.#counts.classesNotDerived += log.counts.classesNotDerived;
+    this.#shallow.sampledOut += log.counts.sampledOut;
+    this.#shallow.resumed += log.counts.resumed;
     for (const gap of log.gaps()) {
       this.#gapCount += 1;
       if (this.#gaps.length < MAX_LISTED_GAPS) this.#gaps.push(gap);
@@ -300,7 +335,8 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const verdict = verdictOf(firstFault, this.#gapCount, isWitnessed);
+    const missing = this.#gapCount + this.#tally.openEndCount;
+    const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
       exitCode: VERDICT_EXIT_CODES[verdict],
@@ -311,10 +347,13 @@ class BundleRun {
       gapCount: this.#gapCount,
       ...this.#counts,
       pending: this.#pending,
+      shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
       partial: this.#header?.partial ?? false,
       filter: this.#header?.filter ?? {},
       keysPinned: this.#pinned() !== undefined,
+      notBefore: this.#root?.notBefore() ?? null,
       witness,
+      producers: this.#tally.report(this.#header?.partial === false),
     };
   }
 }

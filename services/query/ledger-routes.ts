@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
+import { zHex64 } from '../../schemas/event/v1.ts';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
 import { exportLedger } from '../platform/ledger/export.ts';
 import { headsOfSigner, headsOfStore, type HeadSource } from '../platform/ledger/heads.ts';
@@ -14,6 +15,22 @@ const zExportQuery = z.strictObject({
   session: z.string().min(1).max(256).optional(),
   since: z.iso.datetime({ offset: true }).optional(),
   until: z.iso.datetime({ offset: true }).optional(),
+});
+
+/** What a verifier has looked into already, or does not mean to look into: bytes and columns of these are left out. */
+const zVerifyRequest = z.strictObject({
+  tenant: z.string().min(1).max(256).optional(),
+  sample: z
+    .strictObject({
+      every: z.int().min(2).max(1_000_000),
+      phase: z.int().min(0),
+    })
+    .refine(({ every, phase }) => phase < every, { message: 'phase must be below every' })
+    .optional(),
+  verified: z
+    .array(z.strictObject({ logId: zHex64, size: z.int().min(0) }))
+    .max(100_000)
+    .optional(),
 });
 
 /** `*` sees every tenant. */
@@ -56,6 +73,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
       return ledgerState(context, tenant, signer);
     },
   });
+  registerVerifyRoute(context, signer);
   http.route({
     method: 'GET',
     url: '/v1/ledger/export',
@@ -73,6 +91,32 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
         session,
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
+        heads: signer,
+      });
+      return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
+    },
+  });
+}
+
+/** A bundle for a verifier that is there now: it is of no use to keep, since bytes are missing. */
+function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
+  context.http.withTypeProvider<ZodTypeProvider>().route({
+    method: 'POST',
+    url: '/v1/ledger/verify',
+    config: { roles: [...EXPORT_ROLES] },
+    bodyLimit: 16 * 1024 * 1024,
+    schema: { summary: 'A bundle without what a verifier will not look into; NDJSON', body: zVerifyRequest },
+    handler: async (request, reply) => {
+      const reader = readerOf(request);
+      const { sample, verified } = request.body;
+      const tenant = tenantOf(reader, request.body.tenant);
+      await audit(context, reader, { action: 'export', target: '/v1/ledger/verify' });
+      const bundle = exportLedger(context.store, {
+        deployment: context.config.deployment,
+        nowMs: context.clock.nowMs(),
+        tenant,
+        sample,
+        verified: verified && new Map(verified.map(({ logId, size }) => [logId, size])),
         heads: signer,
       });
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));

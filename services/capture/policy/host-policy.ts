@@ -28,11 +28,8 @@ export class HostPolicy {
     this.#settings = settings;
   }
 
-  /**
-   * Reads the file; before it has, and where it has faults, nothing is decided. `canLabel`: this host knows labels of values.
-   * Throws host_policy_invalid with every fault.
-   */
-  async load(canLabel: boolean): Promise<void> {
+  /** Reads the file; before it has, and where it has faults, nothing is decided. Throws host_policy_invalid with every fault. */
+  async load(): Promise<void> {
     if (this.#loaded !== undefined) return;
     const { file } = this.#settings;
     let bytes: Uint8Array;
@@ -48,11 +45,6 @@ export class HostPolicy {
       throw new TriplineError('host_policy_invalid', `the policy has faults:\n  ${faults}`, { path: 'TRIPLINE_POLICY' });
     }
     const { policy, hash } = reading;
-    // A line that can never match would be a rule that its author believes in.
-    if (!canLabel && policy.deny.some(({ labels }) => labels !== undefined))
-      throw new TriplineError('host_policy_invalid', `${file}: names labels, and this host labels no values`, {
-        path: 'TRIPLINE_POLICY',
-      });
     this.#loaded = { policy, hash };
   }
 

@@ -112,6 +112,12 @@ async function startTelemetryIfConfigured(
   const { env } = options;
   const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'];
   if (endpoint === undefined || endpoint === '' || env['OTEL_SDK_DISABLED'] === 'true') return undefined;
-  const { startTelemetry } = await import('../telemetry.ts');
-  return startTelemetry(options.log);
+  try {
+    const { startTelemetry } = await import('../telemetry.ts');
+    return await startTelemetry(options.log);
+  } catch {
+    // A tap of its own file has no OpenTelemetry beside it: the record needs none.
+    options.log('warn', 'telemetry_unavailable');
+    return undefined;
+  }
 }

@@ -1,6 +1,12 @@
 /** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
-import type { BundleRoot, BundleRootEntries, BundleRootHead } from '../../evidence/bundle.ts';
-import { toHex } from '../../evidence/bytes.ts';
+import type {
+  BundleRoot,
+  BundleRootEntries,
+  BundleRootHead,
+  BundleRootNote,
+} from '../../evidence/bundle.ts';
+import { toHex, ZERO_HASH } from '../../evidence/bytes.ts';
+import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
 import {
   decodeBundle,
@@ -13,7 +19,7 @@ import {
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
-import type { RootSnapshot, RootSource } from './root-source.ts';
+import { notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
 
 export interface RootEvidence {
   readonly source: RootSource;
@@ -32,7 +38,7 @@ export async function settledRoot({ root }: HeadSource): Promise<RootEvidence | 
   }
 }
 
-type RootLine = BundleRoot | BundleRootEntries | BundleRootHead;
+type RootLine = BundleRoot | BundleRootNote | BundleRootEntries | BundleRootHead;
 
 /** `logs` undefined: all leaves. */
 export async function* rootLines(
@@ -42,8 +48,26 @@ export async function* rootLines(
   const { checkpoint, cosigned } = snapshot;
   yield { type: 'root', checkpoint, cosigned: cosigned === checkpoint ? null : cosigned };
   const size = checkpoint === null ? 0 : (parseCheckpoint(checkpoint)?.size ?? 0);
-  if (logs === undefined) yield* allLeaves(source, size);
-  else yield* newestHeads({ source, snapshot }, new Set(logs.map(({ logId }) => logId)), size);
+  if (logs === undefined) {
+    yield* notesBefore(source, size);
+    yield* allLeaves(source, size);
+  }
+  if (logs !== undefined)
+    yield* newestHeads({ source, snapshot }, new Set(logs.map(({ logId }) => logId)), size);
+}
+
+/** The checkpoints that COVERAGE leaves name, where they were kept. */
+async function* notesBefore(source: RootSource, size: number): AsyncGenerator<BundleRootNote> {
+  let last = toHex(ZERO_HASH);
+  for await (const { bundle } of allLeaves(source, size)) {
+    for (const bytes of decodeBundle(Buffer.from(bundle, 'base64')) ?? []) {
+      const leaf = decodeRootLeaf(bytes);
+      if (leaf?.type !== 'coverage' || leaf.notBefore === last) continue;
+      last = leaf.notBefore;
+      const note = await source.read(notBeforePath(last));
+      if (note !== undefined) yield { type: 'root_note', note: Buffer.from(note).toString() };
+    }
+  }
 }
 
 async function* allLeaves(source: RootSource, size: number): AsyncGenerator<BundleRootEntries> {

@@ -3,7 +3,7 @@
  * thing happens at a time. A start does what any epoch does: it brings the files up to the state.
  */
 import type { SignedHeadList } from '../../evidence/bundle.ts';
-import { hashFromHex, utf8 } from '../../evidence/bytes.ts';
+import { hashFromHex, toHex, utf8 } from '../../evidence/bytes.ts';
 import { noteNameOf, rootOrigin } from '../../evidence/origin.ts';
 import { checkpointText, parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
 import {
@@ -17,7 +17,13 @@ import {
 import { parseTilePath, TILE_WIDTH, tileAt, TileTree } from '../../evidence/tlog/tiles.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
-import type { LogCheckpoint, RootSnapshot, RootSource } from '../../platform/ledger/root-source.ts';
+import {
+  isNotBeforePath,
+  notBeforePath,
+  type LogCheckpoint,
+  type RootSnapshot,
+  type RootSource,
+} from '../../platform/ledger/root-source.ts';
 import type { RootLedger } from '../local-signer.ts';
 import { copyRoot } from './copy.ts';
 import type { Cosigner } from './cosigner.ts';
@@ -49,6 +55,7 @@ export class RootLog implements RootSource {
   readonly #options: RootLogOptions;
   #running: Promise<unknown> = Promise.resolve();
   #isMoved = false;
+  #kept = '';
 
   private constructor(options: RootLogOptions) {
     this.#options = options;
@@ -127,6 +134,7 @@ export class RootLog implements RootSource {
         return cosigned === undefined ? await files.read(CHECKPOINT_FILE) : utf8(cosigned.note);
       }
       default: {
+        if (isNotBeforePath(path)) return await files.read(path);
         const tile = parseTilePath(path);
         const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
         return tile === undefined || most === undefined || tile.width > most.width
@@ -156,7 +164,22 @@ export class RootLog implements RootSource {
     });
   }
 
+  /**
+   * The cosigned checkpoint that leaves of the next epoch will name: it is kept before they are, so that a verifier can
+   * be shown what they are later than.
+   */
+  async #keepCosigned(): Promise<void> {
+    const { ledger, files } = this.#options;
+    const note = ledger.root.cosigned()?.note;
+    if (note === undefined) return;
+    const name = notBeforePath(toHex(sha256(utf8(note))));
+    if (name === this.#kept) return;
+    if ((await files.read(name)) === undefined) await files.write(name, utf8(note));
+    this.#kept = name;
+  }
+
   async #cut(restart: boolean): Promise<readonly SignedHeadList[]> {
+    await this.#keepCosigned();
     this.#isMoved = false;
     const lists = await this.#options.ledger.cutEpoch(restart).catch((error: unknown) => {
       this.#isMoved = true;
