@@ -21,6 +21,15 @@ import { Tasks } from './tasks.ts';
 import { ToolClasses } from './tool-classes.ts';
 import { ToolLists } from './tool-lists.ts';
 
+/** Blank, tab, line feed, carriage return: no message. */
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
+/** What is answered where a policy holds and a line cannot be read (JSON-RPC 2.0 §5.1). */
+const UNREAD: Observation = {
+  drafts: [],
+  forward: undefined,
+  answers: ['{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}'],
+};
+
 export class Observer {
   readonly #exchanges: Exchanges;
   readonly #calls: CallObserver;
@@ -28,8 +37,10 @@ export class Observer {
   readonly #notifications: Notifications;
   readonly #lists: ToolLists;
   readonly #peers: Peers;
+  readonly #policy: ObserverOptions['policy'];
 
   constructor(options: ObserverOptions) {
+    this.#policy = options.policy;
     const classes = new ToolClasses(options.server, options.mappings);
     const tasks = new Tasks();
     const rounds = new RequestRounds(options.sha256Hex);
@@ -57,6 +68,7 @@ export class Observer {
    */
   observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
     const { messages, isBatch } = readLine(line, scope);
+    if (messages.length === 0 && this.#mustBeRead(direction, line)) return UNREAD;
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
     const pass = (): Omit<Observation, 'drafts'> => ({
@@ -71,6 +83,11 @@ export class Observer {
       return { drafts: settled, ...pass() };
     };
     return { drafts, forward: undefined, answers: [], held: { calls: held, settle } };
+  }
+
+  /** A server that is more lenient than we are could take it for a call. */
+  #mustBeRead(direction: Direction, line: Uint8Array): boolean {
+    return this.#policy?.isEnforced === true && direction === 'to_server' && line.some((byte) => !BLANKS.has(byte));
   }
 
   /** True when the line holds what a control may refuse; for shells that wait before the first one. */

@@ -72,18 +72,23 @@ export class CallPolicy {
     this.#options = options;
   }
 
+  /** What is refused does not leave. */
+  get isEnforced(): boolean {
+    return this.#options.policy.mode === 'enforce';
+  }
+
   /** The rule by which a tool is hidden, and whether it really is. */
   hidden(tool: string, toolClass: string): { readonly rule: string; readonly isRemoved: boolean } | undefined {
     const { policy, agent, server } = this.#options;
     const rule = policy.hiddenBy({ agent, server, tool, class: toolClass });
-    return rule === undefined ? undefined : { rule, isRemoved: policy.mode === 'enforce' };
+    return rule === undefined ? undefined : { rule, isRemoved: this.isEnforced };
   }
 
   decide(call: PolicyCall): PolicyAnswer {
     const { policy, agent, server } = this.#options;
     const { decision, stamp } = policy.decide({ ...call, agent, server });
     if (decision.effect === 'allow') return { kind: 'pass', verdict: 'allow', policy: stamp, before: [] };
-    if (policy.mode !== 'enforce') return this.#letGo(call, stamp);
+    if (!this.isEnforced) return this.#letGo(call, stamp);
     return decision.effect === 'refuse'
       ? this.#refuse(call, { stamp, reason: decision.reason, code: 'policy_refused' })
       : this.#approve(call, stamp, decision.line);

@@ -1,47 +1,18 @@
 /** Approvals at a host: exactly one call, exactly these arguments, once, in time, and only by who holds the pinned key. */
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import type { ApprovalDecision, SignedApproval } from '../../../schemas/approval/v1.ts';
 import { verifySignedApproval } from '../../../schemas/approval/verify.ts';
 import { verifyEd25519 } from '../../../services/capture/controls/keys.ts';
 import { ApprovalDesk, type ApprovalQuestion, type Asked } from '../../../services/capture/policy/desk.ts';
+import { decision, pinned, signed, START_MS } from '../../support/policy/approvals.ts';
 
-const START_MS = Date.parse('2026-01-31T12:00:00.000Z');
 const MINUTE_MS = 60_000;
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const ARGS = sha256('{"path":"/tmp/a"}');
-
-const keys = generateKeyPairSync('ed25519');
-const raw = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' }).subarray(-32);
-const pinned = [{ keyId: createHash('sha256').update(raw(keys.publicKey)).digest('hex'), publicKey: new Uint8Array(raw(keys.publicKey)) }];
-
-function decision(id: string, over: Partial<ApprovalDecision> = {}): ApprovalDecision {
-  return {
-    v: 1,
-    id,
-    tenant: 'default',
-    verdict: 'granted',
-    agent: 'bot',
-    server: 'files',
-    tool: 'delete_file',
-    argsHash: ARGS,
-    by: 'bob',
-    reason: 'fine',
-    issuedAt: new Date(START_MS).toISOString(),
-    expiresAt: new Date(START_MS + 10 * MINUTE_MS).toISOString(),
-    ...over,
-  };
-}
-
-function signed(of: ApprovalDecision, { key = keys.privateKey, domain = 'tripline/approval/v1\0' } = {}): SignedApproval {
-  const payload = Buffer.from(JSON.stringify(of));
-  const signature = sign(null, Buffer.concat([Buffer.from(domain), payload]), key);
-  return { payload: payload.toString('base64'), keyId: pinned[0]?.keyId ?? '', signature: signature.toString('base64') };
-}
 
 const question = (over: Partial<ApprovalQuestion> = {}): ApprovalQuestion => ({
   agent: 'bot',
@@ -62,7 +33,7 @@ function place(context: TestContext) {
   const desk = (): ApprovalDesk =>
     new ApprovalDesk({
       directory,
-      verify: (one) => verifySignedApproval(one, pinned, verifyEd25519),
+      verify: (one) => verifySignedApproval(one, [pinned], verifyEd25519),
       nowMs: () => clock.nowMs,
       randomHex: (bytes) => randomBytes(bytes).toString('hex'),
       watch: (id) => void watched.add(id),
@@ -142,7 +113,7 @@ describe('an approval at its host', () => {
     const { desk, directory } = place(context);
     const one = desk();
     const id = pendingId(one.ask(question()));
-    const forged = { payload: Buffer.from(JSON.stringify(decision(id))).toString('base64'), keyId: pinned[0]?.keyId, signature: '' };
+    const forged = { payload: Buffer.from(JSON.stringify(decision(id))).toString('base64'), keyId: pinned.keyId, signature: '' };
     writeFileSync(path.join(directory, `${id}.decision.json`), JSON.stringify({ signed: forged, firstSeenMs: START_MS }));
     assert.equal(pendingId(desk().ask(question())), id);
   });
