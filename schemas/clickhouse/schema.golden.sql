@@ -219,6 +219,7 @@ CREATE TABLE tripline.payloads
     `block` UInt64 DEFAULT 0,
     `place` UInt16 DEFAULT 0,
     `size` UInt32 DEFAULT 0,
+    `batch` String,
     INDEX by_offset offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree

@@ -67,10 +67,11 @@ function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyr
   const [first] = block;
   if (first === undefined) return;
   if (first.subject === undefined) {
-    for (const { at, prev, bytes } of block)
+    for (const { at, prev, bytes, batch } of block)
       writeSealedPayloadRow(out, at, {
         prev,
         bytes,
+        batch,
         subject: IN_THE_CLEAR,
         block: 0,
         place: 0,
@@ -89,9 +90,9 @@ function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyr
     { logId, index, subject },
     derived,
   );
-  block.forEach(({ at, prev, bytes: line }, place) => {
+  block.forEach(({ at, prev, bytes: line, batch }, place) => {
     const bytes = place === 0 ? sealed : NO_BYTES;
-    writeSealedPayloadRow(out, at, { prev, bytes, subject, block: index, place, size: line.length });
+    writeSealedPayloadRow(out, at, { prev, bytes, batch, subject, block: index, place, size: line.length });
   });
 }
 

@@ -8,7 +8,7 @@ export const LEDGER_COLUMNS: readonly string[] =
     ' ',
   );
 export const PAYLOAD_COLUMNS: readonly string[] =
-  'log_id idx topic partition offset line prev_ev_hash bytes'.split(' ');
+  'log_id idx topic partition offset line prev_ev_hash bytes batch'.split(' ');
 /** Of rows whose bytes are sealed. */
 export const SEALED_PAYLOAD_COLUMNS: readonly string[] = [
   ...PAYLOAD_COLUMNS,
@@ -79,7 +79,7 @@ export function writeLedgerRow(out: RowWriter, row: LedgerRow): void {
 export function writePayloadRow(
   out: RowWriter,
   at: EntryPosition,
-  payload: { readonly prev: Uint8Array; readonly bytes: Uint8Array },
+  payload: { readonly prev: Uint8Array; readonly bytes: Uint8Array; readonly batch: Uint8Array },
 ): void {
   out.rows += 1;
   out.fixed(at.logId);
@@ -90,6 +90,7 @@ export function writePayloadRow(
   out.u16(at.line);
   out.fixed(payload.prev);
   out.blob(payload.bytes);
+  out.blob(payload.batch);
 }
 
 /** Which line of which sealed block a row is; its bytes are the block where it is the first, else empty. */
@@ -104,7 +105,7 @@ export interface SealedPlace {
 export function writeSealedPayloadRow(
   out: RowWriter,
   at: EntryPosition,
-  payload: { readonly prev: Uint8Array; readonly bytes: Uint8Array } & SealedPlace,
+  payload: Parameters<typeof writePayloadRow>[2] & SealedPlace,
 ): void {
   writePayloadRow(out, at, payload);
   out.u64(payload.subject);
