@@ -7,7 +7,7 @@ import { encodeEventRecord } from '../../schemas/bus/record.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import { classMappingVersion } from '../../services/evidence/projection.ts';
 import type { BusRecord } from '../../services/platform/bus/port.ts';
-import { sha256 } from '../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts';
 import { openKeyStore } from '../../services/platform/payloads/key-store.ts';
 import { prepareRecord } from '../../services/record/prepare.ts';
 import { sealPayloads } from '../../services/record/seal-payloads.ts';
@@ -18,7 +18,7 @@ const EVENTS = 4096;
 const RUNS = 7;
 const TOPIC = TOPICS.toolcalls.name;
 const mapping = classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256);
-const settings = { deployment: 'bench', mapping, sha256 };
+const settings = { deployment: 'bench', mapping, sha256, ed25519Verify };
 const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** About 830 bytes, with hashes and ids that no compression shortens, as on a real host. */

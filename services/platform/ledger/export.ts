@@ -15,7 +15,7 @@ import { sha256 } from './crypto.ts';
 import { headsOfSigner, headsOfStore, keysOfSigner, type HeadSource, type SignedHeads } from './heads.ts';
 import { rootLines, rotationsOf, settledRoot, type RootEvidence } from './export-root.ts';
 import { readRows, type ExportedLog, type LogPlan } from './log-rows.ts';
-import { filteredIndexes, readLeaves, type Columns, type RowFilter } from './rows.ts';
+import { filteredIndexes, readLeaves, type Columns, type RowFilter, type StoredRows } from './rows.ts';
 import { strayRows } from './strays.ts';
 
 export interface ExportOptions extends RowFilter {
