@@ -22,7 +22,7 @@ CREATE TABLE tripline.alerts
 )
 ENGINE = MergeTree
 ORDER BY (tenant, effective_time, alert_id)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 2
 ;
 
 CREATE TABLE tripline.checkpoints
@@ -97,7 +97,7 @@ CREATE TABLE tripline.dead_letters
 )
 ENGINE = MergeTree
 ORDER BY (tenant, append_time)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 2
 ;
 
 CREATE TABLE tripline.dispositions
@@ -175,7 +175,7 @@ CREATE TABLE tripline.events
 )
 ENGINE = MergeTree
 ORDER BY (tenant, session_id, effective_time, partition, offset, line)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 2
 ;
 
 CREATE TABLE tripline.ledger
@@ -215,16 +215,16 @@ CREATE TABLE tripline.payloads
     `line` UInt16,
     `prev_ev_hash` FixedString(32),
     `bytes` String CODEC(ZSTD(1)),
+    `batch` String,
     `subject` UInt64 DEFAULT 0,
     `block` UInt64 DEFAULT 0,
     `place` UInt16 DEFAULT 0,
     `size` UInt32 DEFAULT 0,
-    `batch` String,
     INDEX by_offset offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 ORDER BY (log_id, idx)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 2
 ;
 
 CREATE TABLE tripline.schema_migrations

@@ -107,10 +107,101 @@ export class LogVerifier {
     this.logId = log.logId;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
     const { partial, depth, signatures, tally } = settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
+    this.#range = new CompactRange(0, sha256);
+    this.#lastLeaf = originLeafHash(this.origin, sha256);
+    const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
+    if (head === undefined) throw this.#fault('log_name_differs', 0, 'no signed head names this log');
+    this.#head = head;
+    const named = head.origin === this.origin && toHex(logId(this.origin, sha256)) === log.logId;
+    if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
+    this.#claimed = new Map(settings.claims?.heads.map((claim) => [claim.size, claim]));
+    const longer = settings.claims?.heads.find((claim) => claim.size > head.size);
+    if (longer !== undefined) throw this.#claimFault(longer, head.size);
+    const same = this.#claimed.get(head.size);
+    if (same !== undefined && same.root !== head.root) throw this.#claimFault(same, head.size);
+  }
+
+  /** The root log holds another head, which is worth what those who cosigned it are. */
+  #claimFault({ index: leaf }: RootClaim, index: number): FaultFound {
+    const isWitnessed = leaf < this.#settings.witnessedSize;
+    const code = isWitnessed ? 'witnessed_head_differs' : 'root_head_differs';
+    return this.#fault(code, index, `root log leaf ${leaf}`);
+  }
+
+  /** Takes the rows of the next index. Throws FaultFound. */
+  accept(rows: BundleRows): void {
+    if (rows.idx >= this.#head.size) throw this.#fault('row_unsigned', rows.idx, null, rows);
+    if (rows.idx < this.#next) throw this.#fault('entry_out_of_order', rows.idx, null, rows);
+    if (rows.idx > this.#next && !this.#settings.partial)
+      throw this.#fault('entry_missing', this.#next, null);
+    const fail: Fail = (code, detail) => {
+      throw this.#fault(code, rows.idx, detail ?? null, rows);
+    };
+    if (this.#settings.partial) this.#acceptPart(rows, fail);
+    else this.#acceptNext(rows, fail);
+    this.#next = rows.idx + 1;
+    this.entries += 1;
+  }
+
+  #acceptNext(rows: BundleRows, fail: Fail): void {
+    const check = this.#check(rows, fail);
+    const entry = checkEntry(rows, this.#lastLeaf, check);
+    this.#checkPlace(entry.row, fail);
+    if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
+    const isErasure = entry.row.type === ENTRY_TYPES.erasure;
+    const look = isErasure ? 'deep' : lookOf(rows.idx, this.#settings.depth);
+    if (look === 'deep') this.#content(rows, entry, check);
+    else this.#skip(rows, entry.row, look);
+    this.#lastLeaf = entry.leafHash;
+    this.#range.append(entry.leafHash);
+    this.#checkCoverage(rows.idx, entry.row, fail);
+    this.#checkHeads(rows.idx + 1, fail);
+  }
+
+  /** The offset that an entry names must be one of those that became its index, as the root log says. */
+  #checkCoverage(index: number, { offset }: LedgerColumns, fail: Fail): void {
+    const ranges = this.#settings.claims?.ranges ?? [];
+    while ((ranges[this.#rangeAt]?.nextIndex ?? Infinity) <= index) this.#rangeAt += 1;
+    const range = ranges[this.#rangeAt];
+    if (range === undefined) return;
+    if (offset < range.firstOffset || offset >= range.nextOffset) fail('coverage_differs', 'offset');
+  }
+
+  /** A row of a partial bundle stands by its own inclusion proof; the link is the one that it names. */
+  #acceptPart(rows: BundleRows, fail: Fail): void {
+    const follows = rows.idx === this.#next && this.#next > 0;
+    if (!follows) this.#inRun.clear();
+    const check = this.#check(rows, fail);
+    const named = fromHex(rows.ledger[0]?.prev_leaf_hash ?? '', HASH_BYTES);
+    if (named === undefined) return fail('entry_missing');
+    const entry = checkEntry(rows, follows || rows.idx === 0 ? this.#lastLeaf : named, check);
+    this.#checkPlace(entry.row, fail);
+    const claim = {
+      index: BigInt(rows.idx),
+      size: BigInt(this.#head.size),
+      leafHash: entry.leafHash,
+      root: hashFromHex(this.#head.root),
+      proof: (rows.proof ?? []).map(hashFromHex),
+    };
+    if (!verifyInclusion(claim, this.#settings.crypto.sha256)) return fail('proof_invalid');
+    this.#content(rows, entry, check);
+    this.#lastLeaf = entry.leafHash;
+  }
+
+  #check(rows: BundleRows, fail: Fail): RowsCheck {
+    const { crypto, mappings } = this.#settings;
+    const stream = rows.ledger[0]?.stream_id ?? '';
+    const effectiveMs = this.#streams.effectiveMs(stream);
+    // The first entry of a stream has none before it, also where the bundle leaves entries out.
+    const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
+    // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
     const unknown = !isFirst && this.#isTimeless(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 
+  /** How far the time of a stream had come is not told. */
   #isTimeless(stream: string): boolean {
     const { partial, depth } = this.#settings;
     const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
