@@ -18,6 +18,7 @@ export const FAULT_CODES = [
   'bundle_malformed',
   'head_signature_invalid',
   'head_key_unknown',
+  'key_rotation_invalid',
   'log_name_differs',
   'log_missing',
   'entry_missing',
@@ -122,6 +123,8 @@ export interface VerifyReport {
   /** Events that their streams announced and that never came; at most 100 are listed. */
   readonly gaps: readonly OpenGap[];
   readonly gapCount: number;
+  /** Records that were gone from the bus before they were read, where a person decided to go on: FINDING leaves say which. */
+  readonly losses: number;
   readonly equivocations: number;
   readonly deadLetters: number;
   /** Entries beyond the signed heads: not judged yet. */

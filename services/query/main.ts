@@ -4,7 +4,6 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { zName } from '../../schemas/event/v1.ts';
 import { principalOf, readableTenant } from '../platform/http/principal.ts';
-import type { HeadSource } from '../platform/ledger/heads.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { auditRead, READERS } from './access.ts';
 import { listAlerts } from './alerts.ts';
@@ -16,6 +15,7 @@ import { zAlertQuery, zEventQuery, zSessionQuery, zTenantQuery } from './filters
 import { createTailHub } from './hub.ts';
 import { registerKeys } from './keys.ts';
 import { registerLedgerRoutes, type LedgerVerifier } from './ledger-routes.ts';
+import { registerLossRoute, type LossSigner } from './loss-route.ts';
 import { registerLogRoutes } from './log-routes.ts';
 import { listSessions, readSession } from './sessions.ts';
 import { registerTail } from './tail.ts';
@@ -25,7 +25,7 @@ const zId = z.object({ id: zName });
 /** Starts the step: reading routes, live tail, ledger routes, console. Heads come from `signer` where this process has one, else from table checkpoints. */
 export async function startQuery(
   context: StepContext,
-  signer?: HeadSource,
+  signer?: LossSigner,
   verifier?: LedgerVerifier,
 ): Promise<RunningStep> {
   const hub = createTailHub(context);
@@ -35,6 +35,7 @@ export async function startQuery(
   registerKeys(context);
   registerTail(context, hub);
   registerLedgerRoutes(context, signer, verifier);
+  registerLossRoute(context, signer);
   registerLogRoutes(context, signer);
   registerCalls(context);
   await registerConsole(context.http);

@@ -5,7 +5,6 @@
 import { Counter, Gauge } from 'prom-client';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
 import { verifyBundle, type VerifyReport } from '../evidence/verify.ts';
-import { readClassMapping, type ClassMappingVersion } from '../evidence/projection.ts';
 import { logOrigin } from '../evidence/origin.ts';
 import { nodeCrypto, sha256 } from '../platform/ledger/crypto.ts';
 import { exportLedger } from '../platform/ledger/export.ts';
@@ -14,7 +13,6 @@ import { publishTamperAlert } from '../platform/ledger/tamper-alert.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { Follower, type FollowedFault } from './follow.ts';
 import type { SignedPartition, VerifiedSigner } from './ports.ts';
-import type { FollowSettings } from './step.ts';
 
 export interface RunningVerify extends RunningStep {
   ledger(): LedgerHealth;
@@ -43,7 +41,6 @@ class Verifier {
   readonly #follower: Follower;
   readonly #metrics: Metrics;
   readonly #stop = new AbortController();
-  readonly #mappings = new Map<string, ClassMappingVersion>();
   /** By log: the alert of each was sent. */
   readonly #faults = new Map<string, FoundFault>();
   #unread = 0;
@@ -54,7 +51,7 @@ class Verifier {
     this.#context = context;
     this.#signer = signer;
     this.#metrics = verifyMetrics(context);
-    this.#follower = new Follower(context.store, () => this.#settings());
+    this.#follower = new Follower(context.store, nodeCrypto);
   }
 
   abort(): void {
@@ -183,19 +180,6 @@ class Verifier {
         const done = Math.max(signed?.nextOffset ?? 0, committed);
         this.#metrics.lag.set({ topic, partition }, Math.max(0, latest - done));
       }
-  }
-
-  /** All versions that the store knows: a class is derived by the one that its row names. */
-  async #settings(): Promise<FollowSettings> {
-    const rows = await this.#context.store.query<{ version: string; body: string }>(
-      'SELECT version, body FROM class_mappings ORDER BY first_used LIMIT 1 BY version',
-    );
-    for (const { version, body } of rows) {
-      if (this.#mappings.has(version)) continue;
-      const mapping = readClassMapping(version, body, sha256);
-      if (mapping !== undefined) this.#mappings.set(version, mapping);
-    }
-    return { crypto: nodeCrypto, mappings: this.#mappings };
   }
 
   /** What cannot be read now is read the next time. */

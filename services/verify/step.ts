@@ -3,9 +3,9 @@ import { hashFromHex, toHex, type EvidenceCrypto } from '../evidence/bytes.ts';
 import type { BundleRows } from '../evidence/bundle.ts';
 import { CompactRange } from '../evidence/merkle.ts';
 import { originLeafHash } from '../evidence/origin.ts';
-import type { ClassMappingVersion } from '../evidence/projection.ts';
 import type { FaultCode } from '../evidence/report.ts';
-import { checkContent, checkEntry } from '../evidence/verify-rows.ts';
+import type { RowsCheck } from '../evidence/verify-projections.ts';
+import { checkBytes, checkEntry } from '../evidence/verify-rows.ts';
 import type { SignedLog } from './ports.ts';
 
 export interface LogFault {
@@ -16,10 +16,8 @@ export interface LogFault {
   readonly detail: string | null;
 }
 
-export interface FollowSettings {
-  readonly crypto: EvidenceCrypto;
-  readonly mappings: ReadonlyMap<string, ClassMappingVersion>;
-}
+/** The columns of queries are for a sweep: their tables do not lie in the order of logs. */
+const NO_MAPPINGS: RowsCheck['mappings'] = new Map();
 
 class Found extends Error {
   readonly fault: LogFault;
@@ -32,29 +30,29 @@ class Found extends Error {
 
 /** Where the reading of one log stands. Memory: O(log n) hashes. */
 export class LogCursor {
-  readonly #settings: FollowSettings;
+  readonly #crypto: EvidenceCrypto;
   readonly #range: CompactRange;
   #lastLeaf: Uint8Array;
 
-  private constructor(settings: FollowSettings, range: CompactRange, lastLeaf: Uint8Array) {
-    this.#settings = settings;
+  private constructor(crypto: EvidenceCrypto, range: CompactRange, lastLeaf: Uint8Array) {
+    this.#crypto = crypto;
     this.#range = range;
     this.#lastLeaf = lastLeaf;
   }
 
   /** At the first entry. */
-  static atStart(origin: string, settings: FollowSettings): LogCursor {
-    const { sha256 } = settings.crypto;
-    return new LogCursor(settings, new CompactRange(0, sha256), originLeafHash(origin, sha256));
+  static atStart(origin: string, crypto: EvidenceCrypto): LogCursor {
+    const { sha256 } = crypto;
+    return new LogCursor(crypto, new CompactRange(0, sha256), originLeafHash(origin, sha256));
   }
 
   /** Behind a head: what is before it is for a sweep. Undefined where its range does not give its root. */
-  static atHead(head: SignedLog, settings: FollowSettings): LogCursor | undefined {
-    const { sha256 } = settings.crypto;
+  static atHead(head: SignedLog, crypto: EvidenceCrypto): LogCursor | undefined {
+    const { sha256 } = crypto;
     const hashes = head.compactRange.map(hashFromHex);
     const range = CompactRange.fromHashes({ begin: 0, end: head.size }, hashes, sha256);
     if (range === undefined || toHex(range.root()) !== head.root) return undefined;
-    return new LogCursor(settings, range, hashFromHex(head.lastLeafHash));
+    return new LogCursor(crypto, range, hashFromHex(head.lastLeafHash));
   }
 
   /** Index of the next row. */
@@ -78,10 +76,9 @@ export class LogCursor {
     const index = this.next;
     if (rows.idx > index) this.#fail('entry_missing', index);
     const fail = (code: FaultCode, detail?: string): never => this.#fail(code, index, { rows, detail });
-    // Without the stream's time before: that an effective time follows it is for a sweep to say.
-    const check = { ...this.#settings, previousEffectiveMs: undefined, fail };
+    const check = { crypto: this.#crypto, mappings: NO_MAPPINGS, previousEffectiveMs: undefined, fail };
     const entry = checkEntry(rows, this.#lastLeaf, check);
-    checkContent(rows, entry, check);
+    checkBytes(rows, entry.row, check);
     this.#lastLeaf = entry.leafHash;
     this.#range.append(entry.leafHash);
   }

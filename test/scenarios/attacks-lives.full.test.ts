@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { open } from 'lmdb';
 import { HEADERS, LEDGER_TOPICS } from '../../schemas/topics.ts';
 import { decodeRootLeaf } from '../../services/evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../services/evidence/tlog/checkpoint.ts';
@@ -15,6 +16,7 @@ import type { Store } from '../../services/platform/store/port.ts';
 import { Bench, nextEvent, plainly } from '../support/attacks/bench.ts';
 import { EVENTS, SESSION, TOPIC, type Life, type Outcome } from '../support/attacks/deployment.ts';
 import { ATTACKS } from '../support/attacks/table.ts';
+import { SigningProducer } from '../support/producers/signing.ts';
 
 const OWN = `topic = '${TOPIC}' AND session_id = '${SESSION}'`;
 
@@ -160,6 +162,46 @@ describe('attacks on the life of a deployment', () => {
     bench.expectRow('replay', { ...forged, peers: plainly(contents, EVENTS) });
   });
 
+  it('back-date', async () => {
+    const life = await bench.copy('dated');
+    for (const at of [0, 1]) {
+      await bench.append(life, nextEvent(at));
+      await life.recordAll();
+    }
+    const honest = await life.verify();
+    assert.deepEqual([honest.report.exitCode, honest.report.firstFault], [0, null]);
+    assert.ok((honest.report.notBefore?.checked ?? 0) + (honest.report.notBefore?.unknown ?? 0) > 0);
+    const note = bench.deployment.keptCheckpoint;
+    const dated = await bench.copy('back-dated', {
+      of: 'dated',
+      edit: async (dataDir) => {
+        const database = open({ path: join(dataDir, 'signer.lmdb'), noSubdir: false, compression: false });
+        await database.put(['root-cosigned'], { size: parseCheckpoint(note)?.size, note });
+        await database.close();
+      },
+    });
+    await bench.append(dated, nextEvent(2));
+    await dated.recordAll();
+    const outcome = await dated.verify();
+    bench.expectRow('back-date', outcome);
+    assert.equal(outcome.report.firstFault?.detail, 'not_before');
+  });
+
+  it('producer impersonation', async () => {
+    const life = await bench.copy('impersonated');
+    const stream = 'ee'.repeat(16);
+    const line = JSON.stringify({ ...JSON.parse(nextEvent().line), stream, seq: 0 });
+    const who = { tenant: 'default', session: SESSION, stream };
+    const { message } = new SigningProducer().record(who, 0, [line]);
+    const producer = await life.needBus().producer();
+    await producer.send(TOPIC, bench.deployment.victim.partition, [message]);
+    await life.recordAll();
+    const outcome = await life.verify();
+    bench.expectRow('impersonate', outcome);
+    const { signed, unregistered, unsigned } = outcome.report.producers;
+    assert.deepEqual({ signed, unregistered, unsigned }, { signed: 0, unregistered: 1, unsigned: EVENTS });
+  });
+
   it('drop before ingest', async () => {
     const life = await bench.copy('dropped');
     await bench.append(life, nextEvent(1));
@@ -233,6 +275,11 @@ describe('attacks on the life of a deployment', () => {
     const bundle = await life.root.read(`tile/entries/000.p/${life.root.sizes().size}`);
     const leaves = (decodeBundle(bundle ?? new Uint8Array(0)) ?? []).map((leaf) => decodeRootLeaf(leaf));
     assert.ok(leaves.some((leaf) => leaf?.type === 'finding' && leaf.code === 'bus_offset_lost'));
+    const decision = { actor: 'ops', reason: 'disk replaced' };
+    await life.signer.acceptLoss?.({ ...life.place(), fromOffset: 5, toOffset: 6, ...decision });
+    await life.recordAll();
+    const accepted = await life.verify();
+    assert.deepEqual([accepted.report.exitCode, accepted.report.losses], [20, 1]);
   });
 
   it('is all that the table says of this suite', () => bench.expectAll('lives'));

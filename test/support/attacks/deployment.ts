@@ -21,7 +21,7 @@ import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts'
 import type { Bus, BusRecord } from '../../../services/platform/bus/port.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
 import { loadConfig } from '../../../services/platform/config/load.ts';
-import { ed25519Verify, nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
+import { nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { exportLedger } from '../../../services/platform/ledger/export.ts';
 import { openChdbStore } from '../../../services/platform/store/chdb/open.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
@@ -140,10 +140,11 @@ export class Deployment {
 
   /** A copy of all but the tables, with its witnesses as they stood: what happens in it is not known outside of it. */
   async copy(name: string, options: CopyOptions = {}): Promise<Life> {
-    const { parts = ALL_PARTS, witnessesOf = '.', asks = [0, 1, 2] } = options;
+    const { parts = ALL_PARTS, of = '.', witnessesOf = of, asks = [0, 1, 2] } = options;
     const dir = join(this.dir, name);
     for (const part of parts)
-      cpSync(join(this.dir, 'data', part), join(dir, 'data', part), { recursive: true });
+      cpSync(join(this.dir, of, 'data', part), join(dir, 'data', part), { recursive: true });
+    await options.edit?.(join(dir, 'data'));
     for (const witness of WITNESSES)
       cpSync(join(this.dir, witnessesOf, witness), join(dir, witness), { recursive: true });
     const vkey = await rootVkey(join(dir, 'data'));
@@ -165,6 +166,10 @@ export class Deployment {
 export interface CopyOptions {
   /** Of the data directory. */
   readonly parts?: readonly string[];
+  /** The copy that is copied; else the deployment. */
+  readonly of?: string;
+  /** What is done to the files before they are opened. */
+  readonly edit?: (dataDir: string) => Promise<void>;
   /** The copy whose witnesses are taken over, with what they know. */
   readonly witnessesOf?: string;
   /** Which of the witnesses the operator asks. */
@@ -275,6 +280,7 @@ export class Life {
     this.forks = parts.forks;
     this.#witnesses = parts.witnesses;
     const mapping = classMappingVersion(deployment.config.classify, sha256);
+    const { ed25519Verify } = nodeCrypto;
     this.#settings = {
       deployment: DEPLOYMENT,
       mapping,

@@ -154,6 +154,24 @@ export const ATTACKS = [
     ...ALL_MISS,
   },
   {
+    id: 'back-date',
+    suite: 'lives',
+    attack: 'Back-date',
+    done: "an epoch that claims to be older than it is: the signer's state names a cosigned checkpoint of before",
+    ours: { exit: 40, code: 'coverage_differs' },
+    by: 'each COVERAGE leaf names the newest cosigned checkpoint (`not_before`), and none goes back; what it covers is younger than that one and older than the next cosignature',
+    ...ALL_MISS,
+  },
+  {
+    id: 'impersonate',
+    suite: 'lives',
+    attack: 'Producer impersonation',
+    done: 'a record under the name of the agent, signed with a key that nobody registered',
+    ours: { exit: 0, code: null },
+    by: 'it is on record as what it is: the report counts lines under such keys (`producers.unregistered`) and unsigned ones apart from signed ones',
+    ...ALL_MISS,
+  },
+  {
     id: 'drop',
     suite: 'lives',
     attack: 'Drop before ingest',
@@ -177,7 +195,7 @@ export const ATTACKS = [
     attack: 'Partial loss of the bus',
     done: 'records in the middle of a partition are gone before they were read',
     ours: { exit: 0, code: 'bus_offset_lost' },
-    by: 'offsets are dense: nothing is signed over the hole, a FINDING leaf names it, the service is not ready',
+    by: 'offsets are dense: nothing is signed over the hole, a FINDING leaf names it, the service is not ready; exit 20 once an operator has accepted the loss',
     ...ALL_MISS,
   },
 ] as const satisfies readonly AttackRow[];
