@@ -104,3 +104,4 @@ process.stdin.destroy(); // An open pipe would keep this process alive.
 say({ done: true });
 say({ done: true });
 say({ done: true });
+say({ done: true });
