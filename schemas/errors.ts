@@ -291,6 +291,12 @@ export const ERRORS = {
     503,
     'Raise streams.max, or find the client that opens so many.',
   ),
+  gate_busy: entry(
+    'The gate holds as many bytes of requests as it may.',
+    true,
+    503,
+    'Send it again; or raise listen.maxHeldBytes, or find the client that sends so much at once.',
+  ),
   gate_loop: entry(
     'The request has been through this gate already.',
     false,
