@@ -1,7 +1,8 @@
 /** Secrets of a whole body: of which kind, and where. The value itself is never part of the answer. */
 import type { SecretKind } from '../../schemas/labels/v1.ts';
 import { visitJsonText, visitJsonValue, type TextPlace, type TextVisitor } from './json-strings.ts';
-import { MAX_FOUND, secretsIn } from './secrets.ts';
+import { mayHoldSecret } from './suspicion.ts';
+import { MAX_FOUND, MIN_SECRET, secretsIn } from './secrets.ts';
 
 export interface BodySecret {
   readonly kind: SecretKind;
@@ -28,15 +29,27 @@ function pointerOf(place: TextPlace): string {
   return pointer.length <= MAX_POINTER ? pointer : `${pointer.slice(0, MAX_POINTER - 1)}…`;
 }
 
+const MAX_KEY_TEXT = 4_096;
+
+/** A private key is found by its first characters: up to its end. */
+function wholeSecret(text: string, kind: SecretKind, start: number, end: number): string {
+  if (kind !== 'private_key') return text.slice(start, end);
+  const whole = text.slice(start, start + MAX_KEY_TEXT);
+  const close = whole.indexOf('-----END');
+  return close === -1 ? whole : whole.slice(0, close);
+}
+
 class Finder {
   readonly secrets: BodySecret[] = [];
   cut = false;
   private left: number;
   private readonly ignore: ReadonlySet<SecretKind>;
+  private readonly taken: LookOptions['taken'];
 
-  constructor(maxCharacters: number, ignore: ReadonlySet<SecretKind>) {
-    this.left = maxCharacters;
+  constructor({ maxLookedAt = MAX_LOOKED_AT, ignore = NOTHING_IGNORED, taken }: LookOptions) {
+    this.left = maxLookedAt;
     this.ignore = ignore;
+    this.taken = taken;
   }
 
   readonly visit: TextVisitor = (text, place) => {
@@ -47,9 +60,11 @@ class Finder {
     const looked = text.length > this.left ? text.slice(0, this.left) : text;
     if (looked.length < text.length) this.cut = true;
     this.left -= text.length + 1;
-    const near = (): string => place.path().join(' ');
-    for (const { kind } of secretsIn(looked, { name: place.isName ? '' : place.name, near })) {
-      if (!this.ignore.has(kind)) this.add({ kind, at: pointerOf(place) });
+    if (looked.length < MIN_SECRET) return true;
+    for (const { kind, start, end } of secretsIn(looked, place)) {
+      if (this.ignore.has(kind)) continue;
+      this.add({ kind, at: pointerOf(place) });
+      this.taken?.(wholeSecret(looked, kind, start, end));
     }
     return this.secrets.length < MAX_FOUND;
   };
@@ -67,21 +82,26 @@ export interface LookOptions {
   /** Bytes of a body on the wire, or characters of a parsed one, that are looked at. */
   readonly maxLookedAt?: number;
   readonly ignore?: ReadonlySet<SecretKind>;
+  /** Is handed each secret itself, for those who follow it. Never on record. */
+  readonly taken?: (text: string) => void;
 }
+
+const head = (body: Uint8Array | string, length: number): Uint8Array | string =>
+  typeof body === 'string' ? body.slice(0, length) : body.subarray(0, length);
 
 /** Secrets of a body as it stood on the wire: JSON, or JSON that was cut or broken. Pure, never throws, linear. */
 export function secretsInJson(body: Uint8Array | string, options: LookOptions = {}): BodySecrets {
-  const { maxLookedAt = MAX_LOOKED_AT, ignore = NOTHING_IGNORED } = options;
-  const part = body.length > maxLookedAt ? body.slice(0, maxLookedAt) : body;
-  const finder = new Finder(maxLookedAt, ignore);
-  visitJsonText(typeof part === 'string' ? part : decoder.decode(part), finder.visit);
+  const { maxLookedAt = MAX_LOOKED_AT } = options;
+  const part = body.length > maxLookedAt ? head(body, maxLookedAt) : body;
+  const finder = new Finder(options);
+  const text = typeof part === 'string' ? part : decoder.decode(part);
+  if (mayHoldSecret(text)) visitJsonText(text, finder.visit);
   return { secrets: finder.secrets, cut: finder.cut || part.length < body.length };
 }
 
 /** The same of a parsed body. */
 export function secretsInValue(body: unknown, options: LookOptions = {}): BodySecrets {
-  const { maxLookedAt = MAX_LOOKED_AT, ignore = NOTHING_IGNORED } = options;
-  const finder = new Finder(maxLookedAt, ignore);
+  const finder = new Finder(options);
   visitJsonValue(body, finder.visit);
   return { secrets: finder.secrets, cut: finder.cut };
 }

@@ -3,12 +3,14 @@
  * broken body is read as far as it goes) and once over a parsed value (detection). Both see the same texts in the same order.
  */
 export interface TextPlace {
-  /** Name of the member that it is the value of, empty in a list of none. */
+  /** Name of the member that it is the value of; empty for a name, and where there is none. */
   readonly name: string;
   /** The text is itself the name of a member. */
   readonly isName: boolean;
   /** Names and positions from the outermost on. */
   path(): readonly (string | number)[];
+  /** Names around it as one text. */
+  near(): string;
 }
 
 /** Answers false to end the walk. */
@@ -31,16 +33,17 @@ class Place implements TextPlace {
   readonly levels: Level[] = [];
 
   get name(): string {
-    for (let at = this.levels.length - 1; at >= 0; at--) {
-      const level = this.levels[at];
-      // An element of a list is a value of the list's name.
-      if (level?.isObject === true) return this.isName ? '' : level.name;
-    }
-    return '';
+    if (this.isName) return '';
+    // An element of a list is a value of the list's name.
+    return this.levels.findLast((level) => level.isObject)?.name ?? '';
   }
 
   path(): readonly (string | number)[] {
     return this.levels.slice(0, MAX_PATH).map((level) => (level.isObject ? level.name : level.index));
+  }
+
+  near(): string {
+    return this.path().join(' ');
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { SecretKind } from '../../schemas/labels/v1.ts';
 import { assignedAt, bearerAt, looksMade, nameStrength, urlPasswordAt } from './assigned.ts';
+import { mayHoldSecret } from './suspicion.ts';
 import { cardNumberAt } from './card-number.ts';
 import { shortRunKeyAt, vendorKeyAt } from './vendor-keys.ts';
 
@@ -22,6 +23,7 @@ export interface TextContext {
   readonly near: () => string;
 }
 
+const NONE: readonly FoundSecret[] = Object.freeze([]);
 const NO_CONTEXT: TextContext = { name: '', near: () => '' };
 
 const IS_WORD = new Uint8Array(128);
@@ -32,12 +34,15 @@ const COLON = 0x3a;
 const EQUALS = 0x3d;
 const DOT = 0x2e;
 const DASH = 0x2d;
+const BACKSLASH = 0x5c;
 /** A shorter run is the beginning of a credential only where another run follows it. */
 const MIN_RUN = 16;
 /** Quotes and blanks between a name and its sign. */
 const MAX_GAP = 3;
 const MAX_NAME = 64;
 export const MAX_FOUND = 16;
+/** Nothing shorter is one. */
+export const MIN_SECRET = 8;
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
 
@@ -82,6 +87,14 @@ class Walk {
     }
     this.runStart = start;
     this.runEnd = end;
+    const at = this.look(start, end, first);
+    // JSON that stands in a text writes line ends as \n: the letter is no part of the run.
+    const isEscaped = at === end && end - start > 1 && text.charCodeAt(start - 1) === BACKSLASH;
+    return isEscaped ? this.look(start + 1, end, text.charCodeAt(start + 1)) : at;
+  }
+
+  private look(start: number, end: number, first: number): number {
+    const { text } = this;
     const length = end - start;
     const next = text.charCodeAt(end);
     if (length >= MIN_RUN || next === DOT || first === DASH) {
@@ -98,7 +111,7 @@ class Walk {
       const key = shortRunKeyAt(this.text, start);
       if (key !== undefined) return this.add(key.kind, start, key.end);
     }
-    const card = cardNumberAt(this.text, start, end, this.context.near);
+    const card = cardNumberAt(this.text, start, end, () => this.context.near());
     return card === -1 ? end : this.add('card_number', start, card);
   }
 
@@ -142,8 +155,9 @@ class Walk {
 
 /** Secrets in a text, in order, at most MAX_FOUND. */
 export function secretsIn(text: string, context: TextContext = NO_CONTEXT): readonly FoundSecret[] {
-  if (text.length < 8) return [];
-  const found = new Walk(text, context).run();
-  if (found.length > 0 || context.name === '') return found;
-  return looksMade(text, nameStrength(context.name)) ? [{ kind: 'assigned_secret', start: 0, end: text.length }] : found;
+  if (text.length < MIN_SECRET) return NONE;
+  const found = mayHoldSecret(text) ? new Walk(text, context).run() : NONE;
+  if (found.length > 0) return found;
+  const isMade = looksMade(text, nameStrength(context.name));
+  return isMade ? [{ kind: 'assigned_secret', start: 0, end: text.length }] : found;
 }

@@ -90,6 +90,12 @@ export interface FoundKey {
   readonly end: number;
 }
 
+/** Whether a credential's prefix stands at `at`. */
+export function beginsLikeKey(text: string, at: number): boolean {
+  const formats = BY_FIRST[text.charCodeAt(at)];
+  return formats?.some(({ prefix }) => text.startsWith(prefix, at)) === true;
+}
+
 const isMixed = (text: string): boolean => /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text);
 
 /** The credential that begins at `at`, where a run of word characters begins; undefined when none does. */
@@ -107,7 +113,7 @@ export function vendorKeyAt(text: string, at: number): FoundKey | undefined {
 }
 
 /** Bot API: `<bot id>:<35 characters>`. */
-const TELEGRAM = /\d{8,10}:A[\w-]{34}(?![\w-])/y;
+const TELEGRAM = /\d{6,10}:A[\w-]{33,34}(?![\w-])/y;
 const SLACK_WEBHOOK =
   /hooks\.slack\.com\/(?:services|workflows|triggers)\/[TE]\w{7,14}\/[AB\d]\w{6,20}\/\w{16,64}/y;
 

@@ -80,8 +80,10 @@ export class ProducerCheck {
       if (!this.#settings.leavesOut) return faultAt(open, 'signature_missing', 'payloads.batch');
       this.#leaveOut();
     }
-    if ((row.flags & ENTRY_FLAGS.signed) === 0) return this.#acceptUnsigned(entry, payload !== undefined, batch);
-    if (row.key_id === NO_KEY || payload === undefined) return faultAt(entry, 'signature_invalid', 'ledger.key_id');
+    if ((row.flags & ENTRY_FLAGS.signed) === 0)
+      return this.#acceptUnsigned(entry, payload !== undefined, batch);
+    if (row.key_id === NO_KEY || payload === undefined)
+      return faultAt(entry, 'signature_invalid', 'ledger.key_id');
     this.#run.push(entry);
     return batch === '' ? undefined : this.#close(entry, batch);
   }
@@ -100,7 +102,8 @@ export class ProducerCheck {
     const stored = bytes === undefined || bytes.length < PLACE_BYTES ? undefined : bytes;
     const signature = stored === undefined ? undefined : decodeBatchSignature(stored.subarray(PLACE_BYTES));
     const first = this.#run[0] ?? entry;
-    if (stored === undefined || signature === undefined) return faultAt(entry, 'signature_invalid', 'payloads.batch');
+    if (stored === undefined || signature === undefined)
+      return faultAt(entry, 'signature_invalid', 'payloads.batch');
     const { row } = entry;
     const firstSeq = Number(new DataView(stored.buffer, stored.byteOffset).getBigUint64(0));
     const range = {
@@ -112,7 +115,10 @@ export class ProducerCheck {
     const keyId = firstSeq <= first.row.seq ? this.#settings.signatures.keyIdOf(range, signature) : undefined;
     const holds = keyId !== undefined && this.#run.every((signed) => signed.row.key_id === toHex(keyId));
     if (!holds) return faultAt(entry, 'signature_invalid', 'payloads.batch');
-    this.#settings.tally.signed(row.tenant, row.key_id, { appendMs: row.append_ms, entries: this.#run.length });
+    this.#settings.tally.signed(row.tenant, row.key_id, {
+      appendMs: row.append_ms,
+      entries: this.#run.length,
+    });
     this.#run = [];
     return undefined;
   }

@@ -50,14 +50,14 @@ export interface VerifyOptions {
   readonly policy?: Policy;
   /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
   readonly keptCheckpoint?: Checkpoint;
-  /** Agent keys that count, whatever the bundle says is registered. */
-  readonly trustedProducers?: TrustedProducers;
   /** Only every so many entries are looked into. */
   readonly sample?: Sample;
   /** Where an earlier run stopped: a log that does not extend it diverges, and its entries are not looked into again. */
   readonly resume?: readonly VerifiedLog[];
   /** Called now and then with the number of entries checked, and where the run stands. */
   readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
+  /** Agent keys that count, whatever the bundle says is registered. */
+  readonly trustedProducers?: TrustedProducers;
 }
 
 const MAX_LISTED_GAPS = 100;
@@ -107,9 +107,9 @@ class BundleRun {
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
     this.#crypto = crypto;
     this.#options = options;
+    this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
     this.#signatures = new BatchSignatures(crypto);
     this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
-    this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
   }
 
   take(line: BundleLine): void {
@@ -262,7 +262,8 @@ class BundleRun {
 
   progress(): void {
     this.#entries += 1;
-    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
+    if (this.#entries % PROGRESS_EVERY === 0)
+      this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
   }
 
   #verifiedSoFar(): readonly VerifiedLog[] {
@@ -356,7 +357,8 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const missing = this.#gapCount + this.#tally.openEndCount;
+    const losses = this.#root?.losses() ?? 0;
+    const missing = this.#gapCount + this.#tally.openEndCount + losses;
     const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
@@ -366,6 +368,7 @@ class BundleRun {
       firstFault,
       gaps: this.#gaps,
       gapCount: this.#gapCount,
+      losses,
       ...this.#counts,
       pending: this.#pending,
       shallow: { sample: this.#options.sample ?? null, ...this.#shallow },

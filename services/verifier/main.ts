@@ -7,10 +7,9 @@ import { parseArgs } from 'node:util';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 import { VERDICT_EXIT_CODES } from '../evidence/report.ts';
 import { reportText } from '../evidence/report-text.ts';
-import { verifyBundle } from '../evidence/verify.ts';
 import { visible } from '../evidence/visible.ts';
-import { nodeCrypto } from '../platform/ledger/crypto.ts';
-import { openBundle, readTrust, type TrustFiles } from './sources.ts';
+import { verifyPath } from './folder.ts';
+import { readTrust, type TrustFiles } from './sources.ts';
 
 const USAGE = `node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--json]
 
@@ -63,7 +62,7 @@ async function run(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const report = await verifyBundle(openBundle(asked.bundle), nodeCrypto, readTrust(asked));
+  const report = await verifyPath(asked.bundle, readTrust(asked));
   process.stdout.write(`${asked.json ? JSON.stringify(report) : reportText(report)}\n`);
   return VERDICT_EXIT_CODES[report.verdict];
 }

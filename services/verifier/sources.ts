@@ -77,9 +77,12 @@ export function openBundle(path: string, signal?: AbortSignal): AsyncIterable<Ui
   return createReadStream(file, { highWaterMark: READ_BYTES, ...(signal === undefined ? {} : { signal }) });
 }
 
+export const isFolder = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
 function bundlePath(path: string): string {
   try {
-    const file = statSync(path).isDirectory() ? join(path, BUNDLE_FILE) : path;
+    const file = isFolder(path) ? join(path, BUNDLE_FILE) : path;
     statSync(file);
     return file;
   } catch (cause) {

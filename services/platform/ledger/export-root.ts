@@ -20,7 +20,7 @@ import {
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
-import { LOG_KEYS_PATH, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
+import { headNotePath, LOG_KEYS_PATH, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
 
 export interface RootEvidence {
   readonly source: RootSource;
@@ -101,6 +101,7 @@ async function* newestHeads(
     const size = index < cosigned ? cosigned : newest;
     const proof = (await trees.get(size)?.inclusionProof(index)) ?? [];
     const leaf = await leafAt(source, index, size);
+    const note = await source.read(headNotePath(index));
     yield {
       type: 'root_head',
       logId,
@@ -108,6 +109,7 @@ async function* newestHeads(
       size,
       leaf: Buffer.from(leaf).toString('base64'),
       proof: proof.map(toHex),
+      ...(note === undefined ? {} : { note: Buffer.from(note).toString() }),
     };
   }
 }
