@@ -205,6 +205,12 @@ export const ERRORS = {
     500,
     'Keep everything; run tripline verify.',
   ),
+  timestamp_refused: entry(
+    'The time stamp authority gave no stamp for what it was asked.',
+    true,
+    502,
+    'Look at `rootLog.timestamp.url`: it must take RFC 3161 queries over HTTP with SHA-256.',
+  ),
   root_log_diverges: entry(
     'The root log on disk is not the one that was signed last.',
     false,

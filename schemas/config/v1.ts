@@ -210,6 +210,14 @@ export const zConfig = z.strictObject({
       witnessTimeoutMs: zMs.min(100).default(5000),
       /** A second folder for tiles and checkpoints, in which nothing is ever written twice. */
       copyDir: z.string().min(1).optional(),
+      /** An RFC 3161 time stamp authority, which is shown the hash of a checkpoint so often. Absent: none is asked. */
+      timestamp: z
+        .strictObject({
+          url: z.url({ protocol: /^https?$/ }),
+          everyMs: zMs.min(1000).default(600_000),
+          timeoutMs: zMs.min(100).default(10_000),
+        })
+        .optional(),
       /** Serve the root log without a token. It shows log ids, sizes, roots and offsets, and no event. */
       public: z.boolean().default(false),
     })

@@ -305,6 +305,7 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      tsaFile: text(options, 'tsa'),
       sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
       resumeFile: text(options, 'resume'),
     });
@@ -331,6 +332,7 @@ function addEvidence(program: Command, run: Run): void {
       '--checkpoint <file>',
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
     )
+    .option('--tsa <file>', 'certificates, in PEM, of time stamp authorities that you trust, or of their issuers')
     .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
     .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {

@@ -63,6 +63,20 @@ export type BundleRoot = z.infer<typeof zBundleRoot>;
 export const zBundleRootNote = z.object({ type: z.literal('root_note'), note: zText });
 export type BundleRootNote = z.infer<typeof zBundleRootNote>;
 
+/**
+ * An RFC 3161 time stamp of a checkpoint of before, with the proof that the tree of `size` leaves, whose checkpoint is here,
+ * extends it. Base64 of DER: what was asked, and the answer.
+ */
+export const zBundleRootStamp = z.object({
+  type: z.literal('root_stamp'),
+  note: zText,
+  query: zText,
+  response: zText,
+  size: zCount,
+  proof: z.array(zHex64),
+});
+export type BundleRootStamp = z.infer<typeof zBundleRootStamp>;
+
 /** Leaves of the root log from `first` on, as an entry bundle of the tlog-tiles layout; bundles of everything only. */
 export const zBundleRootEntries = z.object({
   type: z.literal('root_entries'),
@@ -163,6 +177,7 @@ export const zBundleLine = z.discriminatedUnion('type', [
   zBundleHeader,
   zBundleRoot,
   zBundleRootNote,
+  zBundleRootStamp,
   zBundleRootEntries,
   zBundleRootHead,
   zBundleLog,

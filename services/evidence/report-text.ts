@@ -18,7 +18,7 @@ export function reportText(report: VerifyReport): string {
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
   lines.push(...shallowLines(report));
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
-  lines.push(...witnessLines(report));
+  lines.push(...witnessLines(report), ...timestampLines(report));
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>
@@ -42,6 +42,16 @@ function shallowLines({ shallow }: VerifyReport): string[] {
       `of ${resumed} entries only chain and tree were checked: an earlier run looked into them, as its file says`,
     );
   return lines;
+}
+
+function timestampLines({ timestamps }: VerifyReport): string[] {
+  if (timestamps === null) return [];
+  const { count, trusted, latest } = timestamps;
+  if (latest === null) return [`${count} time stamps, none of an authority that you named (--tsa)`];
+  const at = new Date(latest.atMs).toISOString();
+  return [
+    `${trusted} of ${count} time stamps are of authorities that you named: the root log of ${latest.rootSize} leaves was there at ${at}, says ${visible(latest.authority)}`,
+  ];
 }
 
 function witnessLines({ witness }: VerifyReport): string[] {

@@ -3,12 +3,13 @@
  * everything brings all leaves, so that two heads of one log cannot disagree unseen; others bring the newest head of
  * each log with its inclusion proof.
  */
-import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from './bundle.ts';
-import { fromBase64, hashFromHex, toHex, type EvidenceCrypto } from './bytes.ts';
-import { CompactRange, leafHash, verifyInclusion } from './merkle.ts';
+import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote, BundleRootStamp } from './bundle.ts';
+import { equalBytes, fromBase64, hashFromHex, toHex, utf8, type EvidenceCrypto } from './bytes.ts';
+import { answersQuery, parseTimestamp, type StampCheck } from './timestamp.ts';
+import { CompactRange, leafHash, verifyConsistency, verifyInclusion } from './merkle.ts';
 import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
 import { NotBeforeClaims } from './not-before.ts';
-import { FaultFound, type FaultCode, type NotBeforeReport, type WitnessReport } from './report.ts';
+import { FaultFound, type FaultCode, type NotBeforeReport, type TimestampReport, type WitnessReport } from './report.ts';
 import {
   decodeRootLeaf,
   type CoveredLog,
@@ -34,6 +35,7 @@ export interface RootSettings {
   readonly policy: Policy | undefined;
   /** Kept by the caller from earlier, and believed. */
   readonly kept: Checkpoint | undefined;
+  readonly stampCheck?: StampCheck | undefined;
   /** True where every log must be in the bundle. */
   readonly whole: boolean;
 }
@@ -95,6 +97,7 @@ export class RootVerifier {
   readonly #notBefore: NotBeforeClaims;
   #checkpoint: CheckedCheckpoint | undefined;
   #cosigned: CheckedCheckpoint | undefined;
+  readonly #stamps: { rootSize: number; atMs: number; authority: string | null }[] = [];
   #hasEntries = false;
   #isFinished = false;
 
@@ -144,6 +147,33 @@ export class RootVerifier {
     const checked = this.#check(note);
     // What nobody vouches for was perhaps made today: then the leaves' claims about it count as not known.
     if (checked.cosigners?.quorum !== false) this.#notBefore.know(note, checked);
+  }
+
+  /** A checkpoint of before that an authority has stamped; the tree here must extend it. */
+  stamp({ note, query, response, size, proof }: BundleRootStamp): void {
+    const fault = (detail: string): FaultFound => this.#fault('root_stamp_invalid', detail);
+    const { sha256 } = this.#settings.crypto;
+    const stamped = this.#check(note);
+    const stamp = parseTimestamp(fromBase64(response) ?? new Uint8Array(0));
+    if (stamp === undefined) throw fault('form');
+    const isOfNote = equalBytes(stamp.imprint, sha256(utf8(note)));
+    if (!isOfNote || !answersQuery(stamp, fromBase64(query) ?? new Uint8Array(0))) throw fault('imprint or nonce');
+    const checkpoint = [this.#checkpoint, this.#cosigned].find((one) => one?.size === size);
+    const isExtended =
+      checkpoint !== undefined &&
+      verifyConsistency(
+        {
+          oldSize: BigInt(stamped.size),
+          newSize: BigInt(size),
+          oldRoot: stamped.root,
+          newRoot: checkpoint.root,
+          proof: proof.map(hashFromHex),
+        },
+        sha256,
+      );
+    if (!isExtended) throw fault('proof');
+    const authority = this.#settings.stampCheck?.(stamp) ?? null;
+    this.#stamps.push({ rootSize: stamped.size, atMs: stamp.timeMs, authority });
   }
 
   entries({ first, bundle }: BundleRootEntries): void {
@@ -287,6 +317,14 @@ export class RootVerifier {
 
   #witnessed(): CheckedCheckpoint | undefined {
     return [this.#checkpoint, this.#cosigned].find((one) => one?.cosigners?.quorum === true);
+  }
+
+  /** Null where the bundle brings none. */
+  timestamps(): TimestampReport | null {
+    if (this.#stamps.length === 0) return null;
+    const trusted = this.#stamps.flatMap(({ authority, ...at }) => (authority === null ? [] : [{ ...at, authority }]));
+    const latest = trusted.toSorted((a, b) => b.rootSize - a.rootSize)[0] ?? null;
+    return { count: this.#stamps.length, trusted: trusted.length, latest };
   }
 
   /** Null without all leaves. */

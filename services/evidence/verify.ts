@@ -29,6 +29,7 @@ import {
   type VerifyReport,
 } from './report.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
+import type { StampCheck } from './timestamp.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
 import { RootVerifier } from './verify-root.ts';
@@ -44,6 +45,8 @@ export interface VerifyOptions {
   readonly knownHeads?: readonly KnownHead[];
   /** Who has to vouch for the root log; the keys of its logs may sign, and no others. */
   readonly policy?: Policy;
+  /** Who made a time stamp, where it is somebody whom the caller trusts; absent: stamps are held to their form alone. */
+  readonly stampCheck?: StampCheck;
   /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
   readonly keptCheckpoint?: Checkpoint;
   /** Only every so many entries are looked into. */
@@ -110,6 +113,8 @@ class BundleRun {
         return this.root().begin(line);
       case 'root_note':
         return this.root().note(line);
+      case 'root_stamp':
+        return this.root().stamp(line);
       case 'root_entries':
         return this.root().entries(line);
       case 'root_head':
@@ -141,6 +146,7 @@ class BundleRun {
       publicKeys: [...keys.values()],
       policy: this.#options.policy,
       kept: this.#options.keptCheckpoint,
+      stampCheck: this.#options.stampCheck,
       whole: isWhole(header),
     });
     for (const list of header.heads) {
@@ -341,6 +347,7 @@ class BundleRun {
       filter: this.#header?.filter ?? {},
       keysPinned: this.#pinned() !== undefined,
       notBefore: this.#root?.notBefore() ?? null,
+      timestamps: this.#root?.timestamps() ?? null,
       witness,
     };
   }

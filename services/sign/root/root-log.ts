@@ -21,6 +21,7 @@ import { sha256 } from '../../platform/ledger/crypto.ts';
 import {
   headNotePath,
   isNotBeforePath,
+  isStampPath,
   notBeforePath,
   type LogCheckpoint,
   type RootSnapshot,
@@ -136,7 +137,7 @@ export class RootLog implements RootSource {
         return cosigned === undefined ? await files.read(CHECKPOINT_FILE) : utf8(cosigned.note);
       }
       default: {
-        if (isNotBeforePath(path)) return await files.read(path);
+        if (isNotBeforePath(path) || isStampPath(path)) return await files.read(path);
         if (path.startsWith('head-note/')) return await this.#headNote(path);
         const tile = parseTilePath(path);
         const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
@@ -169,6 +170,16 @@ export class RootLog implements RootSource {
     const { origin, size } = head;
     const text = checkpointText({ origin, size, root: hashFromHex(head.root) });
     return { topic, partition, origin, size, note: this.#sign(text, this.#keyOf(origin)) };
+  }
+
+  /** The newest note that met the policy, without a policy the newest; undefined while there is none. */
+  async noteToStamp(): Promise<{ readonly note: string; readonly size: number } | undefined> {
+    return await this.#exclusive(() => {
+      const { ledger, cosigner } = this.#options;
+      const size = ledger.root.published();
+      if (cosigner !== undefined) return Promise.resolve(ledger.root.cosigned());
+      return Promise.resolve(size === 0 ? undefined : { note: this.#note(), size: ledger.root.tree().size });
+    });
   }
 
   /** Copies to a second place: up to the newest checkpoint that met the policy, without a policy to the newest. */

@@ -11,6 +11,7 @@ import type { LocalSigner } from '../local-signer.ts';
 import { Cosigner, type Fork } from './cosigner.ts';
 import { diskFiles, type RootFiles } from './files.ts';
 import { RootLog } from './root-log.ts';
+import { Stamper } from './stamper.ts';
 
 /** Below the signer's directory. */
 export const ROOT_LOG_DIR = 'root-log';
@@ -106,7 +107,14 @@ class Runner implements RootRun {
     this.#measure(root);
     if (this.#readOnly) return;
     this.#signer.onCommitted(() => root.moved());
-    const { epochMs, cosignEveryMs } = config.rootLog;
+    const { epochMs, cosignEveryMs, timestamp } = config.rootLog;
+    if (timestamp !== undefined) {
+      const { url, timeoutMs, everyMs } = timestamp;
+      const stamper = new Stamper({ url, timeoutMs, signal: this.#stop.signal });
+      this.#loops.push(
+        this.#every(everyMs, () => this.#attempt('time stamps', () => this.#stamp(root, stamper))),
+      );
+    }
     this.#loops.push(
       this.#every(epochMs, () => this.#attempt('root log', () => root.epoch())),
       this.#every(cosignEveryMs, () => this.#witness(root)),
@@ -149,6 +157,14 @@ class Runner implements RootRun {
     const copy = this.#copy;
     if (copy !== undefined) await this.#attempt('copy', () => root.copyTo(copy));
     this.#measure(root);
+  }
+
+  async #stamp(root: RootLog, stamper: Stamper): Promise<void> {
+    const newest = await root.noteToStamp();
+    if (newest === undefined) return;
+    const places = this.#copy === undefined ? [this.#files] : [this.#files, this.#copy];
+    const isNew = await stamper.stamp(newest, places);
+    if (isNew) this.#metrics.stampedAt.set(this.#context.clock.nowMs() / 1000);
   }
 
   async #onFork({ witness, status, size, file }: Fork): Promise<void> {
@@ -214,6 +230,7 @@ function rootMetrics({ metrics }: StepContext) {
       'tripline_root_log_cosigned_seconds',
       'Unix time when a checkpoint last met the policy.',
     ),
+    stampedAt: gauge('tripline_root_log_stamped_seconds', 'Unix time when a time stamp was last taken.'),
     forks: new Counter({
       name: 'tripline_root_log_forks_total',
       help: 'Witnesses that were found to hold another history.',
