@@ -341,6 +341,7 @@ function addEvidence(program: Command, run: Run): void {
       out: text(options, 'out') ?? '',
       filters: filtersOf(options),
       payloads: options['payloads'] === true,
+      ocsf: options['ocsf'] === true,
     });
   };
   define(
@@ -351,6 +352,7 @@ function addEvidence(program: Command, run: Run): void {
   )
     .requiredOption('--out <dir>', 'directory to write into')
     .option('--event <id>', 'one event, as the API and alerts name it')
+    .option('--ocsf', 'calls and alerts as OCSF events too (ocsf.ndjson)')
     .option('--payloads', 'the bytes of each entry as a file of its own too')
     .option('--session <id>', 'one session')
     .option('--tenant <name>', 'tenant')

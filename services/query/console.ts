@@ -13,6 +13,7 @@ const VERIFY_PAGE = 'verify.html';
 export async function registerConsole(http: FastifyInstance): Promise<void> {
   const root = join(packageRoot(), 'dist', 'console');
   const open = { config: { public: true } };
+  registerVerifyPage(http, root);
   if (!existsSync(join(root, 'index.html'))) {
     http.get('/', open, (_request, reply) => reply.type('text/html; charset=utf-8').send(MISSING_PAGE));
     return;
@@ -21,7 +22,6 @@ export async function registerConsole(http: FastifyInstance): Promise<void> {
   http.get('/', open, (_request, reply) =>
     reply.header('cache-control', 'no-cache').sendFile('index.html', { cacheControl: false }),
   );
-  registerVerifyPage(http, root);
   // File names come from the build, never from a request.
   for (const file of filesOf(root).filter((name) => name !== VERIFY_PAGE)) http.get(`/${file}`, open, (_request, reply) => reply.sendFile(file));
 }
@@ -30,13 +30,15 @@ export async function registerConsole(http: FastifyInstance): Promise<void> {
 function registerVerifyPage(http: FastifyInstance, root: string): void {
   const file = join(root, VERIFY_PAGE);
   if (!existsSync(file)) return;
-  const own = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(readFileSync(file, 'utf8'))?.[1];
+  const page = readFileSync(file, 'utf8');
+  const own = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(page)?.[1];
   if (own === undefined) return;
   http.get(`/${VERIFY_PAGE}`, { config: { public: true } }, (_request, reply) =>
     reply
       .header('cache-control', 'no-cache')
       .header('content-security-policy', `${own}; frame-ancestors 'none'`)
-      .sendFile(VERIFY_PAGE, { cacheControl: false }),
+      .type('text/html; charset=utf-8')
+      .send(page),
   );
 }
 

@@ -16,6 +16,7 @@ import { backtestBench } from './backtest.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
+import { verifyBench } from './verify.bench.ts';
 
 const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/O', run: detectBench };
 
@@ -34,6 +35,7 @@ const BENCHES: readonly Bench[] = [
   gateCall,
   killToRefused,
   holdCall,
+  verifyBench,
 ];
 
 const { values: options } = parseArgs({

@@ -23,8 +23,8 @@ export function sorted(files: readonly File[]): Dropped {
 }
 
 async function inFolder(folder: FileSystemDirectoryEntry): Promise<File[]> {
-  const names = [...BUNDLE_NAMES, POLICY_NAME];
-  const found = await Promise.all(names.map((name) => fileIn(folder, name)));
+  // Never a policy: whoever made the folder would say whom to trust.
+  const found = await Promise.all(BUNDLE_NAMES.map((name) => fileIn(folder, name)));
   return found.filter((file) => file !== undefined);
 }
 

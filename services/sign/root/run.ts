@@ -5,12 +5,14 @@ import { Counter, Gauge } from 'prom-client';
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
 import { expandHome } from '../../platform/config/load.ts';
+import { readSecret } from '../../platform/config/secrets.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import type { StepContext, StepHealth } from '../../platform/step.ts';
 import type { LocalSigner } from '../local-signer.ts';
 import { Cosigner, type Fork } from './cosigner.ts';
 import { diskFiles, type RootFiles } from './files.ts';
 import { RootLog } from './root-log.ts';
+import { s3Files } from './s3-files.ts';
 import { Stamper } from './stamper.ts';
 
 /** Below the signer's directory. */
@@ -57,7 +59,7 @@ class Runner implements RootRun {
   readonly #stop = new AbortController();
   readonly #witnessStop = new AbortController();
   readonly #metrics: RootMetrics;
-  readonly #copy: RootFiles | undefined;
+  readonly #copies: readonly { readonly part: string; readonly files: RootFiles }[];
   readonly #cosigner: Cosigner | undefined;
   readonly #files: RootFiles;
   readonly #loops: Promise<void>[] = [];
@@ -66,13 +68,13 @@ class Runner implements RootRun {
   #root: RootLog | undefined;
 
   constructor(context: StepContext, signer: LocalSigner, readOnly: boolean) {
-    const { policyFile, copyDir, witnessTimeoutMs } = context.config.rootLog;
+    const { policyFile, witnessTimeoutMs } = context.config.rootLog;
     this.#context = context;
     this.#signer = signer;
     this.#readOnly = readOnly;
     this.#metrics = rootMetrics(context);
     this.#files = diskFiles(path.join(context.dataDir, ROOT_LOG_DIR));
-    this.#copy = copyDir === undefined ? undefined : diskFiles(expandHome(copyDir));
+    this.#copies = readOnly ? [] : copiesOf(context);
     this.#cosigner =
       policyFile === undefined || readOnly
         ? undefined
@@ -118,6 +120,9 @@ class Runner implements RootRun {
     this.#loops.push(
       this.#every(epochMs, () => this.#attempt('root log', () => root.epoch())),
       this.#every(cosignEveryMs, () => this.#witness(root)),
+      ...this.#copies.map(({ part, files }) =>
+        this.#every(cosignEveryMs, () => this.#attempt(part, () => root.copyTo(files))),
+      ),
     );
   }
 
@@ -139,6 +144,8 @@ class Runner implements RootRun {
       const timer = setTimeout(() => this.#witnessStop.abort(), STOP_COSIGN_MS);
       await this.#witness(root);
       clearTimeout(timer);
+      // One try each: the next start goes on where it stopped.
+      for (const { part, files } of this.#copies) await this.#attempt(part, () => root.copyTo(files));
     }
     this.#witnessStop.abort();
     this.#signer.root = undefined;
@@ -154,16 +161,13 @@ class Runner implements RootRun {
         if (now.cosigned > cosigned) this.#metrics.cosignedAt.set(this.#context.clock.nowMs() / 1000);
       });
     }
-    const copy = this.#copy;
-    if (copy !== undefined) await this.#attempt('copy', () => root.copyTo(copy));
     this.#measure(root);
   }
 
   async #stamp(root: RootLog, stamper: Stamper): Promise<void> {
     const newest = await root.noteToStamp();
     if (newest === undefined) return;
-    const places = this.#copy === undefined ? [this.#files] : [this.#files, this.#copy];
-    const isNew = await stamper.stamp(newest, places);
+    const isNew = await stamper.stamp(newest, this.#files);
     if (isNew) this.#metrics.stampedAt.set(this.#context.clock.nowMs() / 1000);
   }
 
@@ -213,6 +217,19 @@ class Runner implements RootRun {
       this.#faults.set(part, code);
     }
   }
+}
+
+/** A folder, a bucket, or both. */
+function copiesOf({ config, clock }: StepContext): { readonly part: string; readonly files: RootFiles }[] {
+  const { copyDir, copyS3 } = config.rootLog;
+  const copies = [];
+  if (copyDir !== undefined) copies.push({ part: 'copy', files: diskFiles(expandHome(copyDir)) });
+  if (copyS3 !== undefined) {
+    const secretAccessKey = readSecret(copyS3.secretAccessKey, 'rootLog.copyS3.secretAccessKey');
+    const { retention } = copyS3;
+    copies.push({ part: 'copy in a bucket', files: s3Files({ ...copyS3, secretAccessKey, retention }, clock) });
+  }
+  return copies;
 }
 
 type RootMetrics = ReturnType<typeof rootMetrics>;

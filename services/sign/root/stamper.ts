@@ -35,12 +35,10 @@ export class Stamper {
   }
 
   /**
-   * Keeps a stamp of the note in every one of `places`, the list of sizes last. Nothing where the newest stamp is of this
-   * size. Throws timestamp_refused for an answer that is none, unreachable where there was none.
+   * Keeps a stamp of the note, the list of sizes last. Nothing where the newest stamp is of this size. Throws timestamp_refused for an answer that is none, unreachable where there was none.
    */
-  async stamp({ note, size }: Stamped, places: readonly RootFiles[]): Promise<boolean> {
-    const [first] = places;
-    const known = Buffer.from((await first?.read(STAMP_SIZES_FILE)) ?? []).toString();
+  async stamp({ note, size }: Stamped, files: RootFiles): Promise<boolean> {
+    const known = Buffer.from((await files.read(STAMP_SIZES_FILE)) ?? []).toString();
     const sizes = known.split('\n').flatMap((text) => parseSize(text) ?? []);
     if (size === 0 || (sizes.at(-1) ?? 0) >= size) return false;
     const query = timestampQuery(utf8(note), randomBytes(NONCE_BYTES), sha256);
@@ -48,12 +46,10 @@ export class Stamper {
     const stamp = parseTimestamp(response);
     const isAnswer = stamp !== undefined && answersQuery(stamp, query);
     if (!isAnswer || !equalBytes(stamp.imprint, sha256(utf8(note)))) throw new TriplineError('timestamp_refused');
-    for (const files of places) {
-      await files.write(stampPath(size, 'note'), utf8(note));
-      await files.write(stampPath(size, 'tsq'), query);
-      await files.write(stampPath(size, 'tsr'), response);
-      await files.write(STAMP_SIZES_FILE, utf8([...sizes, size].map((one) => `${one}\n`).join('')));
-    }
+    await files.write(stampPath(size, 'note'), utf8(note));
+    await files.write(stampPath(size, 'tsq'), query);
+    await files.write(stampPath(size, 'tsr'), response);
+    await files.write(STAMP_SIZES_FILE, utf8([...sizes, size].map((one) => `${one}\n`).join('')));
     return true;
   }
 
