@@ -11,6 +11,18 @@ import type { CallSummary, KeptCall } from '../../detectors/engine/call.ts';
 import { isoTime, ParsedCall, type CallPlace } from '../../detectors/engine/parsed-call.ts';
 import type { DetectSettings } from './step.ts';
 
+/** All that an alert cites of a call. */
+export const CITED_COLUMNS: readonly CallColumn[] = [
+  'session_id',
+  'agent',
+  'stream',
+  'call_id',
+  'trace_id',
+  'server',
+  'tool',
+  'dest_host',
+];
+
 /** A reference that is completed where an alert cites it. */
 export type Citation = { -readonly [Name in keyof CallSummary]: CallSummary[Name] };
 
@@ -23,7 +35,7 @@ export class CallReader {
 
   /** `appendMs`: running maximum of its partition. Undefined where the line is no event: it is no longer the one that was entered. */
   call(part: CallPart, at: number, appendMs: number): ParsedCall | undefined {
-    const { sha256Hex, internalHosts } = this.#settings;
+    const { sha256Hex, internalHosts, labelMapping } = this.#settings;
     const place = placeOf(part, at, appendMs);
     const toolClass = TOOL_CLASSES[(part.toolClass[at] as number) - 1] ?? 'other';
     const line = part.lines?.[at];
@@ -31,10 +43,12 @@ export class CallReader {
       const read = readEventLine(line);
       if (read.kind !== 'event') return undefined;
       const host = (event: Partial<Event>): string => destHost(event, internalHosts);
-      return new ParsedCall(read.event, place, { toolClass, destHost: host, sha256Hex });
+      return new ParsedCall(read.event, place, { toolClass, destHost: host, sha256Hex, labelMapping });
     }
     const host = part.columns['dest_host']?.[at] ?? '';
-    return new ColumnCall(eventOf(part, at), place, { toolClass, destHost: () => host, sha256Hex });
+    const facts = { toolClass, destHost: () => host, sha256Hex };
+    const isCitable = CITED_COLUMNS.every((column) => part.columns[column] !== undefined);
+    return new (isCitable ? ParsedCall : ColumnCall)(eventOf(part, at), place, facts);
   }
 
   /** What an alert cites of a call, from the columns for citations. */

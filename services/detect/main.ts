@@ -4,6 +4,7 @@ import { tickMessage } from '../../schemas/bus/record.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import { CLASSIFIER_VERSION } from '../../detectors/classify/classify.ts';
+import { LABELS_VERSION } from '../../detectors/labels/index.ts';
 import type { LoadedRules } from '../../detectors/compile/load.ts';
 import type { CompiledRule, RuleFault } from '../../detectors/compile/rule.ts';
 import { DEFAULT_TENANT } from '../platform/audit/trail.ts';
@@ -25,7 +26,8 @@ import type { DetectSettings } from './step.ts';
 import { runStage, type RunningStage } from './worker.ts';
 
 export { Backtest, type StoredLine } from './backtest.ts';
-export { CITED_COLUMNS, type CitedPlace } from './citations.ts';
+export type { CitedPlace } from './citations.ts';
+export { CITED_COLUMNS } from './column-call.ts';
 export type { Reloaded, Reloads } from './reload.ts';
 export { registerReload } from './routes.ts';
 export { readBuiltinRules, readRuleFiles, sha256Hex } from './rules.ts';
@@ -50,6 +52,7 @@ export function settingsOf(
     },
     mappings: classify.mappings,
     internalHosts: classify.internalHosts,
+    labelMapping: classify.labels,
     sha256Hex,
     sha256,
   };
@@ -64,7 +67,7 @@ export function settingsOf(
  */
 function settingsHash(settings: DetectSettings): string {
   const tenantFields = settings.rules.filter((rule) => rule.scope === 'tenant').map((rule) => rule.hash);
-  const { engine, mappings, internalHosts } = settings;
+  const { engine, mappings, internalHosts, labelMapping } = settings;
   return sha256Hex(
     JSON.stringify([
       SNAPSHOT_VERSION,
@@ -72,6 +75,8 @@ function settingsHash(settings: DetectSettings): string {
       engine,
       mappings,
       internalHosts,
+      LABELS_VERSION,
+      labelMapping,
       tenantFields.toSorted(),
     ]),
   );

@@ -61,6 +61,7 @@ const PAYLOAD = form(
     line: isUint,
     prev_ev_hash: isHash,
     bytes: isText,
+    batch: isText,
   },
   ['offset'],
 );

@@ -134,6 +134,8 @@ export const zPayloadColumns = z.object({
   line: zCount,
   prev_ev_hash: zHex64,
   bytes: zText,
+  /** Base64; bundles of before have none. */
+  batch: zText.default(''),
 });
 export type PayloadColumns = z.infer<typeof zPayloadColumns>;
 

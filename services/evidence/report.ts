@@ -1,5 +1,6 @@
 /** What a verification found. The vocabulary keeps apart: invalid, diverging, incomplete, not witnessed. */
 import type { Sample } from './depth.ts';
+import type { ProducerReport } from './producer-tally.ts';
 
 export const VERDICTS = ['verified_witnessed', 'verified', 'incomplete', 'diverges', 'invalid'] as const;
 export type Verdict = (typeof VERDICTS)[number];
@@ -44,6 +45,8 @@ export const FAULT_CODES = [
   'root_head_differs',
   'witnessed_head_differs',
   'coverage_differs',
+  'signature_missing',
+  'signature_invalid',
   'file_differs',
   'root_stamp_invalid',
 ] as const;
@@ -133,6 +136,8 @@ export interface VerifyReport {
   /** Events that their streams announced and that never came; at most 100 are listed. */
   readonly gaps: readonly OpenGap[];
   readonly gapCount: number;
+  /** Records that were gone from the bus before they were read, where a person decided to go on: FINDING leaves say which. */
+  readonly losses: number;
   readonly equivocations: number;
   readonly deadLetters: number;
   /** Entries beyond the signed heads: not judged yet. */
@@ -152,6 +157,8 @@ export interface VerifyReport {
   readonly timestamps: TimestampReport | null;
   /** Null where the caller gave no policy. */
   readonly witness: WitnessReport | null;
+  /** Who vouches for the lines of hosts, and which of their streams have no end. */
+  readonly producers: ProducerReport;
 }
 
 /** Ends a verification at its first fault; never leaves services/evidence. */

@@ -1,4 +1,5 @@
 /** One log, row by row in index order: chain, tree at every signed size, streams, content. Memory: O(streams). */
+import type { BatchSignatures } from './batch-signature.ts';
 import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
@@ -7,10 +8,12 @@ import { ENTRY_TYPES } from './entry.ts';
 import { CompactRange, verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
+import type { ProducerTally } from './producer-tally.ts';
 import type { LogClaims, RootClaim } from './verify-root.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
+import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
 import { StreamOrders } from './verify-streams.ts';
 
 export interface KnownHead {
@@ -33,6 +36,8 @@ export interface LogSettings {
   readonly depth: Depth;
   /** Leaves of the root log that witnesses vouch for. */
   readonly witnessedSize: number;
+  readonly signatures: BatchSignatures;
+  readonly tally: ProducerTally;
 }
 
 export interface LogCounts {
@@ -65,6 +70,7 @@ export class LogVerifier {
   readonly #head: BundleHead;
   readonly #range: CompactRange;
   readonly #streams = new StreamOrders();
+  readonly #producers: ProducerCheck;
   /** Streams seen since the last hole of a partial bundle. */
   readonly #inRun = new Set<string>();
   #next = 0;
@@ -81,6 +87,9 @@ export class LogVerifier {
     this.#settings = settings;
     const { tenant, topic, partition } = log;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
+    const { partial, depth, signatures, tally } = settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
@@ -124,7 +133,7 @@ export class LogVerifier {
     if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
     const look = lookOf(rows.idx, this.#settings.depth);
     if (look === 'deep') this.#content(rows, entry, check);
-    else this.#skip(entry.row, look);
+    else this.#skip(rows, entry.row, look);
     this.#lastLeaf = entry.leafHash;
     this.#range.append(entry.leafHash);
     this.#checkCoverage(rows.idx, entry.row, fail);
@@ -174,10 +183,11 @@ export class LogVerifier {
   }
 
   /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */
-  #skip(row: LedgerColumns, look: 'sampled_out' | 'resumed'): void {
+  #skip(rows: BundleRows, row: LedgerColumns, look: 'sampled_out' | 'resumed'): void {
     this.#herald = undefined;
     this.#inRun.delete(row.stream_id);
     this.#countType(row);
+    this.#producers.skip(rows, row);
     if (look === 'resumed') this.counts.resumed += 1;
     else this.counts.sampledOut += 1;
   }
@@ -197,12 +207,17 @@ export class LogVerifier {
     const checked = checkContent(rows, entry, check);
     const { row } = entry;
     this.#checkHerald(row, checked.prevEventHash, rows.idx);
+    this.#refuse(this.#producers.accept(rows, row));
     if (checked.effectiveMs !== undefined) {
       this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
       this.#inRun.add(row.stream_id);
     }
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
     this.#countType(row);
+  }
+
+  #refuse(fault: ProducerFault | undefined): void {
+    if (fault !== undefined) throw this.#faultAt(fault.code, fault, fault.detail);
   }
 
   /** The entry before may stand for this one: same line of the same record, same session. */
@@ -247,6 +262,7 @@ export class LogVerifier {
       if (this.#next < this.#head.size) throw this.#fault('entry_missing', this.#next, null);
     }
     if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
+    this.#refuse(this.#producers.finish());
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;

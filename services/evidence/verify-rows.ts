@@ -12,6 +12,7 @@ import {
 import { encodeEntry, ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash, type LedgerEntry } from './entry.ts';
 import { eventHash } from './event-hash.ts';
 import { readLedgerLine, type LedgerLine } from './lines.ts';
+import { isKeyChange } from './producer-keys.ts';
 import { lineFlags } from './projection.ts';
 import {
   checkProjections,
@@ -92,6 +93,16 @@ export function checkContent(
   return { ...bare, prevEventHash: payload.prev_ev_hash, ...projected };
 }
 
+/** Bytes of an entry whose leaf hash holds, without the tables that follow from them: what is not read costs nothing. */
+export function checkBytes(rows: BundleRows, row: LedgerColumns, check: RowsCheck): void {
+  if (rows.payloads.length > 1) return check.fail('payload_twin');
+  const [payload] = rows.payloads;
+  const mayBeBare = WITHOUT_BYTES.has(row.type) || row.type === ENTRY_TYPES.equivocation;
+  if (payload === undefined) return mayBeBare ? undefined : check.fail('payload_missing');
+  if (WITHOUT_BYTES.has(row.type)) return check.fail('payload_unexpected');
+  checkLine(row, readLedgerLine(row.topic, checkPayload(row, payload, check)), check.fail);
+}
+
 function checkPayload(row: LedgerColumns, payload: PayloadColumns, check: RowsCheck): Uint8Array {
   const bytes = fromBase64(payload.bytes);
   if (bytes === undefined) return check.fail('payload_altered', 'bytes');
@@ -135,6 +146,7 @@ function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): void {
 
 function typeFits(type: number, read: LedgerLine): boolean {
   if (type === ENTRY_TYPES.late || type === ENTRY_TYPES.equivocation) return true;
+  if (read.kind === 'audit' && isKeyChange(read.event)) return type === ENTRY_TYPES.key;
   const ofKind = read.kind === 'event' ? TYPE_OF_KIND.get(read.event.kind) : undefined;
   return type === (ofKind ?? ENTRY_TYPES.event);
 }

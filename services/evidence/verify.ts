@@ -28,6 +28,8 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { BatchSignatures } from './batch-signature.ts';
+import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { StampCheck } from './timestamp.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
@@ -55,6 +57,8 @@ export interface VerifyOptions {
   readonly resume?: readonly VerifiedLog[];
   /** Called now and then with the number of entries checked, and where the run stands. */
   readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
+  /** Agent keys that count, whatever the bundle says is registered. */
+  readonly trustedProducers?: TrustedProducers;
 }
 
 const MAX_LISTED_GAPS = 100;
@@ -81,6 +85,8 @@ export async function verifyBundle(
 class BundleRun {
   readonly #crypto: EvidenceCrypto;
   readonly #options: VerifyOptions;
+  readonly #signatures: BatchSignatures;
+  readonly #tally: ProducerTally;
   #header: BundleHeader | undefined;
   #root: RootVerifier | undefined;
   #unwitnessed = 0;
@@ -103,6 +109,8 @@ class BundleRun {
     this.#crypto = crypto;
     this.#options = options;
     this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
+    this.#signatures = new BatchSignatures(crypto);
+    this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
   }
 
   take(line: BundleLine): void {
@@ -211,6 +219,8 @@ class BundleRun {
       },
       claims: this.#root?.claimsFor(log.logId),
       witnessedSize: this.#root?.witnessedSize() ?? 0,
+      signatures: this.#signatures,
+      tally: this.#tally,
     });
   }
 
@@ -237,7 +247,8 @@ class BundleRun {
 
   progress(): void {
     this.#entries += 1;
-    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
+    if (this.#entries % PROGRESS_EVERY === 0)
+      this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
   }
 
   #verifiedSoFar(): readonly VerifiedLog[] {
@@ -331,7 +342,9 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const verdict = verdictOf(firstFault, this.#gapCount, isWitnessed);
+    const losses = this.#root?.losses() ?? 0;
+    const missing = this.#gapCount + this.#tally.openEndCount + losses;
+    const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
       exitCode: VERDICT_EXIT_CODES[verdict],
@@ -340,6 +353,7 @@ class BundleRun {
       firstFault,
       gaps: this.#gaps,
       gapCount: this.#gapCount,
+      losses,
       ...this.#counts,
       pending: this.#pending,
       shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
@@ -349,6 +363,7 @@ class BundleRun {
       notBefore: this.#root?.notBefore() ?? null,
       timestamps: this.#root?.timestamps() ?? null,
       witness,
+      producers: this.#tally.report(this.#header?.partial === false),
     };
   }
 }

@@ -4,7 +4,7 @@ import { isTriplineError } from '../../schemas/errors.ts';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
 import { classMappingVersion, type ClassMappingVersion } from '../evidence/projection.ts';
 import type { BusConsumer, TopicPartition } from '../platform/bus/port.ts';
-import { sha256 } from '../platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../platform/ledger/crypto.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { PartitionWriter, type WriterPorts, type WriterSettings } from './loop.ts';
 import { Turns } from './turns.ts';
@@ -35,7 +35,14 @@ export async function startRecord(context: StepContext, signer: Signer): Promise
   };
   const { maxBatchBytes, maxBatchEvents } = context.config.record;
   const { deployment } = context.config;
-  const settings: WriterSettings = { deployment, mapping, sha256, maxBatchBytes, maxBatchEvents };
+  const settings: WriterSettings = {
+    deployment,
+    mapping,
+    sha256,
+    ed25519Verify,
+    maxBatchBytes,
+    maxBatchEvents,
+  };
   const consumer = await consume(context, { ports, settings, alarms });
   return {
     name: 'record',

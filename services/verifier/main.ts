@@ -18,6 +18,7 @@ Checks an evidence bundle (a file, or the directory that \`tripline export\` wro
   --key FILE         log.pub of the deployment, kept from elsewhere: heads of any other key are refused
   --checkpoint FILE  checkpoint of the root log, kept from earlier: what does not extend it diverges
   --tsa FILE         certificates, in PEM, of time stamp authorities or their issuers
+  --agent-keys FILE  agent keys that count, whatever is registered: BASE64 NAME [revoked TIME], one a line
   --json             the report as one line of JSON
 
 Exit: 0 verified and witnessed, 10 verified, 20 incomplete, 30 diverges from a known head, 40 invalid; 1 failed, 2 usage.
@@ -34,7 +35,15 @@ interface Asked extends TrustFiles {
 function readArguments(args: readonly string[]): Asked | undefined {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
-  const options = { policy: text, key: text, checkpoint: text, tsa: text, json: flag, help: flag };
+  const options = {
+    policy: text,
+    key: text,
+    checkpoint: text,
+    tsa: text,
+    'agent-keys': text,
+    json: flag,
+    help: flag,
+  };
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true });
@@ -46,7 +55,8 @@ function readArguments(args: readonly string[]): Asked | undefined {
   const [bundle, ...more] = positionals;
   if (bundle === undefined || more.length > 0) throw new TriplineError('usage', 'name one bundle');
   const { policy: policyFile, key: keyFile, checkpoint: checkpointFile, tsa: tsaFile, json } = values;
-  return { bundle, policyFile, keyFile, checkpointFile, tsaFile, json };
+  const agentKeysFile = values['agent-keys'];
+  return { bundle, policyFile, keyFile, checkpointFile, tsaFile, agentKeysFile, json };
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { checkEd25519PublicKey } from '../../schemas/control/key.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { fromBase64 } from '../evidence/bytes.ts';
+import { parseTrustedProducers } from '../evidence/producer-policy.ts';
+import type { TrustedProducers } from '../evidence/producer-tally.ts';
 import { parseCheckpoint, type Checkpoint } from '../evidence/tlog/checkpoint.ts';
 import { parsePolicy, type Policy } from '../evidence/tlog/policy.ts';
 import type { VerifyOptions } from '../evidence/verify.ts';
@@ -23,13 +25,20 @@ export interface TrustFiles {
   readonly checkpointFile: string | undefined;
   /** Certificates of time stamp authorities, or of their issuers, in PEM. */
   readonly tsaFile: string | undefined;
+  /** Agent keys that count, whatever is registered. */
+  readonly agentKeysFile: string | undefined;
 }
 
-export type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint' | 'stampCheck'>;
+export type Trust = Pick<
+  VerifyOptions,
+  'publicKeys' | 'policy' | 'keptCheckpoint' | 'stampCheck' | 'trustedProducers'
+>;
 
 /** Throws usage for a file that cannot be read or holds nothing of its kind, policy_invalid for a policy at fault. */
-export function readTrust({ keyFile, policyFile, checkpointFile, tsaFile }: TrustFiles): Trust {
+export function readTrust(files: TrustFiles): Trust {
+  const { keyFile, policyFile, checkpointFile, tsaFile, agentKeysFile } = files;
   return {
+    ...(agentKeysFile === undefined ? {} : { trustedProducers: readAgentKeys(agentKeysFile) }),
     ...(keyFile === undefined ? {} : { publicKeys: [readLogKey(keyFile)] }),
     ...(policyFile === undefined ? {} : { policy: readPolicy(policyFile) }),
     ...(tsaFile === undefined ? {} : { stampCheck: stampCheckOf(readCertificates(tsaFile)) }),
@@ -40,6 +49,12 @@ export function readTrust({ keyFile, policyFile, checkpointFile, tsaFile }: Trus
 /** Bytes above ASCII are opaque in a policy: one character a byte. */
 function readPolicy(path: string): Policy {
   return parsePolicy(readOption(path, '--policy', 'latin1'), sha256);
+}
+
+function readAgentKeys(path: string): TrustedProducers {
+  const parsed = parseTrustedProducers(readOption(path, '--agent-keys', 'utf8'), sha256);
+  if (parsed.kind === 'keys') return parsed.keys;
+  throw new TriplineError('usage', `${path}, line ${parsed.line}: ${parsed.fault}`, { path: '--agent-keys' });
 }
 
 function readKept(path: string): Checkpoint {

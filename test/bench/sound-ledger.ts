@@ -6,7 +6,7 @@ import { TOPICS } from '../../schemas/topics.ts';
 import { classMappingVersion } from '../../services/evidence/projection.ts';
 import type { BusRecord } from '../../services/platform/bus/port.ts';
 import { systemClock } from '../../services/platform/clock.ts';
-import { sha256 } from '../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts';
 import { openChdbStore } from '../../services/platform/store/chdb/open.ts';
 import { migrate } from '../../services/platform/store/migrate.ts';
 import type { Store } from '../../services/platform/store/port.ts';
@@ -49,11 +49,19 @@ export async function fillSound({ store, signer }: SoundLedger, events: number):
     { version: mapping.version, body: mapping.body, first_used: '2026-01-01 00:00:00.000' },
   ]);
   const topic = TOPICS.toolcalls.name;
-  const settings = { deployment: DEPLOYMENT, mapping, sha256, maxBatchEvents: 8192, maxBatchBytes: 2 ** 24 };
+  const settings = {
+    deployment: DEPLOYMENT,
+    mapping,
+    sha256,
+    ed25519Verify,
+    maxBatchEvents: 8192,
+    maxBatchBytes: 2 ** 24,
+  };
   const bus = { read: () => nothing() };
   const writers = Array.from(
     { length: PARTITIONS },
-    (_, partition) => new PartitionWriter({ topic, partition }, { bus, clock: systemClock, store, signer }, settings),
+    (_, partition) =>
+      new PartitionWriter({ topic, partition }, { bus, clock: systemClock, store, signer }, settings),
   );
   for (const writer of writers) await writer.start();
   const offsets = writers.map(() => 0);
@@ -61,11 +69,13 @@ export async function fillSound({ store, signer }: SoundLedger, events: number):
   const rounds = Math.ceil(events / LINES_PER_RECORD / RECORDS_PER_BATCH);
   for (let run = 0; run < rounds; run++) {
     const partition = run % PARTITIONS;
-    const records: BusRecord[] = benchRecords({ tenant: 'acme', run }, RECORDS_PER_BATCH, 1).map(({ message }) => {
-      const offset = offsets[partition] as number;
-      offsets[partition] = offset + 1;
-      return { ...message, topic, partition, offset, appendMs: START_MS + offset };
-    });
+    const records: BusRecord[] = benchRecords({ tenant: 'acme', run }, RECORDS_PER_BATCH, 1).map(
+      ({ message }) => {
+        const offset = offsets[partition] as number;
+        offsets[partition] = offset + 1;
+        return { ...message, topic, partition, offset, appendMs: START_MS + offset };
+      },
+    );
     await writers[partition]?.onBatch({ records }, context);
   }
 }

@@ -1,15 +1,7 @@
 /** All tiles of a log of few leaves, as the tlog-tiles layout has them. */
 import { concatBytes, type Sha256 } from '../bytes.ts';
 import { leafHash } from '../merkle.ts';
-import {
-  encodeBundle,
-  levelWidth,
-  newTiles,
-  TILE_WIDTH,
-  tileAt,
-  tilePath,
-  tileRoot,
-} from './tiles.ts';
+import { encodeBundle, levelWidth, newTiles, TILE_WIDTH, tileAt, tilePath, tileRoot } from './tiles.ts';
 
 /** About 100 bytes a leaf beside the leaves themselves. */
 export class RootTiles {

@@ -38,7 +38,7 @@ const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${c
 
 const LEDGER = `type, ${hex('leaf_hash')}, ${hex('prev_leaf_hash')}, topic, partition, offset, line, append_ms,
   ${hex('stream_id')}, seq, ${hex('ev_hash')}, ${hex('key_id')}, flags, tenant, session_id`;
-const PAYLOADS = `topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('bytes')}`;
+const PAYLOADS = `topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('bytes')}, ${base64('batch')}`;
 const EVENTS = `tenant, topic, partition, offset, line, ${ms('append_time')}, ${hex('stream_id')}, seq, session_id,
   ${ms('event_time')}, ${ms('effective_time')}, kind, agent, principal, host, call_id, logical_call_id, trace_id,
   span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, class_version, dest_host,
