@@ -48,6 +48,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addControls(program, run);
   addPolicy(program, run);
   addEvidence(program, run);
+  addExport(program, run);
   addKeys(program, run);
   addRules(program, run);
   addBacktest(program, run);
@@ -438,6 +439,9 @@ function addEvidence(program: Command, run: Run): void {
     )
     .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
     .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
+}
+
+function addExport(program: Command, run: Run): void {
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
     await exportBundle(context, {

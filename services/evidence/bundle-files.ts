@@ -12,7 +12,14 @@
  *   payload/LOG/INDEX                bytes of an entry
  *   keys/KEY_ID                      public keys, base64; a key to trust comes another way
  */
-import type { BundleLine, BundleRootHead, BundleRootStamp, BundleRows } from './bundle.ts';
+import {
+  isRootLine,
+  type BundleLine,
+  type BundleRootHead,
+  type BundleRootStamp,
+  type BundleRows,
+  type RootBundleLine,
+} from './bundle.ts';
 import { fromBase64, hashFromHex, toHex, utf8, type Sha256 } from './bytes.ts';
 import { RootTiles } from './tlog/all-tiles.ts';
 import { parseCheckpoint } from './tlog/checkpoint.ts';
@@ -40,10 +47,15 @@ export class BundleFiles {
 
   /** What follows from the next line. */
   *take(line: BundleLine): Generator<BundleFile> {
+    if (isRootLine(line)) return yield* this.#rootLine(line);
+    if (line.type === 'log') this.#log = line.logId;
+    if (line.type === 'rows') yield* this.#rows(line);
+    if (line.type !== 'header') return;
+    for (const { keyId, publicKey } of line.keys) yield [`keys/${keyId}`, utf8(`${publicKey}\n`)];
+  }
+
+  *#rootLine(line: RootBundleLine): Generator<BundleFile> {
     switch (line.type) {
-      case 'header':
-        for (const { keyId, publicKey } of line.keys) yield [`keys/${keyId}`, utf8(`${publicKey}\n`)];
-        return;
       case 'root':
         return yield* this.#root(line.checkpoint, line.cosigned);
       case 'root_note':
@@ -55,14 +67,6 @@ export class BundleFiles {
         return this.#entries(line.bundle);
       case 'root_head':
         return yield* this.#head(line);
-      case 'log':
-        this.#log = line.logId;
-        return;
-      case 'rows':
-        return yield* this.#rows(line);
-      case 'stray':
-      case 'end':
-        return;
     }
   }
 

@@ -189,6 +189,14 @@ export const zBundleLine = z.discriminatedUnion('type', [
 ]);
 export type BundleLine = z.infer<typeof zBundleLine>;
 
+const ROOT_LINES = ['root', 'root_note', 'root_stamp', 'root_entries', 'root_head'] as const;
+/** A line of the root log. */
+export type RootBundleLine = Extract<BundleLine, { readonly type: (typeof ROOT_LINES)[number] }>;
+
+export function isRootLine(line: BundleLine): line is RootBundleLine {
+  return ROOT_LINES.some((type) => type === line.type);
+}
+
 /** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */
 const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;
 

@@ -35,20 +35,20 @@ function readNode(bytes: Uint8Array, at: number): Read | undefined {
   const tag = bytes[at];
   const first = bytes[at + 1];
   if (tag === undefined || first === undefined || (tag & HIGH_TAG) === HIGH_TAG) return undefined;
-  let length = first;
-  let from = at + 2;
-  if (first >= 0x80) {
-    const octets = first & 0x7f;
-    if (octets === 0 || octets > MAX_LENGTH_OCTETS || from + octets > bytes.length) return undefined;
-    length = 0;
-    for (let read = 0; read < octets; read += 1) length = length * 256 + (bytes[from + read] as number);
-    const isShortest = length >= 0x80 && (bytes[from] as number) !== 0;
-    if (!isShortest) return undefined;
-    from += octets;
-  }
+  const octets = first < 0x80 ? 0 : first & 0x7f;
+  const length = first < 0x80 ? first : longLength(bytes.subarray(at + 2, at + 2 + octets), octets);
+  const from = at + 2 + octets;
+  if (length === undefined || from + length > bytes.length) return undefined;
   const end = from + length;
-  if (end > bytes.length) return undefined;
   return { node: { tag, content: bytes.subarray(from, end), whole: bytes.subarray(at, end) }, end };
+}
+
+/** Undefined for what is not whole, not definite, or could be written in fewer octets. */
+function longLength(bytes: Uint8Array, octets: number): number | undefined {
+  if (octets === 0 || octets > MAX_LENGTH_OCTETS || bytes.length !== octets) return undefined;
+  let length = 0;
+  for (const octet of bytes) length = length * 256 + octet;
+  return length >= 0x80 && bytes[0] !== 0 ? length : undefined;
 }
 
 /** One value that takes all of `bytes`. */

@@ -144,26 +144,18 @@ const ledgerOf = ({ row, idx, log }: Place): { readonly [name: string]: Json } =
 
 function apiActivity(event: Columns, place: Place) {
   const activity = ACTIVITIES[textOf(event, 'class') ?? ''] ?? OTHER;
-  const outcome = textOf(event, 'outcome');
   const agent = textOf(event, 'agent') ?? 'unknown';
-  const principal = textOf(event, 'principal');
   const trace = textOf(event, 'trace_id');
-  const destination = textOf(event, 'dest_host');
   return {
     activity_id: activity,
     category_uid: 6,
     class_uid: 6003,
     type_uid: 600_300 + activity,
     severity_id: 1,
-    status_id: outcome === undefined ? 0 : (STATUS[outcome] ?? 2),
-    ...(outcome === undefined ? {} : { status_detail: outcome }),
+    ...statusOf(textOf(event, 'outcome')),
     time: Number(event['event_time']),
     metadata: metadata(place, trace === undefined ? ['ai_operation'] : ['ai_operation', 'trace']),
-    actor: {
-      app_name: agent,
-      session: { uid: place.row.session_id },
-      ...(principal === undefined ? {} : { user: { name: principal } }),
-    },
+    actor: { app_name: agent, session: { uid: place.row.session_id }, ...userOf(event) },
     ai_agent: { name: agent, uid: agent, type_id: OTHER },
     api: {
       operation: textOf(event, 'tool') ?? textOf(event, 'method') ?? 'unknown',
@@ -171,10 +163,25 @@ function apiActivity(event: Columns, place: Place) {
       request: { uid: textOf(event, 'call_id') ?? '' },
     },
     src_endpoint: { name: textOf(event, 'host') ?? agent },
-    ...(destination === undefined ? {} : { dst_endpoint: { hostname: destination } }),
+    ...destinationOf(event),
     ...(trace === undefined ? {} : { trace: { uid: trace } }),
     unmapped: { ...ledgerOf(place), kind: String(event['kind']), class: String(event['class']) },
   };
+}
+
+function statusOf(outcome: string | undefined): { readonly [name: string]: Json } {
+  if (outcome === undefined) return { status_id: 0 };
+  return { status_id: STATUS[outcome] ?? 2, status_detail: outcome };
+}
+
+function userOf(event: Columns): { readonly [name: string]: Json } {
+  const name = textOf(event, 'principal');
+  return name === undefined ? {} : { user: { name } };
+}
+
+function destinationOf(event: Columns): { readonly [name: string]: Json } {
+  const hostname = textOf(event, 'dest_host');
+  return hostname === undefined ? {} : { dst_endpoint: { hostname } };
 }
 
 function finding(alert: Columns, place: Place) {

@@ -63,27 +63,39 @@ export interface SignedContent {
 /** Undefined for what is no answer that grants a stamp in the form of RFC 3161 and RFC 5816. */
 export function parseTimestamp(response: Uint8Array): Timestamp | undefined {
   const [status, token] = childrenIn(readDer(response), DER_TAGS.sequence) ?? [];
-  const granted = childrenIn(status, DER_TAGS.sequence)?.[0];
-  // 0 granted, 1 granted with modifications.
-  if (granted?.tag !== DER_TAGS.integer || granted.content.length !== 1 || (granted.content[0] ?? 2) > 1)
-    return undefined;
+  if (!isGranted(childrenIn(status, DER_TAGS.sequence)?.[0])) return undefined;
   const [type, explicit] = childrenIn(token, DER_TAGS.sequence) ?? [];
   if (oidOf(type) !== OIDS.signedData) return undefined;
   return signedData(childrenIn(childrenIn(explicit, DER_TAGS.context0)?.[0], DER_TAGS.sequence));
 }
 
+/** 0 granted, 1 granted with modifications. */
+const isGranted = (status: DerNode | undefined): boolean =>
+  status?.tag === DER_TAGS.integer && status.content.length === 1 && (status.content[0] ?? 2) <= 1;
+
+/** Content of a value with this tag. */
+const contentOf = (node: DerNode | undefined, tag: number): Uint8Array | undefined =>
+  node?.tag === tag ? node.content : undefined;
+
 function signedData(parts: readonly DerNode[] | undefined): Timestamp | undefined {
   const [, , encapsulated, ...rest] = parts ?? [];
-  const [type, explicit] = childrenIn(encapsulated, DER_TAGS.sequence) ?? [];
-  const content = childrenIn(explicit, DER_TAGS.context0)?.[0];
-  if (oidOf(type) !== OIDS.tstInfo || content?.tag !== DER_TAGS.octetString) return undefined;
-  const certificates = rest.find(({ tag }) => tag === DER_TAGS.context0);
+  const content = stampContent(encapsulated);
+  const info = content && tstInfo(content);
+  const certificates = childrenOf(rest.find(({ tag }) => tag === DER_TAGS.context0)) ?? [];
   const signers = childrenIn(rest.at(-1), DER_TAGS.set);
-  const info = tstInfo(content.content);
   // RFC 3161 section 2.4.2: exactly one signature.
-  if (info === undefined || signers?.length !== 1) return undefined;
-  const signed = signerInfo(signers[0], (childrenOf(certificates) ?? []).map(({ whole }) => whole));
-  return signed && { ...info, content: content.content, signed };
+  if (content === undefined || info === undefined || signers?.length !== 1) return undefined;
+  const signed = signerInfo(
+    signers[0],
+    certificates.map(({ whole }) => whole),
+  );
+  return signed && { ...info, content, signed };
+}
+
+function stampContent(encapsulated: DerNode | undefined): Uint8Array | undefined {
+  const [type, explicit] = childrenIn(encapsulated, DER_TAGS.sequence) ?? [];
+  const [content] = childrenIn(explicit, DER_TAGS.context0) ?? [];
+  return oidOf(type) === OIDS.tstInfo ? contentOf(content, DER_TAGS.octetString) : undefined;
 }
 
 function tstInfo(bytes: Uint8Array): Pick<Timestamp, 'timeMs' | 'imprint' | 'nonce'> | undefined {
@@ -104,20 +116,24 @@ function digestOf(algorithm: DerNode | undefined): Digest | undefined {
 
 function signerInfo(node: DerNode | undefined, certificates: readonly Uint8Array[]): SignedContent | undefined {
   const [, , algorithm, attributes, , signature] = childrenIn(node, DER_TAGS.sequence) ?? [];
-  const digest = digestOf(algorithm);
   const values = attributeValues(attributes);
-  const contentDigest = values?.get(OIDS.messageDigest);
-  const type = values?.get(OIDS.contentType);
-  const certificateHash = certificateHashOf(values);
-  const isStamp = oidOf(type) === OIDS.tstInfo && contentDigest?.tag === DER_TAGS.octetString;
-  if (!isStamp || attributes === undefined || digest === undefined || certificateHash === undefined)
-    return undefined;
-  if (signature?.tag !== DER_TAGS.octetString) return undefined;
-  // RFC 5652 section 5.4: what is signed has the tag of a SET, not the one it travels under.
-  const message = concatBytes([Uint8Array.of(DER_TAGS.set), attributes.whole.subarray(1)]);
-  const of = { digest, message, certificates, certificateHash };
-  return { ...of, contentDigest: contentDigest.content, signature: signature.content };
+  const signed = {
+    digest: digestOf(algorithm),
+    signature: contentOf(signature, DER_TAGS.octetString),
+    contentDigest: contentOf(values?.get(OIDS.messageDigest), DER_TAGS.octetString),
+    certificateHash: certificateHashOf(values),
+    certificates,
+    // RFC 5652 section 5.4: what is signed has the tag of a SET, not the one it travels under.
+    message: attributes && concatBytes([Uint8Array.of(DER_TAGS.set), attributes.whole.subarray(1)]),
+  };
+  const isStamp = oidOf(values?.get(OIDS.contentType)) === OIDS.tstInfo;
+  return isStamp && isComplete(signed) ? signed : undefined;
 }
+
+type Maybe<T> = { readonly [Name in keyof T]: T[Name] | undefined };
+
+const isComplete = (signed: Maybe<SignedContent>): signed is SignedContent =>
+  Object.values(signed).every((value) => value !== undefined);
 
 /** The one value of each signed attribute; undefined where one is named twice. */
 function attributeValues(attributes: DerNode | undefined): ReadonlyMap<string, DerNode> | undefined {
@@ -137,15 +153,21 @@ function certificateHashOf(
   values: ReadonlyMap<string, DerNode> | undefined,
 ): SignedContent['certificateHash'] | undefined {
   const second = values?.get(OIDS.signingCertificateV2);
-  const [list] = childrenIn(second ?? values?.get(OIDS.signingCertificate), DER_TAGS.sequence) ?? [];
-  const [id] = childrenIn(list, DER_TAGS.sequence) ?? [];
-  const parts = childrenIn(id, DER_TAGS.sequence) ?? [];
+  const parts = firstIdOf(second ?? values?.get(OIDS.signingCertificate));
   const value = parts.find(({ tag }) => tag === DER_TAGS.octetString)?.content;
-  if (value === undefined) return undefined;
-  if (second === undefined) return { digest: 'sha1', value };
-  const named = parts[0]?.tag === DER_TAGS.sequence ? digestOf(parts[0]) : 'sha256';
-  return named && { digest: named, value };
+  const digest = second === undefined ? 'sha1' : algorithmOf(parts[0]);
+  return value && digest && { digest, value };
 }
+
+function firstIdOf(attribute: DerNode | undefined): readonly DerNode[] {
+  const [list] = childrenIn(attribute, DER_TAGS.sequence) ?? [];
+  const [id] = childrenIn(list, DER_TAGS.sequence) ?? [];
+  return childrenIn(id, DER_TAGS.sequence) ?? [];
+}
+
+/** SHA-256 is left out, as the default of DER. */
+const algorithmOf = (part: DerNode | undefined): Digest | undefined =>
+  part?.tag === DER_TAGS.sequence ? digestOf(part) : 'sha256';
 
 /** True where the answer is to this query: the same imprint and nonce. */
 export function answersQuery(stamp: Timestamp, query: Uint8Array): boolean {

@@ -3,7 +3,7 @@
  * everything brings all leaves, so that two heads of one log cannot disagree unseen; others bring the newest head of
  * each log with its inclusion proof.
  */
-import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote, BundleRootStamp } from './bundle.ts';
+import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote, BundleRootStamp, RootBundleLine } from './bundle.ts';
 import { equalBytes, fromBase64, hashFromHex, toHex, utf8, type EvidenceCrypto } from './bytes.ts';
 import { answersQuery, parseTimestamp, type StampCheck } from './timestamp.ts';
 import { CompactRange, leafHash, verifyConsistency, verifyInclusion } from './merkle.ts';
@@ -112,6 +112,21 @@ export class RootVerifier {
   /** True when the bundle brought all leaves. */
   get isWhole(): boolean {
     return this.#hasEntries;
+  }
+
+  take(line: RootBundleLine): void {
+    switch (line.type) {
+      case 'root':
+        return this.begin(line);
+      case 'root_note':
+        return this.note(line);
+      case 'root_stamp':
+        return this.stamp(line);
+      case 'root_entries':
+        return this.entries(line);
+      case 'root_head':
+        return this.head(line);
+    }
   }
 
   begin(line: BundleRoot): void {
@@ -259,7 +274,7 @@ export class RootVerifier {
   }
 
   /** The newest head of one log, by its inclusion proof. */
-  head({ logId, index, size, leaf, proof }: BundleRootHead): void {
+  head({ logId, index, size, leaf, proof, note }: BundleRootHead): void {
     const bytes = fromBase64(leaf) ?? new Uint8Array(0);
     const checkpoint = [this.#checkpoint, this.#cosigned].find((one) => one?.size === size);
     const claim = {
@@ -274,8 +289,22 @@ export class RootVerifier {
     if (!isProved || decoded?.type !== 'head') throw this.#fault('root_entries_invalid', 'proof', index);
     const named = this.#named(decoded, index);
     if (named.id !== logId) throw this.#fault('root_entries_invalid', 'log', index);
+    if (note !== undefined) this.#checkHeadNote(note, decoded.checkpoint, index);
     const { origin, size: logSize, root } = named.checkpoint;
     this.#claimsOf(logId, origin).heads.push({ size: logSize, root: toHex(root), index });
+  }
+
+  /** It says what the leaf says, in the form of other tools. */
+  #checkHeadNote(text: string, checkpoint: string, index: number): void {
+    const note = parseCheckpoint(text);
+    if (note === undefined || note.note.text !== checkpoint) throw this.#fault('root_entries_invalid', 'note', index);
+    const name = noteNameOf(note.origin);
+    const { crypto } = this.#settings;
+    const keys = this.#logKeys().map(({ publicKey }) =>
+      noteKey(name, NOTE_KEY_TYPES.ed25519, publicKey, crypto.sha256),
+    );
+    if (checkNote(note.note, keys, crypto).kind !== 'signed')
+      throw this.#fault('root_entries_invalid', 'note', index);
   }
 
   /** After the last line of the root log; idempotent. */

@@ -6,6 +6,7 @@
 import { fromBase64, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import {
+  isRootLine,
   readBundle,
   type BundleHead,
   type BundleHeader,
@@ -114,19 +115,10 @@ class BundleRun {
   }
 
   take(line: BundleLine): void {
+    if (isRootLine(line)) return this.root().take(line);
     switch (line.type) {
       case 'header':
         return this.begin(line);
-      case 'root':
-        return this.root().begin(line);
-      case 'root_note':
-        return this.root().note(line);
-      case 'root_stamp':
-        return this.root().stamp(line);
-      case 'root_entries':
-        return this.root().entries(line);
-      case 'root_head':
-        return this.root().head(line);
       case 'log':
         return this.openLog(line);
       case 'rows':
@@ -147,6 +139,9 @@ class BundleRun {
       const mapping = readClassMapping(version, body, sha256);
       if (mapping !== undefined) this.#mappings.set(version, mapping);
     }
+    for (const { keyId, publicKey } of header.keys)
+      if (toHex(sha256(fromBase64(publicKey) ?? new Uint8Array(0))) !== keyId)
+        throw fault('head_key_unknown', { detail: 'its id is of another key' });
     const keys = this.#keys(header);
     this.#root = new RootVerifier({
       deployment: header.deployment,
@@ -357,15 +352,21 @@ class BundleRun {
       ...this.#counts,
       pending: this.#pending,
       shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
-      partial: this.#header?.partial ?? false,
-      filter: this.#header?.filter ?? {},
+      ...scopeOf(this.#header),
       keysPinned: this.#pinned() !== undefined,
-      notBefore: this.#root?.notBefore() ?? null,
-      timestamps: this.#root?.timestamps() ?? null,
+      ...rootReports(this.#root),
       witness,
       producers: this.#tally.report(this.#header?.partial === false),
     };
   }
+}
+
+function scopeOf(header: BundleHeader | undefined): Pick<VerifyReport, 'filter' | 'partial'> {
+  return { partial: header?.partial ?? false, filter: header?.filter ?? {} };
+}
+
+function rootReports(root: RootVerifier | undefined): Pick<VerifyReport, 'notBefore' | 'timestamps'> {
+  return { notBefore: root?.notBefore() ?? null, timestamps: root?.timestamps() ?? null };
 }
 
 /** A bundle of everything. */

@@ -47,9 +47,9 @@ export async function verify(context: CommandContext, sources: VerifySources): P
     file === undefined
       ? await withReader(context, async (client) => {
           const source = await liveBundle(client, run);
-          return await check(run, (options) => verifyBundle(source, nodeCrypto, options));
+          return await check(run, (asked) => verifyBundle(source, nodeCrypto, asked));
         })
-      : await check(run, (options) => verifyPath(file, options, context.io.signal));
+      : await check(run, (asked) => verifyPath(file, asked, context.io.signal));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }

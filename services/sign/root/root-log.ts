@@ -136,16 +136,20 @@ export class RootLog implements RootSource {
         const cosigned = ledger.root.cosigned();
         return cosigned === undefined ? await files.read(CHECKPOINT_FILE) : utf8(cosigned.note);
       }
-      default: {
+      default:
         if (isNotBeforePath(path) || isStampPath(path)) return await files.read(path);
         if (path.startsWith('head-note/')) return await this.#headNote(path);
-        const tile = parseTilePath(path);
-        const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
-        return tile === undefined || most === undefined || tile.width > most.width
-          ? undefined
-          : await readTile(files, tile);
-      }
+        return await this.#publishedTile(path);
     }
+  }
+
+  async #publishedTile(path: string): Promise<Uint8Array | undefined> {
+    const { files, ledger } = this.#options;
+    const tile = parseTilePath(path);
+    const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
+    return tile === undefined || most === undefined || tile.width > most.width
+      ? undefined
+      : await readTile(files, tile);
   }
 
   /** What is signed here is in the root log already, so that nothing new is said. */

@@ -45,8 +45,9 @@ describe('the verifier in one file', () => {
   }
 
   it('imports nothing but parts of Node that read files and compute', () => {
-    const imports = [...readFileSync(program, 'utf8').matchAll(/^import .* from "([^"]+)"/gm)].map((m) => m[1]);
-    assert.deepEqual(imports.toSorted(), ['node:crypto', 'node:fs', 'node:path', 'node:util']);
+    const imports = [...readFileSync(program, 'utf8').matchAll(/^import .* from "([^"]+)"/gm)].map((m) => m[1] ?? '');
+    const names = imports.toSorted((a, b) => (a < b ? -1 : 1));
+    assert.deepEqual(names, ['node:crypto', 'node:fs', 'node:path', 'node:util']);
     const text = readFileSync(program, 'utf8');
     for (const never of ['fetch(', 'Date.now(', 'new Date()', 'Math.random(', 'import('])
       assert.ok(!text.includes(never), never);

@@ -62,25 +62,20 @@ function makeCertificates(dir: string, kind: KeyKind): void {
   writeFileSync(join(dir, 'openssl.cnf'), CONFIG(dir));
   writeFileSync(join(dir, 'serial'), '01\n');
   const at = (name: string): string => join(dir, name);
-  const config = ['-config', at('openssl.cnf')];
-  const key = [...KEY[kind], '-nodes', '-batch'];
-  openssl(
-    ...['req', '-x509', ...key, ...config, '-days', '3650', '-extensions', 'ca', '-subj', '/CN=test CA'],
-    ...['-keyout', at('ca.key'), '-out', at('ca.pem')],
-  );
+  const run = (text: string, ...more: readonly string[]): string => openssl(...text.split(' '), ...more);
+  const config = at('openssl.cnf');
+  const key = [...KEY[kind], '-nodes', '-batch', '-config', config];
+  const own = ['-keyout', at('ca.key'), '-out', at('ca.pem'), '-subj', '/CN=test CA'];
+  run('req -x509 -days 3650 -extensions ca', ...key, ...own);
   for (const [name, extensions] of [
     ['tsa', 'leaf'],
     ['web', 'other'],
   ] as const) {
     const request = at(`${name}.csr`);
-    openssl(
-      ...['req', '-new', ...key, ...config, '-subj', `/CN=test ${name}`, '-keyout', at(`${name}.key`)],
-      ...['-out', request],
-    );
-    openssl(
-      ...['x509', '-req', '-in', request, '-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial'],
-      ...['-days', '3650', '-extfile', at('openssl.cnf'), '-extensions', extensions, '-out', at(`${name}.pem`)],
-    );
+    run('req -new', ...key, '-subj', `/CN=test ${name}`, '-keyout', at(`${name}.key`), '-out', request);
+    const issuer = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-CAcreateserial'];
+    const made = ['-extfile', config, '-extensions', extensions, '-out', at(`${name}.pem`)];
+    run('x509 -req -days 3650', '-in', request, ...issuer, ...made);
   }
 }
 
