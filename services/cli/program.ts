@@ -340,6 +340,18 @@ function addKeys(program: Command, run: Run): void {
   define(keys, 'register <key>', ['Registers a public key (base64, or a file) for a tenant.', register], run)
     .requiredOption('--name <name>', 'whose key it is')
     .option('--tenant <name>', 'tenant');
+  const rotate = keys.command('rotate').description('Replaces a key of the service.').exitOverride();
+  rotate.configureOutput({ ...program.configureOutput() });
+  const rotateAction: Action = async (context, _operands, options) => {
+    const { rotateLog } = await import('./commands/keys.ts');
+    await rotateLog(context, text(options, 'config'));
+  };
+  define(
+    rotate,
+    'log',
+    ['Makes a new log key, signed in by the old one; the service must be stopped.', rotateAction],
+    run,
+  ).option('--config <file>', 'YAML configuration');
   const list: Action = async (context, _operands, options) => {
     const { listKeys } = await import('./commands/keys.ts');
     await listKeys(context, text(options, 'tenant'));

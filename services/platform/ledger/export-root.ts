@@ -1,5 +1,6 @@
 /** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
 import type {
+  BundleHeader,
   BundleRoot,
   BundleRootEntries,
   BundleRootHead,
@@ -22,6 +23,7 @@ import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
 import {
   headNotePath,
+  LOG_KEYS_PATH,
   notBeforePath,
   STAMP_PARTS,
   STAMP_SIZES_FILE,
@@ -45,6 +47,12 @@ export async function settledRoot({ root }: HeadSource): Promise<RootEvidence | 
     if (isAtFault) return undefined;
     throw error;
   }
+}
+
+/** KEY leaves of the root log; none where the signer is older than they are. */
+export async function rotationsOf({ source }: RootEvidence): Promise<BundleHeader['rotations']> {
+  const bytes = await source.read(LOG_KEYS_PATH);
+  return bytes === undefined ? [] : (JSON.parse(Buffer.from(bytes).toString()) as BundleHeader['rotations']);
 }
 
 type RootLine = BundleRoot | BundleRootNote | BundleRootStamp | BundleRootEntries | BundleRootHead;

@@ -41,13 +41,16 @@ export const stampPath = (size: number, part: (typeof STAMP_PARTS)[number]): str
 export const isStampPath = (path: string): boolean =>
   path === STAMP_SIZES_FILE || /^tsr\/(?:0|[1-9]\d{0,15})\.(?:note|tsq|tsr)$/.test(path);
 
+/** KEY leaves of the root log, as BundleHeader has them: JSON. */
+export const LOG_KEYS_PATH = 'log-keys';
+
 export interface RootSource {
   /**
    * Brings the root log up to what is signed now, has it cosigned where witnesses are configured, and answers that
    * state. Takes as long as the witnesses, at most a few seconds; without them the snapshot lacks their signatures.
    */
   settle(): Promise<RootSnapshot>;
-  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, notBeforePath, headNotePath, stampPath, STAMP_SIZES_FILE, or a path of the tlog-tiles layout. */
+  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, a path that is named above, or one of the tlog-tiles layout. */
   read(path: string): Promise<Uint8Array | undefined>;
   /** Undefined for a log that is not in the root log yet. */
   logCheckpoint(logId: string): Promise<LogCheckpoint | undefined>;
