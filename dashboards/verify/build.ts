@@ -44,9 +44,11 @@ export async function buildPage(file: string): Promise<void> {
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
-  const parts: Readonly<Record<string, string>> = { policy, style, script };
-  const template = readFileSync(join(HERE, 'index.html'), 'utf8');
-  const page = template.replace(/\{\{(policy|style|script)\}\}/g, (_, name: string) => parts[name] ?? '');
+  // Functions: a text that is put in is never read as a pattern.
+  const page = readFileSync(join(HERE, 'index.html'), 'utf8')
+    .replace('{{policy}}', () => policy)
+    .replace('<!-- style -->', () => `<style>${style}</style>`)
+    .replace('<!-- script -->', () => `<script>${script}</script>`);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, page);
 }

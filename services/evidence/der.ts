@@ -61,7 +61,7 @@ export function readDer(bytes: Uint8Array): DerNode | undefined {
 export function childrenOf(node: DerNode | undefined): readonly DerNode[] | undefined {
   if (node === undefined || (node.tag & CONSTRUCTED) === 0) return undefined;
   const children: DerNode[] = [];
-  for (let at = 0; at < node.content.length; ) {
+  for (let at = 0; at < node.content.length;) {
     const read = readNode(node.content, at);
     if (read === undefined) return undefined;
     children.push(read.node);
@@ -102,7 +102,9 @@ export function timeOf(node: DerNode | undefined): number | undefined {
   const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d{1,6}))?Z$/.exec(text);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, fraction = ''] = match;
-  const timeMs = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.padEnd(3, '0').slice(0, 3)}Z`);
+  const timeMs = Date.parse(
+    `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.padEnd(3, '0').slice(0, 3)}Z`,
+  );
   return Number.isNaN(timeMs) ? undefined : timeMs;
 }
 

@@ -6,10 +6,10 @@
 import type { BundleLine, BundleRows, LedgerColumns } from './bundle.ts';
 import { toHex, utf8, type Sha256 } from './bytes.ts';
 
-
 export const OCSF_VERSION = '1.9.0';
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json | undefined };
+type Json =
+  null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json | undefined };
 type Columns = Readonly<Record<string, unknown>>;
 
 /** RFC 8785: names in the order of their UTF-16 code units, numbers and strings as ECMAScript writes them. */
@@ -49,7 +49,13 @@ const ACTIVITIES: Readonly<Record<string, number>> = {
 };
 const OTHER = 99;
 const STATUS: Readonly<Record<string, number>> = { ok: 1 };
-const SEVERITIES: Readonly<Record<string, number>> = { informational: 1, low: 2, medium: 3, high: 4, critical: 5 };
+const SEVERITIES: Readonly<Record<string, number>> = {
+  informational: 1,
+  low: 2,
+  medium: 3,
+  high: 4,
+  critical: 5,
+};
 
 interface Previous {
   readonly uid: string;
@@ -90,7 +96,10 @@ export class OcsfEvents {
     if (alert !== undefined) yield this.#attested(finding(alert, place), place);
   }
 
-  #attested(event: { readonly type_uid: number; readonly [name: string]: Json }, { idx, log }: Place): string {
+  #attested(
+    event: { readonly type_uid: number; readonly [name: string]: Json },
+    { idx, log }: Place,
+  ): string {
     const uid = `${log}/${idx}`;
     const before = this.#previous.get(log);
     const attestation = {
@@ -102,11 +111,15 @@ export class OcsfEvents {
     const bytes = utf8(canonicalJson({ ...event, attestation_list: [attestation] }));
     const fingerprint = toHex(this.#sha256(bytes));
     this.#previous.set(log, { uid, typeUid: event.type_uid, fingerprint });
-    return canonicalJson({ ...event, attestation_list: [{ ...attestation, fingerprint: sha256Of(fingerprint) }] });
+    return canonicalJson({
+      ...event,
+      attestation_list: [{ ...attestation, fingerprint: sha256Of(fingerprint) }],
+    });
   }
 }
 
-const isCall = (event: Columns): boolean => event['kind'] === 'call.intent' || event['kind'] === 'call.result';
+const isCall = (event: Columns): boolean =>
+  event['kind'] === 'call.intent' || event['kind'] === 'call.result';
 
 const reference = ({ uid, typeUid, fingerprint }: Previous): Json => ({
   uid,
@@ -198,7 +211,11 @@ function finding(alert: Columns, place: Place) {
     finding_info: {
       uid: textOf(alert, 'alert_id') ?? `${place.log}/${place.idx}`,
       title: textOf(alert, 'title') ?? '',
-      analytic: { uid: textOf(alert, 'rule_id') ?? '', type_id: 1, version: textOf(alert, 'rule_hash') ?? '' },
+      analytic: {
+        uid: textOf(alert, 'rule_id') ?? '',
+        type_id: 1,
+        version: textOf(alert, 'rule_hash') ?? '',
+      },
     },
     unmapped: { ...ledgerOf(place), session: place.row.session_id },
   };

@@ -59,7 +59,9 @@ const MAX_ENDS_SHOWN = 10;
 function producerLines({ producers }: VerifyReport): string[] {
   const { signed, unsigned, unregistered, revoked, unjudged, unchecked, openEnds, openEndCount } = producers;
   const others = { unregistered, revoked, unjudged, unchecked };
-  const marks = Object.entries(others).flatMap(([name, count]) => (count === 0 ? [] : [`, ${name}: ${count}`]));
+  const marks = Object.entries(others).flatMap(([name, count]) =>
+    count === 0 ? [] : [`, ${name}: ${count}`],
+  );
   const ends = openEnds.slice(0, MAX_ENDS_SHOWN).map((end) => {
     const missing = end.count === null ? 'fell silent' : `closed over ${end.count} events`;
     return `  stream ${end.stream}, session ${visible(end.session)}: ${missing} after ${end.nextSeq}`;

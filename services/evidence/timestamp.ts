@@ -27,7 +27,11 @@ const TRUE = Uint8Array.of(DER_TAGS.boolean, 1, 0xff);
 
 /** A query for the SHA-256 of `message`, with a random nonce of at least 8 bytes; the answer shall bring the certificate. */
 export function timestampQuery(message: Uint8Array, nonce: Uint8Array, sha256: Sha256): Uint8Array {
-  const imprint = writeDer(DER_TAGS.sequence, SHA256_ALGORITHM, writeDer(DER_TAGS.octetString, sha256(message)));
+  const imprint = writeDer(
+    DER_TAGS.sequence,
+    SHA256_ALGORITHM,
+    writeDer(DER_TAGS.octetString, sha256(message)),
+  );
   // Positive and in its shortest form, whatever was drawn.
   const number = writeDer(DER_TAGS.integer, concatBytes([Uint8Array.of(0x01), nonce]));
   return writeDer(DER_TAGS.sequence, VERSION_1, imprint, number, TRUE);
@@ -114,7 +118,10 @@ function digestOf(algorithm: DerNode | undefined): Digest | undefined {
   return DIGESTS.find((name) => OIDS[name] === oid);
 }
 
-function signerInfo(node: DerNode | undefined, certificates: readonly Uint8Array[]): SignedContent | undefined {
+function signerInfo(
+  node: DerNode | undefined,
+  certificates: readonly Uint8Array[],
+): SignedContent | undefined {
   const [, , algorithm, attributes, , signature] = childrenIn(node, DER_TAGS.sequence) ?? [];
   const values = attributeValues(attributes);
   const signed = {

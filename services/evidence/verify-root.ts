@@ -17,7 +17,13 @@ import { answersQuery, parseTimestamp, type StampCheck } from './timestamp.ts';
 import { CompactRange, leafHash, verifyConsistency, verifyInclusion } from './merkle.ts';
 import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
 import { NotBeforeClaims } from './not-before.ts';
-import { FaultFound, type FaultCode, type NotBeforeReport, type TimestampReport, type WitnessReport } from './report.ts';
+import {
+  FaultFound,
+  type FaultCode,
+  type NotBeforeReport,
+  type TimestampReport,
+  type WitnessReport,
+} from './report.ts';
 import {
   decodeRootLeaf,
   LOSS_ACCEPTED,
@@ -192,7 +198,8 @@ export class RootVerifier {
     const stamp = parseTimestamp(fromBase64(response) ?? new Uint8Array(0));
     if (stamp === undefined) throw fault('form');
     const isOfNote = equalBytes(stamp.imprint, sha256(utf8(note)));
-    if (!isOfNote || !answersQuery(stamp, fromBase64(query) ?? new Uint8Array(0))) throw fault('imprint or nonce');
+    if (!isOfNote || !answersQuery(stamp, fromBase64(query) ?? new Uint8Array(0)))
+      throw fault('imprint or nonce');
     const checkpoint = [this.#checkpoint, this.#cosigned].find((one) => one?.size === size);
     const isExtended =
       checkpoint !== undefined &&
@@ -327,7 +334,8 @@ export class RootVerifier {
   /** It says what the leaf says, in the form of other tools. */
   #checkHeadNote(text: string, checkpoint: string, index: number): void {
     const note = parseCheckpoint(text);
-    if (note === undefined || note.note.text !== checkpoint) throw this.#fault('root_entries_invalid', 'note', index);
+    if (note === undefined || note.note.text !== checkpoint)
+      throw this.#fault('root_entries_invalid', 'note', index);
     const name = noteNameOf(note.origin);
     const { crypto } = this.#settings;
     // It is signed when the bundle is made, by the key of that time.
@@ -392,7 +400,9 @@ export class RootVerifier {
   /** Null where the bundle brings none. */
   timestamps(): TimestampReport | null {
     if (this.#stamps.length === 0) return null;
-    const trusted = this.#stamps.flatMap(({ authority, ...at }) => (authority === null ? [] : [{ ...at, authority }]));
+    const trusted = this.#stamps.flatMap(({ authority, ...at }) =>
+      authority === null ? [] : [{ ...at, authority }],
+    );
     const latest = trusted.toSorted((a, b) => b.rootSize - a.rootSize)[0] ?? null;
     return { count: this.#stamps.length, trusted: trusted.length, latest };
   }

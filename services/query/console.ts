@@ -23,7 +23,8 @@ export async function registerConsole(http: FastifyInstance): Promise<void> {
     reply.header('cache-control', 'no-cache').sendFile('index.html', { cacheControl: false }),
   );
   // File names come from the build, never from a request.
-  for (const file of filesOf(root).filter((name) => name !== VERIFY_PAGE)) http.get(`/${file}`, open, (_request, reply) => reply.sendFile(file));
+  for (const file of filesOf(root).filter((name) => name !== VERIFY_PAGE))
+    http.get(`/${file}`, open, (_request, reply) => reply.sendFile(file));
 }
 
 /** Verifies a bundle in the browser. It brings a policy of its own, which is stricter: no request to anybody. */

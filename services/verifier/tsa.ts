@@ -28,7 +28,9 @@ function signerOf({ content, signed, timeMs }: Timestamp, trusted: readonly X509
   if (!equalBytes(digestOf(digest, content), signed.contentDigest)) return undefined;
   const given = signed.certificates.flatMap((der) => parse(der) ?? []);
   const all = [...trusted, ...given];
-  const signer = all.find(({ raw }) => equalBytes(digestOf(certificateHash.digest, raw), certificateHash.value));
+  const signer = all.find(({ raw }) =>
+    equalBytes(digestOf(certificateHash.digest, raw), certificateHash.value),
+  );
   if (signer === undefined || !mayStamp(signer) || !isSigned(signer, signed)) return undefined;
   return leadsToTrusted(signer, { given, trusted, timeMs }) ? signer : undefined;
 }
@@ -40,7 +42,10 @@ function mayStamp({ keyUsage, ca }: X509Certificate): boolean {
   return !ca && uses?.length === 1 && uses[0] === TIME_STAMPING;
 }
 
-function isSigned({ publicKey }: X509Certificate, { digest, message, signature }: Timestamp['signed']): boolean {
+function isSigned(
+  { publicKey }: X509Certificate,
+  { digest, message, signature }: Timestamp['signed'],
+): boolean {
   try {
     return verify(publicKey.asymmetricKeyType === 'ed25519' ? null : digest, message, publicKey, signature);
   } catch {

@@ -46,7 +46,10 @@ async function exportOf(events: number, dir: string): Promise<Exported> {
   }
 }
 
-async function verifiedPerSecond(file: string, options: VerifyOptions = {}): Promise<{ rate: number; entries: number }> {
+async function verifiedPerSecond(
+  file: string,
+  options: VerifyOptions = {},
+): Promise<{ rate: number; entries: number }> {
   let entries = 0;
   const ms = await cpuMs(async () => {
     const source = createReadStream(file, { highWaterMark: READ_BYTES });
@@ -62,7 +65,11 @@ function proofSizes(): BenchResult[] {
   return [1e3, 1e6, 1e9].map((size) => {
     const proof = inclusionSpans(Math.floor(size / 3), size).map(() => new Uint8Array(32));
     const value = formatTlogProof({ index: Math.floor(size / 3), proof, checkpoint }).length;
-    return result(`proof_bytes_of_${size}`, { value, baseline: null, unit: 'bytes' }, 'with three cosignatures');
+    return result(
+      `proof_bytes_of_${size}`,
+      { value, baseline: null, unit: 'bytes' },
+      'with three cosignatures',
+    );
   });
 }
 
@@ -79,8 +86,16 @@ async function run(): Promise<BenchResult[]> {
       const note = `${deep.entries} entries, ${Math.round(statSync(file).size / deep.entries)} bytes each`;
       results.push(
         result(`export_${events}`, { value: perSecond, baseline: smaller, unit: 'entries/s' }, note),
-        result(`verify_deep_${events}`, { value: deep.rate, baseline: null, unit: 'entries/s' }, 'of one core'),
-        result(`verify_chain_${events}`, { value: chain.rate, baseline: null, unit: 'entries/s' }, 'of one core'),
+        result(
+          `verify_deep_${events}`,
+          { value: deep.rate, baseline: null, unit: 'entries/s' },
+          'of one core',
+        ),
+        result(
+          `verify_chain_${events}`,
+          { value: chain.rate, baseline: null, unit: 'entries/s' },
+          'of one core',
+        ),
       );
       smaller = perSecond;
     } finally {

@@ -10,7 +10,8 @@ export interface Dropped {
 export async function filesOf(transfer: DataTransfer): Promise<Dropped> {
   const entries = [...transfer.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
   const files = [...transfer.files];
-  for (const entry of entries) if (entry instanceof FileSystemDirectoryEntry) files.push(...(await inFolder(entry)));
+  for (const entry of entries)
+    if (entry instanceof FileSystemDirectoryEntry) files.push(...(await inFolder(entry)));
   return sorted(files);
 }
 

@@ -127,7 +127,8 @@ function show(parts: readonly HTMLElement[]): void {
 async function take({ bundle: file, policy }: Dropped): Promise<void> {
   if (policy !== undefined) page.policy.value = await policy.text();
   if (file === undefined) {
-    page.progress.textContent = 'That holds no bundle: a file that ends in .ndjson or .gz, or a folder with bundle.ndjson.';
+    page.progress.textContent =
+      'That holds no bundle: a file that ends in .ndjson or .gz, or a folder with bundle.ndjson.';
     return;
   }
   bundle = file;

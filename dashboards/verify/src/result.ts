@@ -73,13 +73,24 @@ function faultPart({ firstFault }: VerifyReport): HTMLElement | undefined {
   return part('First fault', list(Object.entries(firstFault)));
 }
 
-function witnessPart({ witness, keysPinned }: VerifyReport): HTMLElement {
+/** Their signatures take certificates, which this page does not read. */
+function stampsOf({ timestamps }: VerifyReport): Row {
+  return ['Time stamps', timestamps && `${timestamps.count}; tripline-verify.mjs --tsa tells who made them`];
+}
+
+function witnessPart(report: VerifyReport): HTMLElement {
+  const { witness, keysPinned } = report;
   const key: Row = [
     'Key',
-    keysPinned ? 'the one that you gave' : 'the one that came along with the bundle: it proves nothing by itself',
+    keysPinned
+      ? 'the one that you gave'
+      : 'the one that came along with the bundle: it proves nothing by itself',
   ];
   if (witness === null)
-    return part('Who vouches', list([key, ['Witnesses', 'none were asked for: no policy was given']]));
+    return part(
+      'Who vouches',
+      list([key, ['Witnesses', 'none were asked for: no policy was given'], stampsOf(report)]),
+    );
   const { quorum, witnesses, cosignedAtMs, unwitnessedEntries } = witness;
   return part(
     'Who vouches',
@@ -89,6 +100,7 @@ function witnessPart({ witness, keysPinned }: VerifyReport): HTMLElement {
       ['Cosigned by', witnesses.length === 0 ? 'nobody' : witnesses.join(', ')],
       ['First cosigned', cosignedAtMs === null ? null : new Date(cosignedAtMs).toISOString()],
       ['Entries that came later', unwitnessedEntries],
+      stampsOf(report),
     ]),
   );
 }

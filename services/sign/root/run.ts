@@ -227,7 +227,10 @@ function copiesOf({ config, clock }: StepContext): { readonly part: string; read
   if (copyS3 !== undefined) {
     const secretAccessKey = readSecret(copyS3.secretAccessKey, 'rootLog.copyS3.secretAccessKey');
     const { retention } = copyS3;
-    copies.push({ part: 'copy in a bucket', files: s3Files({ ...copyS3, secretAccessKey, retention }, clock) });
+    copies.push({
+      part: 'copy in a bucket',
+      files: s3Files({ ...copyS3, secretAccessKey, retention }, clock),
+    });
   }
   return copies;
 }

@@ -45,7 +45,8 @@ export class Stamper {
     const response = await this.#ask(query);
     const stamp = parseTimestamp(response);
     const isAnswer = stamp !== undefined && answersQuery(stamp, query);
-    if (!isAnswer || !equalBytes(stamp.imprint, sha256(utf8(note)))) throw new TriplineError('timestamp_refused');
+    if (!isAnswer || !equalBytes(stamp.imprint, sha256(utf8(note))))
+      throw new TriplineError('timestamp_refused');
     await files.write(stampPath(size, 'note'), utf8(note));
     await files.write(stampPath(size, 'tsq'), query);
     await files.write(stampPath(size, 'tsr'), response);

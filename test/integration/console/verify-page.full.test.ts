@@ -72,7 +72,12 @@ describe('the page that verifies', { skip: executable === undefined ? 'no browse
       env: { TRIPLINE_DATA_DIR: dataDir },
       overrides: [{ path: ['http', 'port'], value: 0 }],
     });
-    service = await startService({ config, steps: STEPS, log: createLogger({ level: 'silent' }), announce: true });
+    service = await startService({
+      config,
+      steps: STEPS,
+      log: createLogger({ level: 'silent' }),
+      announce: true,
+    });
     const token = readFileSync(join(dataDir, 'producer.token'), 'utf8').trim();
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' };
     for (let from = 0; from < EVENTS; from += 500) {
@@ -176,8 +181,20 @@ describe('the page that verifies', { skip: executable === undefined ? 'no browse
 
   it('tells what was cut off from what was changed, and what is no bundle from both', async () => {
     const opened = await browser.open(url);
-    assert.equal(await choose(opened, changed('cut.ndjson', (text) => text.slice(0, -300))), 'incomplete');
-    assert.equal(await choose(opened, changed('none.ndjson', () => 'nothing\n')), 'failed');
+    assert.equal(
+      await choose(
+        opened,
+        changed('cut.ndjson', (text) => text.slice(0, -300)),
+      ),
+      'incomplete',
+    );
+    assert.equal(
+      await choose(
+        opened,
+        changed('none.ndjson', () => 'nothing\n'),
+      ),
+      'failed',
+    );
     await opened.page.locator('#trust summary').click();
     await opened.page.locator('#key').fill('no key');
     assert.equal(await choose(opened, bundle), 'failed');
@@ -216,7 +233,9 @@ describe('the page that verifies', { skip: executable === undefined ? 'no browse
     assert.equal(await choose(opened, bundle), 'verified');
     const refused = await opened.page.evaluate(`fetch('/healthz').then(() => 'sent', () => 'refused')`);
     assert.equal(refused, 'refused');
-    assert.ok(opened.complaints.every((text) => /Content Security Policy|Failed to fetch|Refused/i.test(text)));
+    assert.ok(
+      opened.complaints.every((text) => /Content Security Policy|Failed to fetch|Refused/i.test(text)),
+    );
     await opened.page.close();
   });
 });

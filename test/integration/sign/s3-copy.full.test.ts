@@ -15,13 +15,19 @@ import { motoMissing, startS3, type S3Server } from '../../support/s3/server.ts'
 import { commitBatch, openRoot, openSigner } from '../../support/tlog/root-log.ts';
 
 const missing = motoMissing();
-if (missing !== undefined) process.stderr.write(`\n*** NO S3: ${missing}, so the copy to a bucket was NOT tested ***\n\n`);
+if (missing !== undefined)
+  process.stderr.write(`\n*** NO S3: ${missing}, so the copy to a bucket was NOT tested ***\n\n`);
 
 describe('a copy in a bucket', { skip: missing ?? false }, () => {
   let server: S3Server;
   let dir: string;
   let options: S3Options;
-  const admin = new AwsClient({ accessKeyId: 'admin', secretAccessKey: 'admin', service: 's3', region: 'us-east-1' });
+  const admin = new AwsClient({
+    accessKeyId: 'admin',
+    secretAccessKey: 'admin',
+    service: 's3',
+    region: 'us-east-1',
+  });
   before(async () => {
     server = await startS3();
     dir = mkdtempSync(join(tmpdir(), 'tripline-s3-'));

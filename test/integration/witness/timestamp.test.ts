@@ -36,7 +36,12 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
       env: place.env,
       overrides: [{ path: ['http', 'port'], value: 0 }],
     });
-    service = await startService({ config, steps: STEPS, log: createLogger({ level: 'silent' }), announce: true });
+    service = await startService({
+      config,
+      steps: STEPS,
+      log: createLogger({ level: 'silent' }),
+      announce: true,
+    });
     out = join(place.dir, 'out');
     const sizes = join(place.dir, 'data/root-log/tsr/sizes');
     await eventually(() => Promise.resolve(existsSync(sizes)), Boolean);
@@ -59,7 +64,16 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
     assert.ok(stamped.length > 0);
     for (const name of stamped) {
       const at = join(out, 'tsr', name.replace('.tsr', ''));
-      const said = openssl('ts', '-verify', '-queryfile', `${at}.tsq`, '-in', `${at}.tsr`, '-CAfile', authority.caFile);
+      const said = openssl(
+        'ts',
+        '-verify',
+        '-queryfile',
+        `${at}.tsq`,
+        '-in',
+        `${at}.tsr`,
+        '-CAfile',
+        authority.caFile,
+      );
       assert.match(said, /Verification: OK/);
       openssl('ts', '-verify', '-data', `${at}.note`, '-in', `${at}.tsr`, '-CAfile', authority.caFile);
       const text = openssl('ts', '-reply', '-in', `${at}.tsr`, '-text');
@@ -109,7 +123,10 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
         assert.match(JSON.stringify(report), /"code":"root_stamp_invalid"/);
       }
       // A signature that does not hold makes a stamp of nobody, in a form that is sound.
-      writeFileSync(file, whole.replace(text, JSON.stringify({ ...line, response: flipped(line.response, -1) })));
+      writeFileSync(
+        file,
+        whole.replace(text, JSON.stringify({ ...line, response: flipped(line.response, -1) })),
+      );
       const { timestamps: found } = await timestamps('--tsa', authority.caFile);
       assert.equal(found['trusted'], Number(found['count']) - 1);
     } finally {
@@ -125,7 +142,9 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
     assert.equal(await stamper.stamp({ note: 'first\n', size: 1 }, files), false);
     for (const mode of ['replays', 'refuses', 'breaks'] as const) {
       other.mode = mode;
-      await assert.rejects(stamper.stamp({ note: 'second\n', size: 2 }, files), { code: 'timestamp_refused' });
+      await assert.rejects(stamper.stamp({ note: 'second\n', size: 2 }, files), {
+        code: 'timestamp_refused',
+      });
     }
     other.mode = 'sound';
     await other.stop();

@@ -65,7 +65,11 @@ function other(value: Json, salt: number): Json {
 }
 
 /** The line with one of its values changed, and the path of that. */
-function changeOf(line: string, leaf: number, salt: number): { readonly line: string; readonly path: string } {
+function changeOf(
+  line: string,
+  leaf: number,
+  salt: number,
+): { readonly line: string; readonly path: string } {
   const value = JSON.parse(line) as { [name: string]: Json; type: string };
   const leaves = leavesOf(value, value.type);
   const { holder, name, path } = leaves[leaf % leaves.length] as Leaf;
@@ -86,7 +90,10 @@ describe('a changed bundle', () => {
     for (let n = 0; n < STREAMS; n += 1) {
       const stream = `s${n}`;
       const lines = Array.from({ length: LINES }, (_, seq) => callLine(stream, seq));
-      await append(bench, [recordOf(stream, 0, lines.slice(0, n + 1)), recordOf(stream, n + 1, lines.slice(n + 1))]);
+      await append(bench, [
+        recordOf(stream, 0, lines.slice(0, n + 1)),
+        recordOf(stream, n + 1, lines.slice(n + 1)),
+      ]);
     }
     await runWriter(bench, bench);
     const files = diskFiles(join(bench.dir, 'root-log'));

@@ -44,7 +44,14 @@ const CALL = {
   principal: 'eve\ud800',
   outcome: '',
 };
-const ALERT = { alert_id: 'a1', rule_id: 'chain.x', rule_hash: hash('3'), title: 'x', level: 'high', effective_time: 5 };
+const ALERT = {
+  alert_id: 'a1',
+  rule_id: 'chain.x',
+  rule_hash: hash('3'),
+  title: 'x',
+  level: 'high',
+  effective_time: 5,
+};
 
 interface Attested {
   readonly [name: string]: unknown;
@@ -74,7 +81,8 @@ describe('OCSF events of a bundle', () => {
       ],
     );
     const required = ['activity_id', 'category_uid', 'metadata', 'severity_id', 'time'];
-    for (const name of [...required, 'actor', 'api', 'src_endpoint']) assert.ok(made[0]?.[name] !== undefined, name);
+    for (const name of [...required, 'actor', 'api', 'src_endpoint'])
+      assert.ok(made[0]?.[name] !== undefined, name);
     for (const name of [...required, 'finding_info']) assert.ok(made[1]?.[name] !== undefined, name);
   });
 
@@ -92,9 +100,19 @@ describe('OCSF events of a bundle', () => {
 
   it('are written as RFC 8785 has it', () => {
     // Section 3.2.3 of the RFC, and its numbers.
-    const value = { '€': 'Euro Sign', '\r': 'Carriage Return', '1': 'One', '\u0080': 'Control', 'ö': 'o', '\u{1F600}': 'Smiley' };
+    const value = {
+      '€': 'Euro Sign',
+      '\r': 'Carriage Return',
+      '1': 'One',
+      '\u0080': 'Control',
+      ö: 'o',
+      '\u{1F600}': 'Smiley',
+    };
     assert.equal(
-      canonicalJson({ ...value, numbers: [Number('333333333.33333329'), 1e30, 4.5, 2e-3, 0.000000000000000000000000001] }),
+      canonicalJson({
+        ...value,
+        numbers: [Number('333333333.33333329'), 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      }),
       '{"\\r":"Carriage Return","1":"One","numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"\u0080":"Control","ö":"o","€":"Euro Sign","\u{1F600}":"Smiley"}',
     );
     assert.equal(JSON.stringify(made).includes('\\ud800'), false);
