@@ -17,6 +17,7 @@ import { labels } from './labels.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
+import { verifyBench } from './verify.bench.ts';
 
 const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/O', run: detectBench };
 
@@ -36,6 +37,7 @@ const BENCHES: readonly Bench[] = [
   gateCall,
   killToRefused,
   holdCall,
+  verifyBench,
 ];
 
 const { values: options } = parseArgs({
