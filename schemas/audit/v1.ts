@@ -8,6 +8,7 @@ export const AUDIT_ACTIONS = [
   'control.expire',
   'alert.disposition',
   'approval.grant',
+  'approval.deny',
   'rules.load',
   'key.register',
   'key.revoke',

@@ -21,6 +21,7 @@ import {
   zPeers,
   zRegistry,
   zStreamState,
+  zPolicyStamp,
 } from './v1.ts';
 
 /** Path (relative to the field) and message of a fault; undefined when the value is fine. */
@@ -151,6 +152,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   verdict: text(64),
   controlId: name,
   approvalId: name,
+  policy: bySchema(zPolicyStamp),
   hold: bySchema(zHold),
   error: bySchema(zEvent.shape.error),
   approval: bySchema(zApproval),

@@ -13,7 +13,7 @@ const ROOT = path.resolve(HERE, '../..');
 /** Loaded only where an exporter is configured, and then from where the host has it; the others are extras of ws. */
 const OPTIONAL = ['@opentelemetry/sdk-node', 'bufferutil', 'utf-8-validate'];
 /** What package.json depends on; everything else that is used stands in the files. */
-const DEPENDENCIES = ['@cfworker/json-schema', 'ws', 'zod'];
+const DEPENDENCIES = ['@cfworker/json-schema', 'ws', 'yaml', 'zod'];
 const TYPES = ['main.d.ts', 'public.d.ts', 'log.d.ts'];
 
 async function bundle(input: InputOptions, output: OutputOptions): Promise<void> {

@@ -10,10 +10,12 @@ import { parseControlKeys } from './controls/keys.ts';
 import type { CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
 import type { ExchangesEnd } from './exchanges.ts';
-import { heldBy, type Held, type HoldSettings, type Ruling } from './holds.ts';
+import { heldBy, type Held, type HoldSettings, type Settled } from './holds.ts';
 import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
+import { CallPolicy } from './policy/call-policy.ts';
+import { HostPolicy } from './policy/host-policy.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
 import { readAgentKey } from './recorder/agent-key.ts';
 import { BatchSigner } from './recorder/batch-signer.ts';
@@ -53,6 +55,7 @@ export interface SharedParts {
   readonly guard: ControlGuard;
   readonly drainer: Drainer;
   readonly publisher: Publisher;
+  readonly policy: HostPolicy | undefined;
 }
 
 /** What the shell knows of a line beside its bytes. */
@@ -114,6 +117,7 @@ export class Capture {
   readonly #opening: Readonly<Record<string, unknown>>;
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
+  readonly #policy: HostPolicy | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
 
@@ -126,6 +130,7 @@ export class Capture {
     this.session = settings.sessionId ?? options.session ?? sessionOf(options);
     this.#address = settings.address;
     this.#hold = settings.hold;
+    this.#policy = options.shared?.policy ?? policyOf(settings);
     const publisher = publisherOf(options);
     this.#recorder = newRecorder(options, this.session, { timings: this.#timings, publisher });
     this.#guard =
@@ -156,12 +161,35 @@ export class Capture {
       maxPendingCalls: MAX_PENDING_CALLS,
       boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
+      policy: this.#newPolicy(options),
     });
+  }
+
+  #newPolicy({ settings, server, transport, log }: CaptureOptions): CallPolicy | undefined {
+    if (this.#policy === undefined) return undefined;
+    return new CallPolicy({
+      policy: this.#policy,
+      desk: this.#guard.approvals,
+      agent: settings.agent,
+      server,
+      transport,
+      principal: settings.principal,
+      nowMs: () => Date.now(),
+      log,
+    });
+  }
+
+  /** Reads the policy of this host; nothing may pass before. Throws host_policy_invalid. */
+  async loadPolicy(): Promise<void> {
+    await this.#policy?.load();
   }
 
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
   async start(): Promise<void> {
-    this.#recorder.open(this.#opening);
+    // Where nothing is to be waited for, the stream is open when this call returns.
+    if (this.#policy?.isLoaded === false) await this.loadPolicy();
+    const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
+    this.#recorder.open({ ...this.#opening, ...policy });
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
@@ -206,21 +234,31 @@ export class Capture {
 
   /** Called in the turn in which the intents were recorded. */
   async #judged(held: HeldLine): Promise<Passed> {
-    const hold = this.#hold as HoldSettings;
-    const { places, stream } = this.#recorder;
+    const { places } = this.#recorder;
     this.#recorder.flush();
     const decided = await Promise.all(
-      held.calls.map(async ({ draft }): Promise<Held> => {
-        const fromMs = performance.now();
-        const seq = places[draft];
-        const ruling: Ruling =
-          seq === undefined ? { kind: 'timeout' } : await this.#guard.verdict(stream, seq, hold.budgetMs);
-        return heldBy(ruling, hold, performance.now() - fromMs);
+      held.calls.map(async ({ draft, isHeld, approved }): Promise<Settled> => {
+        const [ruled, approval] = await Promise.all([
+          isHeld ? this.#ruled(places[draft]) : undefined,
+          approved?.(),
+        ]);
+        return { held: ruled, approval };
       }),
     );
     const { drafts, forward, answers } = held.settle(decided);
     this.#recorder.record(drafts);
     return { forward, answers };
+  }
+
+  async #ruled(seq: number | undefined): Promise<Held | undefined> {
+    if (this.#hold === undefined) return undefined;
+    const { budgetMs } = this.#hold;
+    const fromMs = performance.now();
+    const ruling =
+      seq === undefined
+        ? ({ kind: 'timeout' } as const)
+        : await this.#guard.verdict(this.#recorder.stream, seq, budgetMs);
+    return heldBy(ruling, this.#hold, performance.now() - fromMs);
   }
 
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
@@ -248,6 +286,7 @@ export class Capture {
     return {
       guard: this.#guard,
       drainer: this.#drainer,
+      policy: this.#policy,
       publisher: httpPublisher(this.#address, REQUEST_TIMEOUT_MS, SHARED_SOCKETS),
     };
   }
@@ -309,6 +348,10 @@ function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
   // A call that is held back needs the channel for its verdict.
   const needsChannel = settings.onChannelLost === 'closed' || settings.hold !== undefined;
   return needsChannel ? { firstWaitMs: NEEDED_FIRST_WAIT_MS } : {};
+}
+
+function policyOf({ policy }: CaptureSettings): HostPolicy | undefined {
+  return policy === undefined ? undefined : new HostPolicy(policy);
 }
 
 function spoolDirectory(settings: CaptureSettings): string {
@@ -406,6 +449,8 @@ function newGuard(
       : parseControlKeys(settings.controlKeys, 'TRIPLINE_CONTROL_KEYS');
   return new ControlGuard({
     file: path.join(settings.dataDir, 'capture', 'controls.json'),
+    approvalsDirectory: path.join(settings.dataDir, 'capture', 'approvals'),
+    randomHex,
     pinnedKeys: () => fromEnvironment ?? keysOfDataDir(settings.dataDir),
     address: settings.address,
     onChannelLost: settings.onChannelLost,

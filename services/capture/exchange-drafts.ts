@@ -18,14 +18,14 @@ export function given(fields: Readonly<Record<string, unknown>>): Record<string,
 }
 
 function callFields({ span, tool, class: toolClass, ...about }: CallAbout): Record<string, unknown> {
-  const { parentSpanId, decisionId, verdict, controlId } = about;
+  const { parentSpanId, decisionId, verdict, controlId, policy, approvalId } = about;
   const ids = { decisionId, traceId: span.traceId, spanId: span.spanId, parentSpanId };
-  return given({ ...ids, tool, class: toolClass, verdict, controlId });
+  return given({ ...ids, tool, class: toolClass, verdict, controlId, approvalId, policy });
 }
 
 function messageFields(about: MessageAbout): Record<string, unknown> {
-  const { method, traceId, parentSpanId, tool, class: toolClass, verdict, controlId } = about;
-  return given({ traceId, parentSpanId, tool, method, class: toolClass, verdict, controlId });
+  const { method, traceId, parentSpanId, tool, class: toolClass, verdict, controlId, policy } = about;
+  return given({ traceId, parentSpanId, tool, method, class: toolClass, verdict, controlId, policy });
 }
 
 function exchangeFields(on: Connection, exchange: Exchange): Record<string, unknown> {

@@ -3,6 +3,7 @@
  * elicitation, roots), tasks, and all others. Reads bring content into the context and can carry data out, so controls
  * hold for them as for calls.
  */
+import type { CallDecision } from '../../schemas/control/decide.ts';
 import { classify } from '../../detectors/classify/index.ts';
 import { describeAnswer, describeMessage, ELICITATION, taskAt, type TaskState } from './describe.ts';
 import { recordableName, type DraftBody } from './draft.ts';
@@ -17,6 +18,7 @@ import type { Direction, WireMessage } from './message.ts';
 import { metaOf, newExchange, parentOf } from './new-exchange.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { readAnswer, type Answer } from './outcome.ts';
+import type { PolicyAnswer, PolicyCall } from './policy/call-policy.ts';
 import { refusalAnswer } from './refusal.ts';
 import type { JoinedRound, RequestRounds } from './rounds.ts';
 import type { Tasks } from './tasks.ts';
@@ -70,7 +72,11 @@ export class MessageObserver {
       direction === 'to_server' && isControlled(method)
         ? this.#options.decide({ ...this.#who(), tool: method, class: about.class ?? 'other' })
         : undefined;
-    const verdict = decision === undefined ? {} : verdictOf(decision);
+    const answer =
+      decision === undefined || decision.kind === 'refuse'
+        ? undefined
+        : this.#options.policy?.decide(this.#readOf(method, about, message));
+    const verdict = decision === undefined ? {} : verdictOf(decision, answer);
     const exchange = newExchange(this.#options, {
       direction,
       message,
@@ -82,14 +88,32 @@ export class MessageObserver {
       logicalCallId: this.#originOf(mcp)?.logicalCallId,
     });
     this.#request(exchange, message, state);
-    if (decision?.kind === 'refuse') {
+    const refusal = refusalOf(message, decision, answer);
+    if (refusal !== undefined) {
       state.refused.add(message);
-      state.answers.push(refusalAnswer(message, decision.control));
+      state.answers.push(refusal);
       state.drafts.push(...endedDrafts(this.#options, exchange, { outcome: 'refused' }));
       return;
     }
     this.#shared.exchanges.open(exchange, state);
     if (round !== undefined) this.inputsAnswered(message, round, state);
+  }
+
+  /** What the policy is asked of a read: its method stands for the tool, and nobody approves it. */
+  #readOf(method: string, about: MessageAbout, message: WireMessage): PolicyCall {
+    const { bytes, paramsSpan } = message;
+    return {
+      kind: 'read',
+      tool: method,
+      class: about.class ?? 'other',
+      ambiguous: message.ambiguous || message.method !== method,
+      argsHash: undefined,
+      isShowable: false,
+      labels: () => {
+        const args = bodyOf('args', bytes, paramsSpan, this.#options.sha256Hex);
+        return this.#shared.boundary.request(args, { ...about, hosts: [] }).labels;
+      },
+    };
   }
 
   #hosts(method: string, { bytes, paramsSpan }: WireMessage): readonly string[] {
@@ -242,6 +266,16 @@ export class MessageObserver {
 
 export function isMessage(exchange: Exchange): exchange is Exchange & { readonly about: MessageAbout } {
   return exchange.about.kind === 'message';
+}
+
+/** The answer to a read that controls or policy refuse. */
+function refusalOf(
+  message: WireMessage,
+  decision: CallDecision | undefined,
+  answer: PolicyAnswer | undefined,
+): string | undefined {
+  if (decision?.kind === 'refuse') return refusalAnswer(message, decision.control);
+  return answer?.kind === 'refuse' ? refusalAnswer(message, answer.control, answer.detail) : undefined;
 }
 
 /** What a round repeats, where the server names it by no state. */

@@ -4,6 +4,7 @@ import type { TRANSPORTS } from '../../schemas/event/v1.ts';
 import type { ClassMappingLine } from '../../detectors/classify/index.ts';
 import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
+import type { CallPolicy } from './policy/call-policy.ts';
 import type { Sha256Hex } from './registry.ts';
 import type { SpanSource } from './spans.ts';
 
@@ -34,4 +35,6 @@ export interface ObserverOptions {
   readonly boundary?: BoundaryConfig | undefined;
   /** Calls that are held back for a verdict. */
   readonly hold?: HoldSettings;
+  /** What the host's policy says of a call; asked after the controls. */
+  readonly policy?: CallPolicy | undefined;
 }

@@ -7,6 +7,7 @@ import { TOOL_CLASSES, type ToolClass } from '../../schemas/event/v1.ts';
 import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
 import { readBoundaryFile } from './labels/boundary-file.ts';
+import type { HostPolicySettings } from './policy/host-policy.ts';
 import type { ServiceAddress } from './recorder/publisher.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -29,6 +30,8 @@ export interface CaptureSettings {
   readonly injectTrace: boolean;
   /** Calls that wait for the verdict on their intent; undefined = none do. */
   readonly hold: HoldSettings | undefined;
+  /** The policy of this host; undefined = none, all calls may leave. */
+  readonly policy: HostPolicySettings | undefined;
   /** Trust and data labels, and what of them the host wants on the wire; undefined = what classes and detectors say. */
   readonly boundary?: BoundaryConfig | undefined;
   /** Asked before each request: the service may be started after its hosts. */
@@ -134,6 +137,13 @@ function readHold(env: Environment): HoldSettings | undefined {
   return { classes: new Set(classes), budgetMs, onTimeout };
 }
 
+function readPolicySettings(env: Environment): HostPolicySettings | undefined {
+  const file = value(env, 'TRIPLINE_POLICY');
+  const environment = readName(env, 'TRIPLINE_ENVIRONMENT');
+  const task = readName(env, 'TRIPLINE_TASK');
+  return file === undefined ? undefined : { file: expandHome(file), environment, task };
+}
+
 function readBoundary(env: Environment): BoundaryConfig | undefined {
   const file = value(env, 'TRIPLINE_LABELS');
   return file === undefined ? undefined : readBoundaryFile(expandHome(file), 'TRIPLINE_LABELS');
@@ -159,6 +169,7 @@ export function readSettings(env: Environment): CaptureSettings {
     agentKeyFile: value(env, 'TRIPLINE_AGENT_KEY') ?? path.join(dataDir, 'agent.key'),
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
     hold: readHold(env),
+    policy: readPolicySettings(env),
     boundary: readBoundary(env),
     address: () => ({
       url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,

@@ -24,6 +24,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'rule_invalid',
   'request_invalid',
   'control_invalid',
+  'approval_invalid',
+  'host_policy_invalid',
   'export_invalid',
 ]);
 const DENIED_CODES: ReadonlySet<ErrorCode> = new Set(['auth_missing', 'auth_invalid', 'auth_forbidden']);

@@ -78,6 +78,6 @@ describe('the packed package in an empty project', () => {
     const words = ['install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
     await run('npm', [...words, packed.tarball], { cwd: alone });
     const names = readdirSync(path.join(alone, 'node_modules')).filter((name) => !name.startsWith('.'));
-    assert.deepEqual(names.toSorted(), ['@cfworker', '@tripline', 'ws', 'zod']);
+    assert.deepEqual(names.toSorted(), ['@cfworker', '@tripline', 'ws', 'yaml', 'zod']);
   });
 });

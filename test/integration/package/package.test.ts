@@ -54,7 +54,7 @@ describe('the npm package of capture', () => {
 
   it('depends on three packages, which depend on none and build nothing', () => {
     const names = Object.keys(manifestOf('@tripline/capture').dependencies ?? {});
-    assert.deepEqual(names, ['@cfworker/json-schema', 'ws', 'zod']);
+    assert.deepEqual(names, ['@cfworker/json-schema', 'ws', 'yaml', 'zod']);
     for (const name of names) {
       const { dependencies = {}, scripts = {}, gypfile } = manifestOf(name);
       assert.deepEqual(Object.keys(dependencies), [], name);
