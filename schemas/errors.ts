@@ -239,6 +239,31 @@ export const ERRORS = {
     403,
     'See the control that data.controlId names.',
   ),
+  policy_refused: entry(
+    'The call was refused by the policy of its host.',
+    false,
+    403,
+    'See the line that data.policy names, in the policy of that host.',
+  ),
+  approval_required: entry(
+    'The call needs an approval.',
+    false,
+    403,
+    'Grant or deny data.approvalId with tripline approve; then the same call may be repeated, once.',
+  ),
+  approval_invalid: entry('An approval is malformed.', false, 400, 'Mend what `path` names.'),
+  approval_signature_invalid: entry(
+    'An approval does not verify under a pinned key.',
+    false,
+    400,
+    'Do not trust the channel; check TRIPLINE_CONTROL_KEYS.',
+  ),
+  host_policy_invalid: entry(
+    'The policy of a host has faults; all are listed.',
+    false,
+    500,
+    'Mend every fault that the message lists; see tripline policy check.',
+  ),
   // Configuration and commands
   config_invalid: entry(
     'The configuration has faults; all are listed.',

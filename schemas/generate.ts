@@ -17,7 +17,10 @@ import { zDeadLetterLine } from './deadletter/v1.ts';
 import { ERRORS } from './errors.ts';
 import { zEvent } from './event/v1.ts';
 import { zGateConfig } from './gate/v1.ts';
+import { zBoundary } from './labels/v1.ts';
 import { zRule } from './rule/v1.ts';
+import { zPolicy } from './policy/v1.ts';
+import { zApprovalDecision, zDenyRequest, zGrantRequest } from './approval/v1.ts';
 import { zWitnessConfig } from './witness/v1.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -36,8 +39,13 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'checkpoint.v1': zCheckpoint,
   'config.v1': zConfig,
   'gate.v1': zGateConfig,
+  'boundary.v1': zBoundary,
   'rule.v1': zRule,
   'witness.v1': zWitnessConfig,
+  'policy.v1': zPolicy,
+  'approval.v1': zApprovalDecision,
+  'grant-request.v1': zGrantRequest,
+  'deny-request.v1': zDenyRequest,
 };
 
 function outputs(): Map<string, string> {

@@ -46,6 +46,13 @@ export const TOPICS = {
     retentionMs: DAY_MS / 24,
     partitioning: 'single',
   },
+  /** Signed answers to requests for approval: a view that hosts are told from; the evidence is in topic audit. */
+  approvals: {
+    name: 'tripline.approvals.v1',
+    cleanup: 'delete',
+    retentionMs: 30 * DAY_MS,
+    partitioning: 'single',
+  },
   outbox: { name: 'tripline.outbox.v1', cleanup: 'compact', retentionMs: undefined, partitioning: 'single' },
 } as const satisfies Record<string, TopicSpec>;
 
@@ -82,6 +89,8 @@ export const FORMAT_EVENTS = 'events/1';
 export const FORMAT_TICK = 'tick';
 /** Value: a verdict of schemas/verdict as JSON. */
 export const FORMAT_VERDICT = 'verdict/1';
+/** Value: a signed approval of schemas/approval as JSON. */
+export const FORMAT_APPROVAL = 'approval/1';
 
 /** Limits of a record: 1-64 lines of one stream and one session, at most 768 KiB. */
 export const MAX_LINES_PER_RECORD = 64;

@@ -124,3 +124,27 @@ export function destHost(event: CallArguments, internalHosts: readonly string[])
   if (event.args === undefined || event.args === null) return '';
   return outsideHost(event.args, false, 0, { values: 0, internalHosts });
 }
+
+/** Stands for hosts that a bound kept from being read; no mapping names it. */
+export const UNSEEN_HOST = '(unseen)';
+
+function collectHosts(value: unknown, isAddress: boolean, depth: number, into: { values: number; hosts: Set<string> }): void {
+  if (typeof value === 'string') {
+    if (into.values++ >= MAX_VALUES || value.length > MAX_SCANNED_CHARACTERS) into.hosts.add(UNSEEN_HOST);
+    for (const host of hostsInText(value, isAddress)) if (host !== '') into.hosts.add(host);
+    return;
+  }
+  if (typeof value !== 'object' || value === null) return;
+  if (depth >= MAX_DEPTH || into.values > MAX_VALUES) return void into.hosts.add(UNSEEN_HOST);
+  for (const [name, member] of Object.entries(value)) {
+    const named = Array.isArray(value) ? isAddress : ADDRESS_NAMES.has(name.toLowerCase());
+    collectHosts(member, named, depth + 1, into);
+  }
+}
+
+/** All hosts that the arguments name, inside or outside; UNSEEN_HOST among them where a bound left something out. */
+export function hostsIn(event: CallArguments): readonly string[] {
+  const into = { values: 0, hosts: new Set<string>() };
+  collectHosts(event.args, false, 0, into);
+  return [...into.hosts];
+}

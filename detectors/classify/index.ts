@@ -6,4 +6,4 @@ export type {
   ClassSource,
   ToolClass,
 } from './classify.ts';
-export { destHost } from './dest-host.ts';
+export { destHost, hostsIn, UNSEEN_HOST } from './dest-host.ts';

@@ -1,5 +1,7 @@
 /** The one table of fields that rules may name. Open families (`args.*`) take any path below them. */
 import type { Event } from '../../schemas/event/v1.ts';
+import type { LabelMapping } from '../../schemas/labels/v1.ts';
+import { effectiveLabels, effectiveTrust, type EffectiveLabels } from '../labels/effective.ts';
 import { wholeText } from './whole-text.ts';
 
 type Registry = NonNullable<Event['registry']>;
@@ -9,6 +11,10 @@ export interface FieldSource {
   readonly event: Partial<Event>;
   readonly toolClass: string;
   destHost(): string;
+  /** What the operator says of data and trust; absent: nothing. */
+  readonly labelMapping?: LabelMapping | undefined;
+  /** The effective labels, where they are kept once they were worked out. */
+  effectiveLabels?(): EffectiveLabels;
 }
 
 interface FieldEntry {
@@ -59,8 +65,20 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   outcome: field('How the call ended', (s) => s.event.outcome, true),
   duration_ms: field('Duration in ms', (s) => s.event.durationMs, true),
   schema_valid: field('Result fits the declared schema', (s) => s.event.schemaValid, true),
-  trust: field('Trust label of the output', (s) => trustLevel(s.event.trust), true),
-  labels: field('Data labels', (s) => s.event.labels),
+  trust: field('Same as trust.level', (s) => effectiveTrust(s)?.level, true),
+  'trust.level': field(
+    'Effective trust in the output: trusted, unknown or untrusted',
+    (s) => effectiveTrust(s)?.level,
+    true,
+  ),
+  'trust.by': field('Who vouches for that: a name, operator, or class', (s) => effectiveTrust(s)?.by, true),
+  'trust.claimed': field('Trust that the producer claims', (s) => trustLevel(s.event.trust), true),
+  labels: field(
+    'Effective data label of the body (public, internal, secret) and labels of capture, a list',
+    (s) => labelsOf(s).labels,
+  ),
+  'labels.claimed': field('Labels that the producer claims, a list', (s) => s.event.labels),
+  'labels.secrets': field('Kinds of secrets in the body, a list', (s) => labelsOf(s).secretKinds),
   verdict: field("What the host's policy decided", (s) => s.event.verdict),
   control_id: field('Control that decided', (s) => s.event.controlId),
   approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
@@ -144,6 +162,9 @@ function ofAlert(source: FieldSource, name: 'ruleId' | 'level' | 'tags' | 'ruleH
     ? (alert as Record<string, unknown>)[name]
     : undefined;
 }
+
+const labelsOf = (source: FieldSource): EffectiveLabels =>
+  source.effectiveLabels?.() ?? effectiveLabels(source);
 
 function trustLevel(trust: Event['trust']): string | undefined {
   return typeof trust === 'object' ? trust.level : trust;

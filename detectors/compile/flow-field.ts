@@ -2,7 +2,8 @@
  * Value flow as a field: its value is the fingerprints of what stands in another field, so that runs, facts and snapshots
  * carry it like any other value. Fingerprints tell that two values are one; they do not tell the value.
  */
-import { parseVia, type Via } from '../flow/via.ts';
+import { LABEL_WAYS, parseVia, type Via } from '../flow/via.ts';
+import { effectiveLabels, secretPart } from '../labels/effective.ts';
 import { fieldReader, type FieldSource } from './fields.ts';
 import { FlowCell, HeldValue } from './flow-cell.ts';
 
@@ -21,24 +22,31 @@ export interface FlowReader {
   readonly name: string;
   readonly spec: FlowSpec;
   readonly via: readonly Via[];
+  /** Only what carries label secret is a source. */
+  readonly labelled: boolean;
   readonly sha256Hex: (text: string) => string;
 }
 
 const PREFIX = 'flow:';
+/** No name of a field begins so. */
+const LABELLED = 'label:';
 const readers = new Map<string, FlowReader>();
 
 /** Name of the field that holds the fingerprints; the same spec gives the same name. */
 export function flowField(spec: FlowSpec, sha256Hex: FlowReader['sha256Hex']): FlowFieldOutcome {
   const via: Via[] = [];
+  let labelled = false;
   for (const text of spec.via) {
     const outcome = parseVia(text);
     if (outcome.kind === 'fault') return outcome;
-    via.push(outcome.via);
+    if (outcome.kind === 'via') via.push(outcome.via);
+    else labelled = true;
   }
+  if (labelled && via.length === 0) via.push(...LABEL_WAYS);
   const sorted = spec.via.toSorted();
   const name = `${PREFIX}${spec.side}:${sorted.join(',')}:${spec.minEntropy}:${spec.field}`;
   // Names come from rule files, not from events.
-  readers.set(name, { name, spec, via, sha256Hex });
+  readers.set(name, { name, spec, via, labelled: labelled && spec.side === 'source', sha256Hex });
   return { kind: 'field', name };
 }
 
@@ -80,13 +88,21 @@ export class FlowFields {
     return reader === undefined || value === null ? null : FlowCell.of(reader, value);
   }
 
-  private value({ spec, sha256Hex }: FlowReader): HeldValue | null {
-    const { field } = spec;
-    let value = this.values.get(field);
+  private value(reader: FlowReader): HeldValue | null {
+    const { spec, labelled, sha256Hex } = reader;
+    const name = labelled ? `${LABELLED}${spec.field}` : spec.field;
+    let value = this.values.get(name);
     if (value === undefined) {
-      const raw = fieldReader(field)?.read(this.source) ?? null;
-      this.values.set(field, (value = raw === null ? null : new HeldValue(raw, sha256Hex)));
+      const raw = this.raw(reader);
+      this.values.set(name, (value = raw === null ? null : new HeldValue(raw, sha256Hex)));
     }
     return value;
+  }
+
+  private raw({ spec, labelled }: FlowReader): unknown {
+    const { source } = this;
+    const raw = fieldReader(spec.field)?.read(source) ?? null;
+    if (!labelled || raw === null) return raw;
+    return secretPart(source, raw, source.effectiveLabels?.() ?? effectiveLabels(source)) ?? null;
   }
 }

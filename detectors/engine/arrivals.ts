@@ -1,5 +1,6 @@
 /** Events at hand through an engine, in the order of their arrival: rule tests, `rules match`, `rules explain`. */
 import type { Event } from '../../schemas/event/v1.ts';
+import type { LabelMapping } from '../../schemas/labels/v1.ts';
 import { classify, type ClassMappingLine } from '../classify/classify.ts';
 import { destHost } from '../classify/dest-host.ts';
 import type { Call } from './call.ts';
@@ -30,6 +31,7 @@ export interface Arrival {
 export interface Surroundings {
   readonly mappings: readonly ClassMappingLine[];
   readonly internalHosts: readonly string[];
+  readonly labelMapping?: LabelMapping | undefined;
 }
 const PLAIN: Surroundings = { mappings: [], internalHosts: [] };
 
@@ -67,7 +69,9 @@ export function feedArrivals(
     const at = arrival.at ?? { tenant: 'default', topic: 'events', partition: 0, offset, line: 0 };
     const host = (e: Partial<Event>): string => destHost(e, surroundings.internalHosts);
     const place = { ...at, timeMs, appendMs: engine.watermarkMs };
-    const call = new ParsedCall(event, place, { toolClass, destHost: host, sha256Hex: keepText });
+    const { labelMapping } = surroundings;
+    const facts = { toolClass, destHost: host, sha256Hex: keepText, labelMapping };
+    const call = new ParsedCall(event, place, facts);
     see?.(call);
     engine.process(call);
   });

@@ -5,6 +5,8 @@ import { fieldReader, scalarText, type FieldReader, type FieldSource } from '../
 import type { FlowCell } from '../compile/flow-cell.ts';
 import { FlowFields, isFlowField } from '../compile/flow-field.ts';
 import type { Selection } from '../compile/rule.ts';
+import type { LabelMapping } from '../../schemas/labels/v1.ts';
+import { effectiveLabels, type EffectiveLabels } from '../labels/effective.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
 
 /** Longer values are compared and carried by hash: keys and joins hold attackers' text. */
@@ -26,6 +28,7 @@ export interface CallFacts {
   /** Worked out when a rule or an alert asks. */
   readonly destHost: (event: Partial<Event>) => string;
   readonly sha256Hex: HashText;
+  readonly labelMapping?: LabelMapping | undefined;
 }
 
 /** The second written last, up to its dot: neighbours in time share it. */
@@ -53,6 +56,7 @@ export class ParsedCall implements Call, FieldSource {
   private flows: FlowFields | undefined;
   private kept: KeptParsedCall | undefined;
   private made: CallSummary | undefined;
+  private labels: EffectiveLabels | undefined;
 
   constructor(event: Event, place: CallPlace, facts: CallFacts) {
     this.event = event;
@@ -94,6 +98,14 @@ export class ParsedCall implements Call, FieldSource {
 
   destHost(): string {
     return (this.host ??= this.facts.destHost(this.event).slice(0, 253));
+  }
+
+  get labelMapping(): LabelMapping | undefined {
+    return this.facts.labelMapping;
+  }
+
+  effectiveLabels(): EffectiveLabels {
+    return (this.labels ??= effectiveLabels(this));
   }
 
   matches(selection: Selection): boolean {

@@ -10,21 +10,28 @@ export type Via =
 
 export type ParsedVia =
   | { readonly kind: 'via'; readonly via: Via }
+  /** Only values that carry label secret; without another way by those of LABEL_WAYS. */
+  | { readonly kind: 'label' }
   | { readonly kind: 'fault'; readonly message: string; readonly hint: string };
 
 export const MIN_CHUNK_LENGTH = 8;
 export const MAX_CHUNK_LENGTH = 256;
-const LATER = 'label';
 const PLAIN: ReadonlySet<string> = new Set(['exact', 'base64', 'hex', 'url', 'reverse']);
-const HINT = 'exact, base64, hex, url, reverse, chunks>=N or ngram>=N';
+const LABEL = 'label';
+export const LABEL_WAYS: readonly Via[] = [
+  { name: 'exact' },
+  { name: 'base64' },
+  { name: 'hex' },
+  { name: 'url' },
+];
+const HINT = 'exact, base64, hex, url, reverse, label, chunks>=N or ngram>=N';
 
 export function parseVia(text: string): ParsedVia {
   if (PLAIN.has(text)) return { kind: 'via', via: { name: text as 'exact' | Encoding } };
   const grams = /^(chunks|ngram)>=(\d{1,4})$/.exec(text);
   if (grams === null) {
-    return text === LATER
-      ? { kind: 'fault', message: `"${text}" comes with the provenance engine`, hint: HINT }
-      : { kind: 'fault', message: `unknown way "${text}"`, hint: HINT };
+    if (text === LABEL) return { kind: 'label' };
+    return { kind: 'fault', message: `unknown way "${text}"`, hint: HINT };
   }
   const name = grams[1] as 'chunks' | 'ngram';
   const minLength = Number(grams[2]);

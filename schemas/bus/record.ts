@@ -75,6 +75,8 @@ export interface EventRecord {
   /** Event hash before the first line, 64 lower-case hex digits; left out where the writer does not know it. */
   readonly prev?: string | undefined;
   readonly traceparent?: string | undefined;
+  /** Signature of the producer over exactly these lines, base64. */
+  readonly batchSignature?: string | undefined;
   readonly lines: readonly Uint8Array[];
 }
 
@@ -91,6 +93,7 @@ export function encodeEventRecord(record: EventRecord): RecordMessage {
   };
   if (record.prev !== undefined) headers[HEADERS.prev] = record.prev;
   if (record.traceparent !== undefined) headers[HEADERS.traceparent] = record.traceparent;
+  if (record.batchSignature !== undefined) headers[HEADERS.batchSignature] = record.batchSignature;
   return { key: recordKey(record.tenant, record.session), value: joinLines(record.lines), headers };
 }
 

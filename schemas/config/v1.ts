@@ -4,10 +4,11 @@
  */
 import { z } from 'zod';
 import { TOOL_CLASSES, zName } from '../event/v1.ts';
+import { zLabelMapping } from '../labels/v1.ts';
 import { zException, zRuleId } from '../rule/v1.ts';
 import { RULE_MODES } from '../alert/v1.ts';
 
-export const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query'] as const;
+export const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query', 'verify'] as const;
 export type Step = (typeof STEPS)[number];
 export const ROLES = ['producer', 'analyst', 'responder', 'auditor', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -134,6 +135,8 @@ export const zConfig = z.strictObject({
       mappings: z.array(zClassMapping).default([]),
       /** Host names (exact, or .suffix) that are inside: no `dest.host` for them. */
       internalHosts: z.array(z.string().min(1)).default(['localhost', '127.0.0.1', '::1']),
+      /** Which servers, tools and hosts are trusted, and whose data is public, internal or secret. */
+      labels: zLabelMapping.prefault({}),
     })
     .prefault({}),
   rules: z
@@ -174,6 +177,12 @@ export const zConfig = z.strictObject({
       maxBatchWaitMs: zMs.default(200),
     })
     .prefault({}),
+  producers: z
+    .strictObject({
+      /** What becomes of events that no host signed: they are marked in any case; `alert` also tells of each stream once. */
+      unsigned: z.enum(['mark', 'alert']).default('mark'),
+    })
+    .prefault({}),
   detect: z
     .strictObject({
       snapshotEveryEvents: z.number().int().min(1).default(20_000),
@@ -212,6 +221,17 @@ export const zConfig = z.strictObject({
       copyDir: z.string().min(1).optional(),
       /** Serve the root log without a token. It shows log ids, sizes, roots and offsets, and no event. */
       public: z.boolean().default(false),
+    })
+    .prefault({}),
+  verify: z
+    .strictObject({
+      /** How often what was signed since is read again. */
+      everyMs: zMs.min(100).default(5_000),
+      /** The first reading of everything after a start, and how long after its end the next one begins. */
+      firstSweepAfterMs: zMs.default(60_000),
+      sweepEveryMs: zMs.min(1_000).default(3_600_000),
+      /** Of each: it shares the machine with recording. */
+      maxEntriesPerSecond: z.number().int().min(1).default(2_000),
     })
     .prefault({}),
   log: z

@@ -50,6 +50,10 @@ export const zRefusal = z.strictObject({
   mode: z.enum(CONTROL_MODES),
   expiresAt: zTime,
   reason: z.string(),
+  /** Where a policy of the host refused: which one, and by which line. */
+  policy: z.strictObject({ id: zName, version: z.number().int(), rule: zName }).optional(),
+  /** What the call may be repeated under, once somebody has granted it. */
+  approvalId: zName.optional(),
 });
 export type Refusal = z.infer<typeof zRefusal>;
 
@@ -73,9 +77,14 @@ export const zControlStreamMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('control'), control: zSignedControl }),
   /** Only to a host that watches the stream. */
   z.strictObject({ type: z.literal('verdict'), verdict: zVerdict }),
+  /** Only to a host that waits for the answer (schemas/approval). */
+  z.strictObject({ type: z.literal('approval'), approval: zSignedControl }),
   z.strictObject({ type: z.literal('ping'), at: zTime }),
 ]);
-/** Host → server, read: the streams whose held calls it waits for. All else that a host says is passed over. */
-export const zHostMessage = z.strictObject({ type: z.enum(['watch', 'unwatch']), stream: zHex32 });
+/** Host → server, read: the streams whose held calls and the approvals whose answers it waits for. All else is passed over. */
+export const zHostMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.enum(['watch', 'unwatch']), stream: zHex32 }),
+  z.strictObject({ type: z.enum(['watch_approval', 'unwatch_approval']), approval: zName }),
+]);
 export type HostMessage = z.infer<typeof zHostMessage>;
 export type ControlStreamMessage = z.infer<typeof zControlStreamMessage>;

@@ -31,13 +31,44 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const MALFORMED = { kind: 'invalid', code: 'control_invalid' } as const;
 const UNTRUSTED = { kind: 'invalid', code: 'control_signature_invalid' } as const;
 
-/** What is signed: "tripline/control/v1\0" ‖ the exact payload bytes. */
-export function controlSigningBytes(payload: Uint8Array): Uint8Array {
-  const domain = new TextEncoder().encode(CONTROL_SIGNATURE_DOMAIN);
+/** What is signed: the domain ‖ the exact payload bytes. */
+export function signingBytes(domainText: string, payload: Uint8Array): Uint8Array {
+  const domain = new TextEncoder().encode(domainText);
   const message = new Uint8Array(domain.length + payload.length);
   message.set(domain, 0);
   message.set(payload, domain.length);
   return message;
+}
+
+/** "tripline/control/v1\0" ‖ the exact payload bytes. */
+export function controlSigningBytes(payload: Uint8Array): Uint8Array {
+  return signingBytes(CONTROL_SIGNATURE_DOMAIN, payload);
+}
+
+/** Bytes whose signature was checked, parsed; `untrusted`: no pinned key signed them in this domain. */
+export type OpenedPayload =
+  | { readonly kind: 'payload'; readonly value: unknown }
+  | { readonly kind: 'malformed' | 'untrusted' };
+
+/** Opens what the control key signs in `domain`: the signature over the exact payload bytes first, only then their meaning. Never throws. */
+export function openSigned(
+  signed: SignedControl,
+  trust: {
+    readonly pinnedKeys: readonly PinnedControlKey[];
+    readonly verifyEd25519: VerifyEd25519;
+    readonly domain: string;
+  },
+): OpenedPayload {
+  const shape = zSignedControl.safeParse(signed);
+  if (!shape.success) return { kind: 'malformed' };
+  const payload = decodeBase64(shape.data.payload, MAX_CONTROL_PAYLOAD_BYTES);
+  const signature = decodeBase64(shape.data.signature, SIGNATURE_BYTES);
+  if (payload === undefined || signature?.length !== SIGNATURE_BYTES) return { kind: 'malformed' };
+  const pinned = trust.pinnedKeys.find((key) => key.keyId === shape.data.keyId);
+  if (pinned === undefined) return { kind: 'untrusted' };
+  const message = signingBytes(trust.domain, payload);
+  if (!signatureHolds(pinned, message, signature, trust.verifyEd25519)) return { kind: 'untrusted' };
+  return parsePayload(payload);
 }
 
 /**
@@ -49,43 +80,33 @@ export function verifySignedControl(
   pinnedKeys: readonly PinnedControlKey[],
   verifyEd25519: VerifyEd25519,
 ): ControlVerification {
-  const shape = zSignedControl.safeParse(signed);
-  if (!shape.success) return MALFORMED;
-  const payload = decodeBase64(shape.data.payload, MAX_CONTROL_PAYLOAD_BYTES);
-  const signature = decodeBase64(shape.data.signature, SIGNATURE_BYTES);
-  if (payload === undefined || signature?.length !== SIGNATURE_BYTES) return MALFORMED;
-  const pinned = pinnedKeys.find((key) => key.keyId === shape.data.keyId);
-  if (pinned === undefined) return UNTRUSTED;
-  if (!signatureHolds(pinned, payload, signature, verifyEd25519)) return UNTRUSTED;
-  const control = parseControlPayload(payload);
-  return control === undefined ? MALFORMED : { kind: 'valid', control };
+  const opened = openSigned(signed, { pinnedKeys, verifyEd25519, domain: CONTROL_SIGNATURE_DOMAIN });
+  if (opened.kind === 'untrusted') return UNTRUSTED;
+  const parsed = zControl.safeParse(opened.kind === 'payload' ? opened.value : undefined);
+  return parsed.success && isCoherent(parsed.data) ? { kind: 'valid', control: parsed.data } : MALFORMED;
 }
 
 function signatureHolds(
   pinned: PinnedControlKey,
-  payload: Uint8Array,
+  message: Uint8Array,
   signature: Uint8Array,
   verifyEd25519: VerifyEd25519,
 ): boolean {
   try {
-    return verifyEd25519(pinned.publicKey, controlSigningBytes(payload), signature);
+    return verifyEd25519(pinned.publicKey, message, signature);
   } catch {
     // A verifier may throw on a malformed key or signature; either way nobody vouches for these bytes.
     return false;
   }
 }
 
-/** The control in payload bytes whose signature was checked; undefined when they hold none. */
-function parseControlPayload(payload: Uint8Array): Control | undefined {
-  let value: unknown;
+function parsePayload(payload: Uint8Array): OpenedPayload {
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    return { kind: 'payload', value };
   } catch {
-    return undefined;
+    return { kind: 'malformed' };
   }
-  const parsed = zControl.safeParse(value);
-  if (!parsed.success || !isCoherent(parsed.data)) return undefined;
-  return parsed.data;
 }
 
 /** What the schema cannot say: tenant `*` belongs to scope global alone, and both times are dates. */

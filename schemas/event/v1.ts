@@ -90,6 +90,7 @@ export const zApproval = z.looseObject({
   resource: zName.optional(),
   argsHash: zHex64.optional(),
   expiresAt: zTime.optional(),
+  reason: z.string().max(1024).optional(),
 });
 export const zDecision = z.looseObject({
   /** Names the decision inside its stream; intents that follow from it carry it as `decisionId`. */
@@ -106,6 +107,8 @@ export const zRegistryTool = z.looseObject({
   annotations: z.record(z.string(), zJson).optional(),
   /** Listed with another definition than before. */
   changed: z.boolean().optional(),
+  /** The policy that left it out of what the client got (mode enforce), or would have; by this rule. */
+  hidden: zName.optional(),
   /** Kinds of characters in the definition that a person does not see. */
   concealed: z.array(z.string().max(64)).max(16).optional(),
 });
@@ -177,6 +180,23 @@ export const zHold = z.looseObject({
   verdict: z.enum(['clear', 'shadow_refuse', 'refuse', 'timeout_open', 'timeout_closed']).optional(),
   ruleId: zName.optional(),
 });
+/** Of a host's policy (schemas/policy). `shadow`: on record only. `warn`: and in the host's log. `enforce`: what is refused does not leave. */
+export const POLICY_MODES = ['shadow', 'warn', 'enforce'] as const;
+export type PolicyMode = (typeof POLICY_MODES)[number];
+/** Which policy decided, by which of its lines, and what it says whatever its mode. */
+export const zPolicyStamp = z.looseObject({
+  id: zName,
+  version: zCount,
+  /** SHA-256 of the policy file's exact bytes. */
+  hash: zHex64,
+  mode: z.enum(POLICY_MODES),
+  effect: z.enum(['allow', 'refuse', 'approve']).optional(),
+  /** `allow/ID`, `deny/ID`, `hide/ID`, `approvals/ID`, `default` (no line allows it), `ambiguous`. */
+  rule: zName.optional(),
+  /** The approval that is asked for: how long it may be answered, how long the call waits, and whether by somebody else. */
+  request: z.looseObject({ ttlMs: zCount, waitMs: zCount, fourEyes: z.boolean() }).optional(),
+});
+export type PolicyStamp = z.infer<typeof zPolicyStamp>;
 export const zControlAck = z.looseObject({
   state: z.enum(['applied', 'lifted', 'rejected', 'channel_lost', 'channel_restored']),
   version: zCount.optional(),
@@ -202,6 +222,25 @@ export const zConnection = z.looseObject({
   /** SHA-256 fingerprint of the verified client certificate. */
   certificateHash: zHex64.optional(),
   claims: zUnverifiedClaims.optional(),
+});
+
+/** stream.open: the key that signs the stream's batches, and the host's agent key that vouches for it (services/evidence/batch-signature). */
+export const zCertificate = z.looseObject({
+  /** Raw Ed25519 keys and a signature, base64. */
+  agentKey: z.base64().length(44),
+  streamKey: z.base64().length(44),
+  issuedMs: zCount,
+  signature: z.base64().length(88),
+});
+/** A secret in a body: of which kind, and where (JSON Pointer; `*` for an odd name). Never the secret. */
+export const zSensitive = z.looseObject({ kind: z.string().max(64), at: z.string().max(256) });
+/** What reached the client where it is not what the server sent (resultHash). */
+export const zDelivered = z.looseObject({
+  hash: zHex64,
+  bytes: zCount,
+  /** What was done with text that reads like an instruction, and how often. */
+  instructions: z.enum(['mark', 'strip']).optional(),
+  texts: zCount.optional(),
 });
 
 /** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
@@ -243,13 +282,18 @@ export const zEvent = z.looseObject({
   schemaValid: z.boolean().optional(),
   outcome: z.enum(OUTCOMES).optional(),
   durationMs: z.number().min(0).max(1e12).optional(),
-  /** Trust label of the output, and who vouches for it. */
+  /** Trust label of the output (trusted, unknown, untrusted), and who vouches for it. */
   trust: z
     .union([z.string().max(64), z.looseObject({ level: z.string().max(64), by: zName.optional() })])
     .optional(),
+  /** Data label of the body (public, internal, secret), and what capture has to say of the message. */
   labels: z.array(z.string().max(64)).max(64).optional(),
-  /** What the host's policy decided: allow, shadow_refuse, refuse. */
+  sensitive: z.array(zSensitive).max(16).optional(),
+  delivered: zDelivered.optional(),
+  /** What the host decided: allow, shadow_refuse, warn_refuse, refuse, approval_required. */
   verdict: z.string().max(64).optional(),
+  /** The policy that decided, or is in force (stream.open). */
+  policy: zPolicyStamp.optional(),
   controlId: zName.optional(),
   approvalId: zName.optional(),
   hold: zHold.optional(),
@@ -263,6 +307,7 @@ export const zEvent = z.looseObject({
   streamState: zStreamState.optional(),
   ack: zControlAck.optional(),
   connection: zConnection.optional(),
+  certificate: zCertificate.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 

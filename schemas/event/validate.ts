@@ -10,15 +10,18 @@ import {
   TRANSPORTS,
   zApproval,
   zBodyPart,
+  zCertificate,
   zConnection,
   zControlAck,
   zDecision,
+  zDelivered,
   zEvent,
   zHold,
   zMcp,
   zPeers,
   zRegistry,
   zStreamState,
+  zPolicyStamp,
 } from './v1.ts';
 
 /** Path (relative to the field) and message of a fault; undefined when the value is fine. */
@@ -88,6 +91,14 @@ const labels: Check = (value) =>
   value.every((label) => typeof label === 'string' && label.length <= 64)
     ? undefined
     : fault('must be at most 64 strings of at most 64 characters');
+/** Every result has one: its usual form is told without the schema. */
+const trust: Check = (value) =>
+  isObject(value) && isUsualTrust(value as Readonly<Record<string, unknown>>)
+    ? undefined
+    : bySchema(zEvent.shape.trust)(value);
+function isUsualTrust({ level, by }: Readonly<Record<string, unknown>>): boolean {
+  return typeof level === 'string' && level.length <= 64 && (by === undefined || name(by) === undefined);
+}
 const bySchema =
   (schema: z.ZodType): Check =>
   (value) => {
@@ -134,11 +145,14 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   schemaValid: boolean,
   outcome: oneOf(OUTCOMES),
   durationMs: duration,
-  trust: bySchema(zEvent.shape.trust),
+  trust,
   labels,
+  sensitive: bySchema(zEvent.shape.sensitive),
+  delivered: bySchema(zDelivered),
   verdict: text(64),
   controlId: name,
   approvalId: name,
+  policy: bySchema(zPolicyStamp),
   hold: bySchema(zHold),
   error: bySchema(zEvent.shape.error),
   approval: bySchema(zApproval),
@@ -150,6 +164,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   streamState: bySchema(zStreamState),
   ack: bySchema(zControlAck),
   connection: bySchema(zConnection),
+  certificate: bySchema(zCertificate),
 };
 
 /** One more than any sum of fields can make up for. */
@@ -200,6 +215,7 @@ const fineOfBodies = (event: Claimed): number =>
   fine(event.schemaValid, boolean) +
   fine(event.outcome, CHECK_BY_FIELD.outcome) +
   fine(event.durationMs, duration) +
+  fine(event.trust, trust) +
   fine(event.labels, labels) +
   fine(event.verdict, CHECK_BY_FIELD.verdict) +
   fine(event.controlId, name) +

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { zSecret } from '../config/v1.ts';
 import { zName } from '../event/v1.ts';
+import { zBoundary } from '../labels/v1.ts';
 
 /** A file to read, a variable of the environment, or inline where the operator insists. Masked when printed. */
 export const zGateSecret = z.union([zSecret, z.strictObject({ env: z.string().regex(/^[A-Za-z_]\w*$/) })]);
@@ -111,6 +112,8 @@ export const zGateConfig = z.strictObject({
       resumeGraceMs: zMs.default(60_000),
     })
     .prefault({}),
+  /** Trust and data labels, in the place of `TRIPLINE_LABELS`. */
+  labels: zBoundary.optional(),
   upstreams: z.array(zGateUpstream).min(1),
 });
 export type GateConfig = z.infer<typeof zGateConfig>;

@@ -73,7 +73,7 @@ export const zFlow = z.strictObject({
   /** step.field, as `secret.result`. */
   from: z.string().min(3).max(256),
   to: z.string().min(3).max(256),
-  /** exact, base64, hex, url, reverse, chunks>=N, ngram>=N. */
+  /** exact, base64, hex, url, reverse, chunks>=N, ngram>=N; label: only values that carry label secret. */
   via: z.array(z.string().min(1).max(32)).min(1).max(8).default(['exact']),
   /** Bits a character below which a value says nothing (true, https, a common word). */
   min_entropy: z.number().min(0).max(8).default(2.5),

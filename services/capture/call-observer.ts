@@ -2,10 +2,12 @@
 import type { CallDecision } from '../../schemas/control/decide.ts';
 import type { ToolClass } from '../../schemas/event/v1.ts';
 import { taskAt } from './describe.ts';
-import { recordableName } from './draft.ts';
+import { recordableName, type DraftBody } from './draft.ts';
 import { verdictOf, type CallAbout, type Exchange } from './exchange.ts';
 import { bodyOf, endedDrafts, given, lateAnswerDraft, requestDraft, type End } from './exchange-drafts.ts';
-import { holdRefusal, type Held, type HeldCall } from './holds.ts';
+import { fitsInline } from './encode.ts';
+import { holdRefusal, type HeldCall, type Settled } from './holds.ts';
+import type { PolicyAnswer, PolicyCall, Refused } from './policy/call-policy.ts';
 import { lastMember, type Member } from './json-scan.ts';
 import type { LineState } from './line-state.ts';
 import type { MessageObserver, Shared } from './message-observer.ts';
@@ -45,28 +47,48 @@ export class CallObserver {
 
   leaves(direction: Direction, message: WireMessage, state: LineState): void {
     const { bytes, params, ambiguous } = message;
-    const tool = recordableName(stringAt(bytes, lastMember(params, 'name')) ?? '');
+    const name = stringAt(bytes, lastMember(params, 'name')) ?? '';
+    const tool = recordableName(name);
     const definition = this.#parts.lists.definition(tool);
     const toolClass = this.#parts.classes.of(tool, definition?.annotations);
     const { agent, session, server, sha256Hex } = this.#options;
     const decision = this.#options.decide({ agent, session, server, tool, class: toolClass });
+    const argsSpan = lastMember(params, 'arguments');
+    const args = bodyOf('args', bytes, argsSpan, sha256Hex);
+    const hosts = this.#parts.boundary.hosts(bytes, argsSpan);
+    const boundary = this.#parts.boundary.request(args, { tool, class: toolClass, hosts });
+    // Of a name that cannot be recorded as it is, the server would run another tool than the policy has looked at.
+    const asked = { tool, class: toolClass, args, labels: boundary.labels, ambiguous: ambiguous || name !== tool };
+    const policyCall = policyCallOf(asked);
+    const answer = decision.kind === 'refuse' ? undefined : this.#options.policy?.decide(policyCall);
     const meta = metaOf(message);
-    const about = this.#about(message, meta, { tool, class: toolClass, definition, decision });
+    const about = this.#about(message, meta, { tool, class: toolClass, definition, decision, answer });
     const round = this.#parts.rounds.join(tool, message);
-    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, round });
-    const args = bodyOf('args', bytes, lastMember(params, 'arguments'), sha256Hex);
-    const holdMs = this.#holdMs(toolClass, decision);
-    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, holdMs })) - 1;
-    if (decision.kind === 'refuse') {
-      state.refused.add(message);
-      state.answers.push(refusalAnswer(message, decision.control));
-      state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }));
-      return;
-    }
+    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, hosts, round });
+    const holdMs = answer?.kind === 'refuse' ? undefined : this.#holdMs(toolClass, decision);
+    if (answer?.kind === 'pass') state.drafts.push(...answer.before);
+    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
+    if (decision.kind === 'refuse') return this.#refused(call, message, state, decision);
+    if (answer?.kind === 'refuse') return this.#refused(call, message, state, answer);
     this.#parts.exchanges.open(call, state);
     if (round !== undefined) this.#parts.messages.inputsAnswered(message, round, state);
     this.#inject(about, message, state);
-    if (holdMs !== undefined) state.held.push({ call, message, draft });
+    const { policy } = this.#options;
+    const approved =
+      answer?.kind === 'wait' && policy !== undefined ? () => policy.wait(policyCall, answer) : undefined;
+    if (holdMs === undefined && approved === undefined) return;
+    state.held.push({ call, message, draft, isHeld: holdMs !== undefined, approved });
+  }
+
+  #refused(
+    call: Exchange,
+    message: WireMessage,
+    state: LineState,
+    { control, detail, after = [] }: Pick<Refused, 'control'> & Partial<Pick<Refused, 'detail' | 'after'>>,
+  ): void {
+    state.refused.add(message);
+    state.answers.push(refusalAnswer(message, control, detail));
+    state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }), ...after);
   }
 
   #holdMs(toolClass: string, decision: CallDecision): number | undefined {
@@ -76,18 +98,35 @@ export class CallObserver {
       : undefined;
   }
 
-  /** A call that was held back; one that was cancelled or abandoned meanwhile does not leave either. */
-  settle({ call, message }: HeldCall, held: Held, state: LineState): void {
+  /** A call that waited; one that was cancelled or abandoned meanwhile does not leave either. */
+  settle({ call, message }: HeldCall, { held, approval }: Settled, state: LineState): void {
+    if (approval?.kind === 'granted') state.drafts.push(...approval.before);
     if (call.ended || !this.#parts.exchanges.isOpen(call)) return void state.refused.add(message);
-    call.hold = held.field;
-    if (!held.refused) return;
-    this.#parts.exchanges.remove(call);
-    state.refused.add(message);
     const about = call.about as CallAbout;
+    call.hold = held?.field;
+    if (approval?.kind === 'refused') return this.#unapproved(call, message, state, approval.refused);
+    if (approval !== undefined) {
+      // A kill may have come while somebody thought about it.
+      const { agent, session, server } = this.#options;
+      const decision = this.#options.decide({ agent, session, server, tool: about.tool, class: about.class });
+      call.about = { ...about, ...verdictOf(decision), approvalId: approval.approvalId };
+      if (decision.kind === 'refuse') {
+        this.#parts.exchanges.remove(call);
+        return this.#refused(call, message, state, decision);
+      }
+    }
+    if (held?.refused !== true) return;
+    this.#parts.exchanges.remove(call);
     const control = holdRefusal(held, about, this.#options.clock.nowMs());
-    state.answers.push(refusalAnswer(message, control));
-    call.about = { ...about, verdict: 'refuse' };
-    state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }));
+    call.about = { ...(call.about as CallAbout), verdict: 'refuse' };
+    this.#refused(call, message, state, { control });
+  }
+
+  #unapproved(call: Exchange, message: WireMessage, state: LineState, refused: Refused): void {
+    this.#parts.exchanges.remove(call);
+    const { verdict, policy } = refused;
+    call.about = { ...(call.about as CallAbout), verdict, policy };
+    this.#refused(call, message, state, refused);
   }
 
   #about(
@@ -98,9 +137,10 @@ export class CallObserver {
       readonly class: string;
       readonly definition: ToolDefinition | undefined;
       readonly decision: CallDecision;
+      readonly answer: PolicyAnswer | undefined;
     },
   ): CallAbout {
-    const { tool, class: toolClass, definition, decision } = of;
+    const { tool, class: toolClass, definition, decision, answer } = of;
     const parent = parentOf(message, meta);
     const decisionId = this.#decisionId;
     this.#decisionId = undefined;
@@ -112,7 +152,7 @@ export class CallObserver {
       parentSpanId: parent?.spanId,
       decisionId,
       definition,
-      ...verdictOf(decision),
+      ...verdictOf(decision, answer),
     };
   }
 
@@ -131,7 +171,9 @@ export class CallObserver {
   ): void {
     const { bytes } = message;
     const body = bodyOf('result', bytes, message.result ?? message.error, this.#options.sha256Hex);
-    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body));
+    const boundary = this.#parts.messages.crossed(call, message, members, body);
+    state.splices.push(...boundary.splices);
+    if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body, boundary));
     const answer = readAnswer(message, members);
     const promised = answer.outcome === 'ok' ? heldToPromise(call.about.definition, bytes, members) : {};
     const labels = [...(message.ambiguous ? ['ambiguous_json'] : []), ...(promised.labels ?? [])];
@@ -142,6 +184,7 @@ export class CallObserver {
         error: answer.error,
         ...promised,
         labels,
+        boundary,
         mcp: this.#answerFields(call, answer, bytes, members),
       }),
     );
@@ -162,6 +205,24 @@ export class CallObserver {
     this.#parts.tasks.created(task, call);
     return given({ taskId: task.taskId, taskStatus: task.status });
   }
+}
+
+/** What the policy is asked of a call. */
+function policyCallOf(call: {
+  readonly tool: string;
+  readonly class: string;
+  readonly args: DraftBody | undefined;
+  readonly labels: readonly string[];
+  readonly ambiguous: boolean;
+}): PolicyCall {
+  const { args, labels, ...named } = call;
+  return {
+    ...named,
+    kind: 'call',
+    argsHash: args?.hash,
+    isShowable: args === undefined || fitsInline(args),
+    labels: () => labels,
+  };
 }
 
 /** MCP: a tool with an outputSchema answers with structuredContent that fits it. Free text instead can say anything. */

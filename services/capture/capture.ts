@@ -1,19 +1,25 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
-import { decisionDraft, type Decision } from './decision.ts';
+import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import { ControlGuard } from './controls/guard.ts';
 import { parseControlKeys } from './controls/keys.ts';
 import type { CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
 import type { ExchangesEnd } from './exchanges.ts';
-import { heldBy, type Held, type HoldSettings, type Ruling } from './holds.ts';
+import { heldBy, type Held, type HoldSettings, type Settled } from './holds.ts';
 import type { HeldLine } from './line-state.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
+import { CallPolicy } from './policy/call-policy.ts';
+import { HostPolicy } from './policy/host-policy.ts';
 import { bootId, pidSpace, readProcess } from './processes.ts';
+import { readAgentKey } from './recorder/agent-key.ts';
+import { BatchSigner } from './recorder/batch-signer.ts';
+import type { Decision } from './public.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import { Drainer } from './recorder/drain.ts';
 import { ownerTag } from './recorder/owner.ts';
@@ -49,6 +55,7 @@ export interface SharedParts {
   readonly guard: ControlGuard;
   readonly drainer: Drainer;
   readonly publisher: Publisher;
+  readonly policy: HostPolicy | undefined;
 }
 
 /** What the shell knows of a line beside its bytes. */
@@ -110,6 +117,7 @@ export class Capture {
   readonly #opening: Readonly<Record<string, unknown>>;
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
+  readonly #policy: HostPolicy | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
 
@@ -122,6 +130,7 @@ export class Capture {
     this.session = settings.sessionId ?? options.session ?? sessionOf(options);
     this.#address = settings.address;
     this.#hold = settings.hold;
+    this.#policy = options.shared?.policy ?? policyOf(settings);
     const publisher = publisherOf(options);
     this.#recorder = newRecorder(options, this.session, { timings: this.#timings, publisher });
     this.#guard =
@@ -150,17 +159,46 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
+      boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
+      policy: this.#newPolicy(options),
     });
+  }
+
+  #newPolicy({ settings, server, transport, log }: CaptureOptions): CallPolicy | undefined {
+    if (this.#policy === undefined) return undefined;
+    return new CallPolicy({
+      policy: this.#policy,
+      desk: this.#guard.approvals,
+      agent: settings.agent,
+      server,
+      transport,
+      principal: settings.principal,
+      nowMs: () => Date.now(),
+      log,
+    });
+  }
+
+  /** Reads the policy of this host; nothing may pass before. Throws host_policy_invalid. */
+  async loadPolicy(): Promise<void> {
+    await this.#policy?.load();
   }
 
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
   async start(): Promise<void> {
-    this.#recorder.open(this.#opening);
+    // Where nothing is to be waited for, the stream is open when this call returns.
+    if (this.#policy?.isLoaded === false) await this.loadPolicy();
+    const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
+    this.#recorder.open({ ...this.#opening, ...policy });
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What the controls that this host holds say of a call; nothing is recorded. */
+  decisionOn(call: ControlledCall): CallDecision {
+    return this.#guard.decide(call);
   }
 
   get counts(): RecorderCounts {
@@ -196,21 +234,31 @@ export class Capture {
 
   /** Called in the turn in which the intents were recorded. */
   async #judged(held: HeldLine): Promise<Passed> {
-    const hold = this.#hold as HoldSettings;
-    const { places, stream } = this.#recorder;
+    const { places } = this.#recorder;
     this.#recorder.flush();
     const decided = await Promise.all(
-      held.calls.map(async ({ draft }): Promise<Held> => {
-        const fromMs = performance.now();
-        const seq = places[draft];
-        const ruling: Ruling =
-          seq === undefined ? { kind: 'timeout' } : await this.#guard.verdict(stream, seq, hold.budgetMs);
-        return heldBy(ruling, hold, performance.now() - fromMs);
+      held.calls.map(async ({ draft, isHeld, approved }): Promise<Settled> => {
+        const [ruled, approval] = await Promise.all([
+          isHeld ? this.#ruled(places[draft]) : undefined,
+          approved?.(),
+        ]);
+        return { held: ruled, approval };
       }),
     );
     const { drafts, forward, answers } = held.settle(decided);
     this.#recorder.record(drafts);
     return { forward, answers };
+  }
+
+  async #ruled(seq: number | undefined): Promise<Held | undefined> {
+    if (this.#hold === undefined) return undefined;
+    const { budgetMs } = this.#hold;
+    const fromMs = performance.now();
+    const ruling =
+      seq === undefined
+        ? ({ kind: 'timeout' } as const)
+        : await this.#guard.verdict(this.#recorder.stream, seq, budgetMs);
+    return heldBy(ruling, this.#hold, performance.now() - fromMs);
   }
 
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
@@ -238,6 +286,7 @@ export class Capture {
     return {
       guard: this.#guard,
       drainer: this.#drainer,
+      policy: this.#policy,
       publisher: httpPublisher(this.#address, REQUEST_TIMEOUT_MS, SHARED_SOCKETS),
     };
   }
@@ -289,13 +338,20 @@ function publisherOf({ shared, settings }: CaptureOptions): Publisher {
 
 /** The connection to the service outlives this stream. */
 function neverClosed(publisher: Publisher): Publisher {
-  return { publish: (ndjson, prev) => publisher.publish(ndjson, prev), close: () => undefined };
+  return {
+    publish: (ndjson, prev, batches) => publisher.publish(ndjson, prev, batches),
+    close: () => undefined,
+  };
 }
 
 function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
   // A call that is held back needs the channel for its verdict.
   const needsChannel = settings.onChannelLost === 'closed' || settings.hold !== undefined;
   return needsChannel ? { firstWaitMs: NEEDED_FIRST_WAIT_MS } : {};
+}
+
+function policyOf({ policy }: CaptureSettings): HostPolicy | undefined {
+  return policy === undefined ? undefined : new HostPolicy(policy);
 }
 
 function spoolDirectory(settings: CaptureSettings): string {
@@ -342,15 +398,28 @@ function newRecorder(
 ): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
+  const agentKey = readAgentKey(settings.agentKeyFile);
+  const spool = new Spool({
+    directory: spoolDirectory(settings),
+    stream,
+    owner: ownOwner(),
+    fsync: settings.spoolFsync,
+    maxBytes: settings.spoolMaxBytes,
+    segmentBytes: SEGMENT_BYTES,
+  });
+  const signer =
+    agentKey === undefined
+      ? undefined
+      : new BatchSigner({
+          stream,
+          agentKey,
+          nowMs: () => Date.now(),
+          sealAfterMs: timings.flushIntervalMs,
+          keep: (batch) => spool.keepSignature(batch),
+        });
   return new Recorder({
-    spool: new Spool({
-      directory: spoolDirectory(settings),
-      stream,
-      owner: ownOwner(),
-      fsync: settings.spoolFsync,
-      maxBytes: settings.spoolMaxBytes,
-      segmentBytes: SEGMENT_BYTES,
-    }),
+    spool,
+    signer,
     publisher,
     identity: {
       stream,
@@ -380,6 +449,8 @@ function newGuard(
       : parseControlKeys(settings.controlKeys, 'TRIPLINE_CONTROL_KEYS');
   return new ControlGuard({
     file: path.join(settings.dataDir, 'capture', 'controls.json'),
+    approvalsDirectory: path.join(settings.dataDir, 'capture', 'approvals'),
+    randomHex,
     pinnedKeys: () => fromEnvironment ?? keysOfDataDir(settings.dataDir),
     address: settings.address,
     onChannelLost: settings.onChannelLost,
@@ -391,7 +462,8 @@ function newGuard(
   });
 }
 
-function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
+/** The keys in control.pub of a data directory; none where there is no such file. */
+export function keysOfDataDir(dataDir: string): ReturnType<typeof parseControlKeys> {
   let text: string;
   try {
     text = readFileSync(path.join(dataDir, 'control.pub'), 'utf8');

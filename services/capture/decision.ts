@@ -1,19 +1,8 @@
 /** What a host tells of its model's choice before a call: the prompt by its hash only, the rationale in short. */
 import { recordableName, type EventDraft } from './draft.ts';
 import { given } from './exchange-drafts.ts';
+import type { Decision } from './public.ts';
 import type { Sha256Hex } from './registry.ts';
-
-export interface Decision {
-  /** Hashed here (SHA-256 of its UTF-8) and never recorded. */
-  readonly prompt?: string;
-  /** Instead of `prompt`: its SHA-256, 64 lower-case hex digits. */
-  readonly promptHash?: string;
-  /** Why the model chose what it chose; recorded up to 8192 characters, hashed whole. */
-  readonly rationale?: string;
-  readonly model?: string;
-  /** Where the host knows the recorded call already; else the next tool call of the connection names this decision. */
-  readonly callId?: string;
-}
 
 const MAX_RATIONALE_CHARACTERS = 8192;
 const SHA256_HEX = /^[0-9a-f]{64}$/;

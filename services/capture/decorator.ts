@@ -6,22 +6,12 @@
  * SDK's own transports send. They equal the hashes of a tap on the same connection where the peer serialises alike.
  */
 import { Capture, type CaptureTimings, type Passed } from './capture.ts';
-import type { Decision } from './decision.ts';
 import { silentLog, type CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
 import type { ObserverOptions } from './observer-options.ts';
+import type { Decision, RecordsDecisions, TransportLike } from './public.ts';
 import type { CaptureSettings } from './settings.ts';
 import type { SpanSource } from './spans.ts';
-
-/** What the transports of both SDK generations have in common. `never` parameters accept every message type. */
-export interface TransportLike {
-  start(): Promise<void>;
-  send(message: never, options?: never): Promise<void>;
-  close(): Promise<void>;
-  onclose?: (() => void) | undefined;
-  onerror?: ((error: Error) => void) | undefined;
-  onmessage?: ((message: never, extra?: never) => void) | undefined;
-}
 
 export interface RecordTransportOptions {
   /** readSettings of settings.ts with the environment, or of the host's own making. */
@@ -37,15 +27,6 @@ export interface RecordTransportOptions {
 }
 
 type Message = Readonly<Record<string, unknown>>;
-
-/** What a host can add to the record of its connection: prompt → rationale → call. */
-export interface RecordsDecisions {
-  /**
-   * Says why the model is about to call a tool. The next tools/call that is sent carries the id that is answered; say it
-   * just before, and from one place where calls run side by side. The prompt itself is never recorded.
-   */
-  recordDecision(decision: Decision): string;
-}
 
 /** A transport that does what `inner` does and puts every tool call on record; refused calls never reach the server. */
 export function recordTransport<T extends TransportLike>(

@@ -54,7 +54,7 @@ function textOrUndefined(bytes: Uint8Array): string | undefined {
 }
 
 /** True when the body can stand in the event as it is. */
-function fitsInline(body: DraftBody): boolean {
+export function fitsInline(body: DraftBody): boolean {
   const length = body.span.end - body.span.start;
   if (length > MAX_INLINE_BODY_BYTES) return false;
   const raw = body.bytes.subarray(body.span.start, body.span.end);

@@ -4,6 +4,7 @@ import type { DraftBody, EventDraft } from './draft.ts';
 import type { CallAbout, Exchange, MessageAbout } from './exchange.ts';
 import type { Span } from './json-scan.ts';
 import type { ObserverOptions } from './observer-options.ts';
+import type { BoundaryFields } from './labels/boundary.ts';
 import type { Sha256Hex, ToolDefinition } from './registry.ts';
 
 /** What is the same for all events of a connection. */
@@ -17,14 +18,14 @@ export function given(fields: Readonly<Record<string, unknown>>): Record<string,
 }
 
 function callFields({ span, tool, class: toolClass, ...about }: CallAbout): Record<string, unknown> {
-  const { parentSpanId, decisionId, verdict, controlId } = about;
+  const { parentSpanId, decisionId, verdict, controlId, policy, approvalId } = about;
   const ids = { decisionId, traceId: span.traceId, spanId: span.spanId, parentSpanId };
-  return given({ ...ids, tool, class: toolClass, verdict, controlId });
+  return given({ ...ids, tool, class: toolClass, verdict, controlId, approvalId, policy });
 }
 
 function messageFields(about: MessageAbout): Record<string, unknown> {
-  const { method, traceId, parentSpanId, tool, class: toolClass, verdict, controlId } = about;
-  return given({ traceId, parentSpanId, tool, method, class: toolClass, verdict, controlId });
+  const { method, traceId, parentSpanId, tool, class: toolClass, verdict, controlId, policy } = about;
+  return given({ traceId, parentSpanId, tool, method, class: toolClass, verdict, controlId, policy });
 }
 
 function exchangeFields(on: Connection, exchange: Exchange): Record<string, unknown> {
@@ -58,11 +59,12 @@ export function requestDraft(
   of: {
     readonly args: DraftBody | undefined;
     readonly ambiguous: boolean;
+    readonly boundary: BoundaryFields;
     /** It waits so long for a verdict. */
     readonly holdMs?: number | undefined;
   },
 ): EventDraft {
-  const { args, ambiguous, holdMs } = of;
+  const { args, ambiguous, boundary, holdMs } = of;
   const { about } = exchange;
   const body = about.kind === 'message' && about.hidesBodies ? undefined : args;
   return {
@@ -72,7 +74,8 @@ export function requestDraft(
       ...exchangeFields(on, exchange),
       ...(about.kind === 'call' ? definitionFields(about.definition) : {}),
       ...(args === undefined ? {} : { argsHash: args.hash, argsBytes: args.span.end - args.span.start }),
-      ...labelsField(ambiguous ? ['ambiguous_json'] : []),
+      ...labelsField([...(ambiguous ? ['ambiguous_json'] : []), ...boundary.labels]),
+      ...boundary.fields,
       ...(holdMs === undefined ? {} : { hold: { budgetMs: holdMs } }),
       ...mcpField(exchange.mcp),
     },
@@ -87,6 +90,7 @@ export interface End {
   readonly labels?: readonly string[];
   readonly schemaValid?: boolean | undefined;
   readonly mcp?: Readonly<Record<string, unknown>>;
+  readonly boundary?: BoundaryFields;
 }
 
 function progressField({ progress }: Exchange): Record<string, unknown> {
@@ -107,7 +111,7 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
   if (about.kind === 'call') about.span.end(end.outcome);
   exchange.heldBack = undefined;
   const durationMs = Math.max(0, on.clock.monotonicMs() - exchange.startedAtMs);
-  const { outcome, error, schemaValid } = end;
+  const { outcome, error, schemaValid, boundary } = end;
   const draft: EventDraft = {
     kind: about.kind === 'call' ? 'call.result' : 'mcp.result',
     timeMs: on.clock.nowMs(),
@@ -117,7 +121,8 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
       durationMs: Math.round(durationMs * 1000) / 1000,
       ...bodyFields(exchange, end.body),
       ...given({ error, schemaValid, hold: exchange.hold }),
-      ...labelsField(end.labels ?? []),
+      ...labelsField([...(end.labels ?? []), ...(boundary?.labels ?? [])]),
+      ...boundary?.fields,
       ...mcpField({ ...exchange.mcp, ...progressField(exchange), ...end.mcp }),
     },
     ...(end.body === undefined || (about.kind === 'message' && about.hidesBodies) ? {} : { body: end.body }),
@@ -126,12 +131,17 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
 }
 
 /** It did run although it was given up: its answer is kept as body of the call, not as a second result. */
-export function lateAnswerDraft(on: Connection, exchange: Exchange, body: DraftBody | undefined): EventDraft {
+export function lateAnswerDraft(
+  on: Connection,
+  exchange: Exchange,
+  body: DraftBody | undefined,
+  boundary: BoundaryFields,
+): EventDraft {
   const hides = exchange.about.kind === 'message' && exchange.about.hidesBodies;
   return {
     kind: 'call.body',
     timeMs: on.clock.nowMs(),
-    fields: { ...exchangeFields(on, exchange), labels: ['late_answer'] },
+    fields: { ...exchangeFields(on, exchange), labels: ['late_answer', ...boundary.labels], ...boundary.fields },
     partsOnly: true,
     ...(body === undefined || hides ? {} : { body }),
   };

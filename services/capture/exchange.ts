@@ -1,14 +1,18 @@
 /** One request on the wire that is on record, until its one result is: a tool call, or another message of MCP. */
 import type { CallDecision } from '../../schemas/control/decide.ts';
+import type { PolicyStamp } from '../../schemas/event/v1.ts';
 import type { EventDraft } from './draft.ts';
 import type { Direction } from './message.ts';
+import type { PolicyAnswer } from './policy/call-policy.ts';
 import type { ToolDefinition } from './registry.ts';
 import type { CallSpan } from './spans.ts';
 
-/** What the control says of it. */
+/** What controls and policy say of it. */
 export interface Verdict {
   readonly verdict: string;
   readonly controlId: string | undefined;
+  readonly policy?: PolicyStamp | undefined;
+  readonly approvalId?: string | undefined;
 }
 
 export interface CallAbout extends Verdict {
@@ -57,6 +61,8 @@ export interface Exchange {
   readonly progress: Progress;
   /** Its request, held back until its answer shows that it is worth a place on record (polls). */
   heldBack: EventDraft | undefined;
+  /** Hosts that its arguments name, where trust in its result depends on them. */
+  readonly hosts: readonly string[];
   /** What came of holding it back; stands in its result. */
   hold: Readonly<Record<string, unknown>> | undefined;
   /** A result is on record (cancelled, timeout): a later answer is evidence of it, not a second result. */
@@ -77,7 +83,16 @@ export function senderOf(direction: Direction): 'client' | 'server' {
   return direction === 'to_server' ? 'client' : 'server';
 }
 
-export function verdictOf(decision: CallDecision): Verdict {
+/** The verdict on record: the policy's where it says more than the controls do. */
+export function verdictOf(decision: CallDecision, answer?: PolicyAnswer): Verdict {
+  const controls = verdictOfControls(decision);
+  if (answer === undefined) return controls;
+  const { policy, approvalId } = answer;
+  const own = answer.kind === 'wait' ? 'approval_required' : answer.verdict;
+  return { ...controls, policy, approvalId, verdict: own === 'allow' ? controls.verdict : own };
+}
+
+function verdictOfControls(decision: CallDecision): Verdict {
   switch (decision.kind) {
     case 'allow':
       return { verdict: 'allow', controlId: undefined };

@@ -8,6 +8,7 @@ import type { Verdict } from '../../schemas/verdict/v1.ts';
 import { hostControl } from './controls/host-control.ts';
 import type { Exchange } from './exchange.ts';
 import type { WireMessage } from './message.ts';
+import type { ApprovalEnd } from './policy/call-policy.ts';
 
 export interface HoldSettings {
   readonly classes: ReadonlySet<ToolClass>;
@@ -27,6 +28,16 @@ export interface HeldCall {
   readonly message: WireMessage;
   /** Of its intent among the drafts of its line. */
   readonly draft: number;
+  /** It waits for the verdict of detection. */
+  readonly isHeld: boolean;
+  /** It waits for a person's answer: resolves when that is there, or will not come in time. */
+  readonly approved: (() => Promise<ApprovalEnd>) | undefined;
+}
+
+/** What came of the wait of one call. */
+export interface Settled {
+  readonly held: Held | undefined;
+  readonly approval: ApprovalEnd | undefined;
 }
 
 export interface Held {

@@ -1,6 +1,6 @@
 /** What becomes of one line: its drafts, its changed or held back bytes, and the answers to its sender. */
 import type { EventDraft } from './draft.ts';
-import type { Held, HeldCall } from './holds.ts';
+import type { HeldCall, Settled } from './holds.ts';
 import type { WireMessage } from './message.ts';
 import { applySplices, type Splice } from './trace-context.ts';
 
@@ -18,7 +18,7 @@ export interface Observation {
 export interface HeldLine {
   readonly calls: readonly HeldCall[];
   /** What becomes of the line, with what was decided about each of its calls, in their order. */
-  settle(decided: readonly Held[]): Observation;
+  settle(decided: readonly Settled[]): Observation;
 }
 
 /** Collected while the messages of a line are looked at. */

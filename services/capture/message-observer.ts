@@ -3,19 +3,22 @@
  * elicitation, roots), tasks, and all others. Reads bring content into the context and can carry data out, so controls
  * hold for them as for calls.
  */
+import type { CallDecision } from '../../schemas/control/decide.ts';
 import { classify } from '../../detectors/classify/index.ts';
 import { describeAnswer, describeMessage, ELICITATION, taskAt, type TaskState } from './describe.ts';
-import { recordableName } from './draft.ts';
+import { recordableName, type DraftBody } from './draft.ts';
 import { against, senderOf, verdictOf, type Exchange, type MessageAbout } from './exchange.ts';
 import { bodyOf, endedDrafts, given, lateAnswerDraft, requestDraft } from './exchange-drafts.ts';
 import type { Exchanges } from './exchanges.ts';
 import { answerInputs, inputRequests, type InputRequest } from './input-requests.ts';
 import { objectMembers, type Member } from './json-scan.ts';
+import { NO_ANSWER, type AnswerFields, type Boundary } from './labels/boundary.ts';
 import type { LineState } from './line-state.ts';
 import type { Direction, WireMessage } from './message.ts';
 import { metaOf, newExchange, parentOf } from './new-exchange.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { readAnswer, type Answer } from './outcome.ts';
+import type { PolicyAnswer, PolicyCall } from './policy/call-policy.ts';
 import { refusalAnswer } from './refusal.ts';
 import type { JoinedRound, RequestRounds } from './rounds.ts';
 import type { Tasks } from './tasks.ts';
@@ -26,6 +29,13 @@ const CONTROLLED: ReadonlySet<string> = new Set([
   'resources/subscribe',
   'prompts/get',
   'completion/complete',
+]);
+/** Their results bring content to the model, as those of tool calls do. */
+const BRINGS_CONTENT: ReadonlySet<string> = new Set([
+  'resources/read',
+  'prompts/get',
+  'tasks/result',
+  'tasks/get',
 ]);
 const SUBSCRIPTION = 'subscriptions/listen';
 /** Clients poll: what says nothing new is counted (tasks.ts). */
@@ -41,6 +51,7 @@ export interface Shared {
   readonly exchanges: Exchanges;
   readonly rounds: RequestRounds;
   readonly tasks: Tasks;
+  readonly boundary: Boundary;
 }
 
 export class MessageObserver {
@@ -61,25 +72,52 @@ export class MessageObserver {
       direction === 'to_server' && isControlled(method)
         ? this.#options.decide({ ...this.#who(), tool: method, class: about.class ?? 'other' })
         : undefined;
-    const verdict = decision === undefined ? {} : verdictOf(decision);
+    const answer =
+      decision === undefined || decision.kind === 'refuse'
+        ? undefined
+        : this.#options.policy?.decide(this.#readOf(method, about, message));
+    const verdict = decision === undefined ? {} : verdictOf(decision, answer);
     const exchange = newExchange(this.#options, {
       direction,
       message,
       meta: metaOf(message),
       about: { ...about, ...verdict },
       mcp,
+      hosts: this.#hosts(method, message),
       round,
       logicalCallId: this.#originOf(mcp)?.logicalCallId,
     });
     this.#request(exchange, message, state);
-    if (decision?.kind === 'refuse') {
+    const refusal = refusalOf(message, decision, answer);
+    if (refusal !== undefined) {
       state.refused.add(message);
-      state.answers.push(refusalAnswer(message, decision.control));
+      state.answers.push(refusal);
       state.drafts.push(...endedDrafts(this.#options, exchange, { outcome: 'refused' }));
       return;
     }
     this.#shared.exchanges.open(exchange, state);
     if (round !== undefined) this.inputsAnswered(message, round, state);
+  }
+
+  /** What the policy is asked of a read: its method stands for the tool, and nobody approves it. */
+  #readOf(method: string, about: MessageAbout, message: WireMessage): PolicyCall {
+    const { bytes, paramsSpan } = message;
+    return {
+      kind: 'read',
+      tool: method,
+      class: about.class ?? 'other',
+      ambiguous: message.ambiguous || message.method !== method,
+      argsHash: undefined,
+      isShowable: false,
+      labels: () => {
+        const args = bodyOf('args', bytes, paramsSpan, this.#options.sha256Hex);
+        return this.#shared.boundary.request(args, { ...about, hosts: [] }).labels;
+      },
+    };
+  }
+
+  #hosts(method: string, { bytes, paramsSpan }: WireMessage): readonly string[] {
+    return BRINGS_CONTENT.has(method) ? this.#shared.boundary.hosts(bytes, paramsSpan) : [];
   }
 
   #who(): { readonly agent: string; readonly session: string; readonly server: string } {
@@ -112,8 +150,11 @@ export class MessageObserver {
 
   #request(exchange: Exchange, message: WireMessage, state: LineState): void {
     const args = bodyOf('args', message.bytes, message.paramsSpan, this.#options.sha256Hex);
-    const draft = requestDraft(this.#options, exchange, { args, ambiguous: message.ambiguous });
-    const isPoll = exchange.about.kind === 'message' && exchange.about.method === POLL;
+    const { about, hosts } = exchange;
+    const hides = about.kind === 'message' && about.hidesBodies;
+    const boundary = this.#shared.boundary.request(hides ? undefined : args, { ...about, hosts });
+    const draft = requestDraft(this.#options, exchange, { args, ambiguous: message.ambiguous, boundary });
+    const isPoll = about.kind === 'message' && about.method === POLL;
     if (!isPoll || message.id === undefined) return void state.drafts.push(draft);
     // The bytes of its body are gone when its answer comes; what it asks is in its fields.
     const { body: _gone, ...held } = draft;
@@ -130,7 +171,10 @@ export class MessageObserver {
     const { bytes } = message;
     const { method } = exchange.about;
     const body = bodyOf('result', bytes, message.result ?? message.error, this.#options.sha256Hex);
-    if (exchange.ended) return void state.drafts.push(lateAnswerDraft(this.#options, exchange, body));
+    const boundary = this.crossed(exchange, message, members, body);
+    state.splices.push(...boundary.splices);
+    if (exchange.ended)
+      return void state.drafts.push(lateAnswerDraft(this.#options, exchange, body, boundary));
     const answer = readAnswer(message, members);
     const task = this.#taskSeen(exchange, answer, taskAt(bytes, members));
     if (task === 'nothing_new') return;
@@ -141,6 +185,7 @@ export class MessageObserver {
         ...(isResult ? { body } : {}),
         error: answer.error,
         labels: message.ambiguous ? ['ambiguous_json'] : [],
+        boundary,
         mcp: {
           ...describeAnswer(method, bytes, members),
           ...task,
@@ -150,6 +195,18 @@ export class MessageObserver {
     );
     if (answer.outcome === 'input_required')
       this.inputRequired(exchange, answer, { message, members }, state);
+  }
+
+  /** How the result of `exchange` is labelled, and what of it the host wants on the wire. */
+  crossed(
+    { about, hosts, direction }: Exchange,
+    message: WireMessage,
+    members: readonly Member[] | undefined,
+    body: DraftBody | undefined,
+  ): AnswerFields {
+    const isContent = about.kind === 'call' || (BRINGS_CONTENT.has(about.method) && !about.hidesBodies);
+    if (!isContent || message.result === undefined) return NO_ANSWER;
+    return this.#shared.boundary.answer(body, members, { ...about, hosts }, direction === 'to_server');
   }
 
   #taskSeen(
@@ -190,7 +247,8 @@ export class MessageObserver {
     const mcp = { sender: senderOf(direction), ...describeMessage(method, message.bytes, message.params) };
     const about = this.#about(method, mcp, message);
     const meta = metaOf(message);
-    const exchange = newExchange(this.#options, { direction, message, meta, about, mcp, key, logicalCallId });
+    const of = { direction, message, meta, about, mcp, hosts: [], key, logicalCallId };
+    const exchange = newExchange(this.#options, of);
     this.#request(exchange, message, state);
     this.#shared.exchanges.open(exchange, state);
   }
@@ -208,6 +266,16 @@ export class MessageObserver {
 
 export function isMessage(exchange: Exchange): exchange is Exchange & { readonly about: MessageAbout } {
   return exchange.about.kind === 'message';
+}
+
+/** The answer to a read that controls or policy refuse. */
+function refusalOf(
+  message: WireMessage,
+  decision: CallDecision | undefined,
+  answer: PolicyAnswer | undefined,
+): string | undefined {
+  if (decision?.kind === 'refuse') return refusalAnswer(message, decision.control);
+  return answer?.kind === 'refuse' ? refusalAnswer(message, answer.control, answer.detail) : undefined;
 }
 
 /** What a round repeats, where the server names it by no state. */

@@ -51,8 +51,8 @@ export function valueAt(
   }
 }
 
-export function stringAt(bytes: Uint8Array, span: Span | undefined): string | undefined {
-  const value = valueAt(bytes, span);
+export function stringAt(bytes: Uint8Array, span: Span | undefined, maxBytes?: number): string | undefined {
+  const value = valueAt(bytes, span, maxBytes);
   return typeof value === 'string' ? value : undefined;
 }
 

@@ -23,6 +23,7 @@ export interface Opening {
   readonly meta: readonly Member[] | undefined;
   readonly about: Exchange['about'];
   readonly mcp: Readonly<Record<string, unknown>>;
+  readonly hosts: readonly string[];
   readonly round?: JoinedRound | undefined;
   readonly logicalCallId?: string | undefined;
   /** Where it is no message of its own: the key that its answer is found by. */
@@ -31,7 +32,7 @@ export interface Opening {
 
 export function newExchange(
   options: Pick<ObserverOptions, 'randomHex' | 'clock'>,
-  { direction, message, meta, about, mcp, round, ...known }: Opening,
+  { direction, message, meta, about, mcp, hosts, round, ...known }: Opening,
 ): Exchange {
   const callId = options.randomHex(16);
   const token = idKeyOf(message, lastMember(meta, 'progressToken'));
@@ -46,6 +47,7 @@ export function newExchange(
     progressKey: token === undefined ? undefined : pendingKey(direction, token),
     progress: { count: 0 },
     heldBack: undefined,
+    hosts,
     hold: undefined,
     ended: false,
   };

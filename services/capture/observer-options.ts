@@ -2,7 +2,9 @@
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { TRANSPORTS } from '../../schemas/event/v1.ts';
 import type { ClassMappingLine } from '../../detectors/classify/index.ts';
+import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
+import type { CallPolicy } from './policy/call-policy.ts';
 import type { Sha256Hex } from './registry.ts';
 import type { SpanSource } from './spans.ts';
 
@@ -29,6 +31,10 @@ export interface ObserverOptions {
   /** A call without an answer for this long is put on record as `timeout`. */
   readonly callTimeoutMs: number;
   readonly maxPendingCalls: number;
+  /** How what crosses the boundary is labelled, and what of it the host wants on the wire. */
+  readonly boundary?: BoundaryConfig | undefined;
   /** Calls that are held back for a verdict. */
   readonly hold?: HoldSettings;
+  /** What the host's policy says of a call; asked after the controls. */
+  readonly policy?: CallPolicy | undefined;
 }

@@ -7,7 +7,8 @@ import type { EventDraft } from './draft.ts';
 import { pendingKey, type Exchange } from './exchange.ts';
 import { Exchanges, type ExchangesEnd } from './exchanges.ts';
 import { objectMembers } from './json-scan.ts';
-import type { Held } from './holds.ts';
+import type { Settled } from './holds.ts';
+import { Boundary, NO_BOUNDARY } from './labels/boundary.ts';
 import { forwarded, joined, newLineState, type LineState, type Observation } from './line-state.ts';
 import { isControlled, isMessage, MessageObserver } from './message-observer.ts';
 import { readLine, type Direction, type WireMessage } from './message.ts';
@@ -20,6 +21,15 @@ import { Tasks } from './tasks.ts';
 import { ToolClasses } from './tool-classes.ts';
 import { ToolLists } from './tool-lists.ts';
 
+/** Blank, tab, line feed, carriage return: no message. */
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
+/** What is answered where a policy holds and a line cannot be read (JSON-RPC 2.0 §5.1). */
+const UNREAD: Observation = {
+  drafts: [],
+  forward: undefined,
+  answers: ['{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}'],
+};
+
 export class Observer {
   readonly #exchanges: Exchanges;
   readonly #calls: CallObserver;
@@ -27,8 +37,10 @@ export class Observer {
   readonly #notifications: Notifications;
   readonly #lists: ToolLists;
   readonly #peers: Peers;
+  readonly #policy: ObserverOptions['policy'];
 
   constructor(options: ObserverOptions) {
+    this.#policy = options.policy;
     const classes = new ToolClasses(options.server, options.mappings);
     const tasks = new Tasks();
     const rounds = new RequestRounds(options.sha256Hex);
@@ -36,7 +48,10 @@ export class Observer {
     this.#lists = new ToolLists(options, classes);
     this.#peers = new Peers(options);
     this.#notifications = new Notifications(options, tasks);
-    const shared = { exchanges: this.#exchanges, rounds, tasks };
+    const { server, sha256Hex, randomHex } = options;
+    const config = options.boundary ?? NO_BOUNDARY;
+    const boundary = new Boundary({ server, sha256Hex, randomHex, config });
+    const shared = { exchanges: this.#exchanges, rounds, tasks, boundary };
     this.#messages = new MessageObserver(options, shared);
     const parts = { ...shared, lists: this.#lists, classes, messages: this.#messages };
     this.#calls = new CallObserver(options, parts);
@@ -53,6 +68,7 @@ export class Observer {
    */
   observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
     const { messages, isBatch } = readLine(line, scope);
+    if (messages.length === 0 && this.#mustBeRead(direction, line)) return UNREAD;
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
     const pass = (): Omit<Observation, 'drafts'> => ({
@@ -61,12 +77,17 @@ export class Observer {
     });
     const { drafts, held } = state;
     if (held.length === 0) return { drafts, ...pass() };
-    const settle = (decided: readonly Held[]): Observation => {
+    const settle = (decided: readonly Settled[]): Observation => {
       const settled: EventDraft[] = [];
-      held.forEach((one, at) => this.#calls.settle(one, decided[at] as Held, { ...state, drafts: settled }));
+      held.forEach((one, at) => this.#calls.settle(one, decided[at] as Settled, { ...state, drafts: settled }));
       return { drafts: settled, ...pass() };
     };
     return { drafts, forward: undefined, answers: [], held: { calls: held, settle } };
+  }
+
+  /** A server that is more lenient than we are could take it for a call. */
+  #mustBeRead(direction: Direction, line: Uint8Array): boolean {
+    return this.#policy?.isEnforced === true && direction === 'to_server' && line.some((byte) => !BLANKS.has(byte));
   }
 
   /** True when the line holds what a control may refuse; for shells that wait before the first one. */
@@ -139,6 +160,8 @@ export class Observer {
   #listed(key: string, message: WireMessage, state: LineState): void {
     const snapshot = this.#lists.answered(key, message);
     if (snapshot !== undefined) state.drafts.push(snapshot);
+    const splice = this.#lists.withoutHidden(message);
+    if (splice !== undefined) state.splices.push(splice);
   }
 
   /** Requests that have waited for longer than callTimeoutMs, as `timeout`. Call it now and then. */

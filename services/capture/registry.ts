@@ -37,7 +37,7 @@ const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_SCHEMAS_BYTES = 2 * 1024 * 1024;
 
 /** Only the hints of the MCP specification, booleans and a short title: a server writes here what it likes. */
-function knownHints(value: unknown): Readonly<Record<string, unknown>> | undefined {
+export function knownHints(value: unknown): Readonly<Record<string, unknown>> | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const source = value as Readonly<Record<string, unknown>>;
   const hints: Record<string, unknown> = {};

@@ -4,7 +4,10 @@ import { homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOOL_CLASSES, type ToolClass } from '../../schemas/event/v1.ts';
+import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
+import { readBoundaryFile } from './labels/boundary-file.ts';
+import type { HostPolicySettings } from './policy/host-policy.ts';
 import type { ServiceAddress } from './recorder/publisher.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -22,9 +25,15 @@ export interface CaptureSettings {
   readonly onSpoolFull: 'gap' | 'block';
   readonly spoolMaxBytes: number;
   readonly spoolFsync: boolean;
+  /** The key that vouches for the keys of our streams; a file that is not there: nothing is signed. */
+  readonly agentKeyFile: string;
   readonly injectTrace: boolean;
   /** Calls that wait for the verdict on their intent; undefined = none do. */
   readonly hold: HoldSettings | undefined;
+  /** The policy of this host; undefined = none, all calls may leave. */
+  readonly policy: HostPolicySettings | undefined;
+  /** Trust and data labels, and what of them the host wants on the wire; undefined = what classes and detectors say. */
+  readonly boundary?: BoundaryConfig | undefined;
   /** Asked before each request: the service may be started after its hosts. */
   readonly address: () => ServiceAddress;
 }
@@ -128,6 +137,18 @@ function readHold(env: Environment): HoldSettings | undefined {
   return { classes: new Set(classes), budgetMs, onTimeout };
 }
 
+function readPolicySettings(env: Environment): HostPolicySettings | undefined {
+  const file = value(env, 'TRIPLINE_POLICY');
+  const environment = readName(env, 'TRIPLINE_ENVIRONMENT');
+  const task = readName(env, 'TRIPLINE_TASK');
+  return file === undefined ? undefined : { file: expandHome(file), environment, task };
+}
+
+function readBoundary(env: Environment): BoundaryConfig | undefined {
+  const file = value(env, 'TRIPLINE_LABELS');
+  return file === undefined ? undefined : readBoundaryFile(expandHome(file), 'TRIPLINE_LABELS');
+}
+
 /** Settings of this host; throws config_invalid with the variable at fault. */
 export function readSettings(env: Environment): CaptureSettings {
   const dataDir = expandHome(value(env, 'TRIPLINE_DATA_DIR') ?? '~/.tripline');
@@ -145,8 +166,11 @@ export function readSettings(env: Environment): CaptureSettings {
     onSpoolFull: oneOf(env, 'TRIPLINE_ON_SPOOL_FULL', ['gap', 'block']) ?? 'gap',
     spoolMaxBytes: readBytes(env, 'TRIPLINE_SPOOL_MAX_BYTES', DEFAULT_SPOOL_BYTES),
     spoolFsync: flag(env, 'TRIPLINE_SPOOL_FSYNC'),
+    agentKeyFile: value(env, 'TRIPLINE_AGENT_KEY') ?? path.join(dataDir, 'agent.key'),
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
     hold: readHold(env),
+    policy: readPolicySettings(env),
+    boundary: readBoundary(env),
     address: () => ({
       url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,
       token: fixedToken ?? readTrimmed(path.join(dataDir, 'producer.token')),

@@ -1,10 +1,12 @@
 /** tools/list of a connection: requests in flight, and the snapshot that a whole list gives. */
 import type { EventDraft } from './draft.ts';
-import { lastMember } from './json-scan.ts';
-import type { WireMessage } from './message.ts';
+import { arrayElements, lastMember, objectMembers } from './json-scan.ts';
+import { stringAt, textOf, valueAt, type WireMessage } from './message.ts';
+import { recordableName } from './draft.ts';
 import type { ObserverOptions } from './observer-options.ts';
-import { ToolRegistry, type Snapshot, type ToolDefinition } from './registry.ts';
+import { knownHints, ToolRegistry, type Snapshot, type ToolDefinition } from './registry.ts';
 import type { ToolClasses } from './tool-classes.ts';
+import type { Splice } from './trace-context.ts';
 
 interface ListRequest {
   readonly first: boolean;
@@ -13,7 +15,7 @@ interface ListRequest {
 /** tools/list requests in flight; more are not followed. */
 const MAX_PENDING_LISTS = 256;
 
-type ListOptions = Pick<ObserverOptions, 'server' | 'transport' | 'clock' | 'sha256Hex'>;
+type ListOptions = Pick<ObserverOptions, 'server' | 'transport' | 'clock' | 'sha256Hex' | 'policy'>;
 
 export class ToolLists {
   readonly #options: ListOptions;
@@ -60,6 +62,7 @@ export class ToolLists {
       class: this.#classes.of(tool.name, tool.annotations),
       ...(tool.annotations === undefined ? {} : { annotations: tool.annotations }),
       ...(changed.has(tool.name) ? { changed: true } : {}),
+      ...this.#hiddenField(tool),
       ...(tool.concealed.length === 0 ? {} : { concealed: tool.concealed }),
     }));
     return {
@@ -72,6 +75,32 @@ export class ToolLists {
         registry: { snapshotHash: snapshot.snapshotHash, tools },
       },
     };
+  }
+
+  #hiddenField(tool: ToolDefinition): { readonly hidden?: string } {
+    const hidden = this.#options.policy?.hidden(tool.name, this.#classes.of(tool.name, tool.annotations));
+    return hidden === undefined ? {} : { hidden: hidden.rule };
+  }
+
+  /**
+   * What takes the tools out of an answer that the policy hides: every answer that lists tools, also one that nobody is known to
+   * have asked for. undefined where all of it may be seen. Take it after `answered`, which knows what is listed by then.
+   */
+  withoutHidden(message: WireMessage): Splice | undefined {
+    const { policy } = this.#options;
+    if (policy === undefined || message.result === undefined) return undefined;
+    const { bytes } = message;
+    const span = lastMember(objectMembers(bytes, message.result), 'tools');
+    const tools = span === undefined ? undefined : arrayElements(bytes, span);
+    if (span === undefined || tools === undefined) return undefined;
+    const shown = tools.filter((tool) => {
+      const members = objectMembers(bytes, tool);
+      const name = recordableName(stringAt(bytes, lastMember(members, 'name')) ?? '');
+      const annotations = knownHints(valueAt(bytes, lastMember(members, 'annotations')));
+      return policy.hidden(name, this.#classes.of(name, annotations))?.isRemoved !== true;
+    });
+    if (shown.length === tools.length) return undefined;
+    return { ...span, text: `[${shown.map((tool) => textOf(bytes, tool)).join(',')}]` };
   }
 
   has(key: string): boolean {

@@ -1,6 +1,8 @@
 /** What a command writes, and how it ends. With --json: one object a line on stdout, everything else on stderr. */
 import { TriplineError, type ErrorCode } from '../../schemas/errors.ts';
 
+export { visible } from '../evidence/visible.ts';
+
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3, denied: 4 } as const;
 
 /** The process around a command, as an argument: tests pass their own. */
@@ -18,9 +20,12 @@ export interface CommandIo {
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'usage',
   'config_invalid',
+  'policy_invalid',
   'rule_invalid',
   'request_invalid',
   'control_invalid',
+  'approval_invalid',
+  'host_policy_invalid',
   'export_invalid',
 ]);
 const DENIED_CODES: ReadonlySet<ErrorCode> = new Set(['auth_missing', 'auth_invalid', 'auth_forbidden']);
@@ -68,18 +73,6 @@ export class Output {
     else this.#io.err(`tripline: ${message}${code === 'internal' ? '' : ` [${code}]`}\n`);
     return exitCodeOf(error);
   }
-}
-
-/**
- * Text from events, safe for a terminal: control, bidirectional and zero-width characters are shown as \u{…}, so that a
- * tool name cannot move the cursor, colour the screen or hide part of itself.
- */
-export function visible(text: string, maxLength = 200): string {
-  const cut = text.length > maxLength ? `${text.slice(0, maxLength - 1)}…` : text;
-  return cut.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
-  );
 }
 
 /** Columns of equal width, for people. */

@@ -4,7 +4,7 @@ import { DISPOSITIONS } from '../../schemas/alert/disposition.ts';
 import { CONTROL_SCOPES } from '../../schemas/alert/v1.ts';
 import { CONTROL_MODES } from '../../schemas/control/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
-import { parseCount, type CommandContext } from './command.ts';
+import { parseCount, parseDurationMs, type CommandContext } from './command.ts';
 import { EXIT, Output, type CommandIo } from './output.ts';
 
 const FILTERS = ['tenant', 'session', 'agent', 'server', 'tool', 'class', 'since', 'until'] as const;
@@ -46,10 +46,13 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
+  addPolicy(program, run);
   addEvidence(program, run);
+  addKeys(program, run);
   addRules(program, run);
   addBacktest(program, run);
   addOperation(program, run);
+  addCapture(program, run);
   return program;
 }
 
@@ -86,7 +89,7 @@ function withFilters(command: Command, names: readonly (typeof FILTERS)[number][
 }
 
 function filtersOf(options: Options): Readonly<Record<string, string | undefined>> {
-  const names = [...FILTERS, 'limit', 'kind', 'rule', 'level', 'disposition'];
+  const names = [...FILTERS, 'event', 'limit', 'kind', 'rule', 'level', 'disposition'];
   return Object.fromEntries(
     names.map((name) => [name, typeof options[name] === 'string' ? options[name] : undefined]),
   );
@@ -94,6 +97,12 @@ function filtersOf(options: Options): Readonly<Record<string, string | undefined
 
 const text = (options: Options, name: string): string | undefined =>
   typeof options[name] === 'string' ? options[name] : undefined;
+
+/** A whole number in the range, where the option is given. Throws usage. */
+function countOf(options: Options, name: string, range: readonly [number, number]): number | undefined {
+  const value = text(options, name);
+  return value === undefined ? undefined : parseCount(value, `--${name}`, range);
+}
 
 /** Values of an option that may be given several. */
 function texts(options: Options, name: string): readonly string[] {
@@ -212,10 +221,23 @@ function addReading(program: Command, run: Run): void {
     '--tenant <value>',
     'tenant',
   );
-  define(program, 'ledger', ['Shows heads, lag and coverage of the ledger.', ledgerAction], run).option(
-    '--tenant <value>',
-    'tenant',
-  );
+  const ledger = define(
+    program,
+    'ledger',
+    ['Shows heads, lag, coverage and faults of the ledger.', ledgerAction],
+    run,
+  ).option('--tenant <value>', 'tenant');
+  define(
+    ledger,
+    'accept-loss',
+    ['Lets record go on behind records that are gone from the bus for good; on record.', lossAction],
+    run,
+  )
+    .requiredOption('--topic <name>', 'topic')
+    .requiredOption('--partition <n>', 'partition')
+    .requiredOption('--from <offset>', 'first offset that is gone')
+    .requiredOption('--to <offset>', 'first one that is there again')
+    .requiredOption('--reason <text>', 'why; on record');
 }
 
 const tailAction: Action = async (context, _operands, options) => {
@@ -230,6 +252,15 @@ const tailAction: Action = async (context, _operands, options) => {
 const sessionAction: Action = async (context, [id = ''], options) => {
   const { session } = await import('./commands/read.ts');
   await session(context, id, filtersOf(options));
+};
+const lossAction: Action = async (context, _operands, options) => {
+  const { acceptLoss } = await import('./commands/accept-loss.ts');
+  const [topic = '', reason = ''] = [text(options, 'topic'), text(options, 'reason')];
+  const count = (name: string, most: number): number =>
+    parseCount(text(options, name) ?? '', `--${name}`, [0, most]);
+  const most = Number.MAX_SAFE_INTEGER;
+  const offsets = { fromOffset: count('from', most), toOffset: count('to', most) };
+  await acceptLoss(context, { topic, partition: count('partition', 65_535), ...offsets, reason });
 };
 const ledgerAction: Action = async (context, _operands, options) => {
   const { ledger } = await import('./commands/read.ts');
@@ -291,6 +322,91 @@ const liftAction: Action = async (context, [id = ''], options) => {
   await lift(context, id, text(options, 'reason') ?? '');
 };
 
+function addKeys(program: Command, run: Run): void {
+  const keys = program.command('keys').description('Agent keys: who vouches for events.').exitOverride();
+  keys.configureOutput({ ...program.configureOutput() });
+  const agent = keys.command('agent').description('The agent key of this host.').exitOverride();
+  agent.configureOutput({ ...program.configureOutput() });
+  const create: Action = async (context) => {
+    const { createAgentKey } = await import('./commands/keys.ts');
+    await createAgentKey(context);
+  };
+  define(agent, 'create', ['Makes the agent key of this host; taps sign with it from then on.', create], run);
+  const register: Action = async (context, [key = ''], options) => {
+    const { registerKey } = await import('./commands/keys.ts');
+    await registerKey(context, key, { name: text(options, 'name') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'register <key>', ['Registers a public key (base64, or a file) for a tenant.', register], run)
+    .requiredOption('--name <name>', 'whose key it is')
+    .option('--tenant <name>', 'tenant');
+  const rotate = keys.command('rotate').description('Replaces a key of the service.').exitOverride();
+  rotate.configureOutput({ ...program.configureOutput() });
+  const rotateAction: Action = async (context, _operands, options) => {
+    const { rotateLog } = await import('./commands/keys.ts');
+    await rotateLog(context, text(options, 'config'));
+  };
+  define(
+    rotate,
+    'log',
+    ['Makes a new log key, signed in by the old one; the service must be stopped.', rotateAction],
+    run,
+  ).option('--config <file>', 'YAML configuration');
+  const list: Action = async (context, _operands, options) => {
+    const { listKeys } = await import('./commands/keys.ts');
+    await listKeys(context, text(options, 'tenant'));
+  };
+  define(keys, 'list', ['Lists the agent keys of a tenant.', list], run).option('--tenant <name>', 'tenant');
+  const revoke: Action = async (context, [id = ''], options) => {
+    const { revokeKey } = await import('./commands/keys.ts');
+    await revokeKey(context, id, { reason: text(options, 'reason') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'revoke <id>', ['Revokes an agent key: nothing that is appended later counts.', revoke], run)
+    .requiredOption('--reason <text>', 'why; on record')
+    .option('--tenant <name>', 'tenant');
+}
+
+function addPolicy(program: Command, run: Run): void {
+  const approveAction: Action = async (context, [id], options) => {
+    const { approve } = await import('./commands/approve.ts');
+    const answer = options['grant'] === true ? 'grant' : options['deny'] === true ? 'deny' : undefined;
+    const [reason, ttl, state, tenant] = ['reason', 'ttl', 'state', 'tenant'].map((name) => text(options, name));
+    await approve(context, { id, answer, reason, ttl, state, tenant });
+  };
+  define(
+    program,
+    'approve [id]',
+    ['Lists the calls that wait for approval; with an id shows its exact arguments, grants or denies it.', approveAction],
+    run,
+  )
+    .option('--grant', 'let this very call leave, once')
+    .addOption(new Option('--deny', 'refuse it').conflicts('grant'))
+    .option('--reason <text>', 'why; on record')
+    .option('--ttl <duration>', 'how long the grant may be used (default 10m, at most 24h)')
+    .addOption(
+      new Option('--state <state>', 'of the list').choices(['pending', 'granted', 'denied', 'expired', 'all']),
+    )
+    .option('--tenant <name>', 'tenant');
+  const policy = program.command('policy').description('Checks and tries the policy of a host.').exitOverride();
+  policy.configureOutput({ ...program.configureOutput() });
+  const checkAction: Action = async (context, [file = ''], options) => {
+    const { checkPolicy } = await import('./commands/policy.ts');
+    return checkPolicy(context, file, { strict: options['strict'] === true });
+  };
+  define(policy, 'check <file>', ['Tells every fault of a policy, and what in it is hardly meant.', checkAction], run).option(
+    '--strict',
+    'warnings fail too',
+  );
+  const testAction: Action = async (context, [file = ''], options) => {
+    const { testPolicy } = await import('./commands/policy.ts');
+    const [events = '', environment, task] = ['events', 'environment', 'task'].map((name) => text(options, name));
+    return testPolicy(context, { file, events, environment, task });
+  };
+  define(policy, 'test <file>', ['Says which recorded calls a policy would not have let go.', testAction], run)
+    .requiredOption('--events <file>', 'NDJSON of events')
+    .option('--environment <name>', 'as TRIPLINE_ENVIRONMENT of the host')
+    .option('--task <name>', 'as TRIPLINE_TASK of the host');
+}
+
 function addEvidence(program: Command, run: Run): void {
   const verifyAction: Action = async (context, _operands, options) => {
     const { verify } = await import('./commands/evidence.ts');
@@ -299,6 +415,9 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      agentKeysFile: text(options, 'agentKeys'),
+      sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
+      resumeFile: text(options, 'resume'),
     });
   };
   define(
@@ -322,10 +441,20 @@ function addEvidence(program: Command, run: Run): void {
     .option(
       '--checkpoint <file>',
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
-    );
+    )
+    .option(
+      '--agent-keys <file>',
+      'agent keys that count, whatever is registered: `<base64> <name> [revoked <RFC 3339>]` a line',
+    )
+    .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
+    .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
-    await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });
+    await exportBundle(context, {
+      out: text(options, 'out') ?? '',
+      filters: filtersOf(options),
+      payloads: options['payloads'] === true,
+    });
   };
   define(
     program,
@@ -334,6 +463,8 @@ function addEvidence(program: Command, run: Run): void {
     run,
   )
     .requiredOption('--out <dir>', 'directory to write into')
+    .option('--event <id>', 'one event, as the API and alerts name it')
+    .option('--payloads', 'the bytes of each entry as a file of its own too')
     .option('--session <id>', 'one session')
     .option('--tenant <name>', 'tenant')
     .option('--since <time>', 'RFC 3339 time')
@@ -512,4 +643,27 @@ function addOperation(program: Command, run: Run): void {
     '--config <file>',
     'YAML configuration',
   );
+}
+
+function addCapture(program: Command, run: Run): void {
+  const capture = program.command('capture').description('The hosts that are recorded.').exitOverride();
+  capture.configureOutput({ ...program.configureOutput() });
+  const action: Action = async (context, _operands, options) => {
+    const { captureDoctor } = await import('./commands/capture-doctor.ts');
+    const wait = text(options, 'wait');
+    return await captureDoctor(context, {
+      tokenFile: text(options, 'tokenFile'),
+      tenant: text(options, 'tenant'),
+      waitMs: wait === undefined ? undefined : parseDurationMs(wait, '--wait'),
+    });
+  };
+  define(
+    capture,
+    'doctor',
+    ['Is this host recorded, and is its kill switch armed? Tries both, as a host would.', action],
+    run,
+  )
+    .option('--token-file <file>', 'token of role responder or admin, for the drill (default admin.token)')
+    .option('--tenant <name>', 'tenant of this host, where that token is one of all tenants')
+    .option('--wait <duration>', 'without such a token: wait so long for a drill that somebody else sets');
 }

@@ -35,7 +35,7 @@ export class CallReader {
 
   /** `appendMs`: running maximum of its partition. Undefined where the line is no event: it is no longer the one that was entered. */
   call(part: CallPart, at: number, appendMs: number): ParsedCall | undefined {
-    const { sha256Hex, internalHosts } = this.#settings;
+    const { sha256Hex, internalHosts, labelMapping } = this.#settings;
     const place = placeOf(part, at, appendMs);
     const toolClass = TOOL_CLASSES[(part.toolClass[at] as number) - 1] ?? 'other';
     const line = part.lines?.[at];
@@ -43,7 +43,7 @@ export class CallReader {
       const read = readEventLine(line);
       if (read.kind !== 'event') return undefined;
       const host = (event: Partial<Event>): string => destHost(event, internalHosts);
-      return new ParsedCall(read.event, place, { toolClass, destHost: host, sha256Hex });
+      return new ParsedCall(read.event, place, { toolClass, destHost: host, sha256Hex, labelMapping });
     }
     const host = part.columns['dest_host']?.[at] ?? '';
     const facts = { toolClass, destHost: () => host, sha256Hex };

@@ -4,6 +4,7 @@ import { tickMessage } from '../../schemas/bus/record.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import { CLASSIFIER_VERSION } from '../../detectors/classify/classify.ts';
+import { LABELS_VERSION } from '../../detectors/labels/index.ts';
 import type { LoadedRules } from '../../detectors/compile/load.ts';
 import type { CompiledRule, RuleFault } from '../../detectors/compile/rule.ts';
 import { DEFAULT_TENANT } from '../platform/audit/trail.ts';
@@ -51,6 +52,7 @@ export function settingsOf(
     },
     mappings: classify.mappings,
     internalHosts: classify.internalHosts,
+    labelMapping: classify.labels,
     sha256Hex,
     sha256,
   };
@@ -65,7 +67,7 @@ export function settingsOf(
  */
 function settingsHash(settings: DetectSettings): string {
   const tenantFields = settings.rules.filter((rule) => rule.scope === 'tenant').map((rule) => rule.hash);
-  const { engine, mappings, internalHosts } = settings;
+  const { engine, mappings, internalHosts, labelMapping } = settings;
   return sha256Hex(
     JSON.stringify([
       SNAPSHOT_VERSION,
@@ -73,6 +75,8 @@ function settingsHash(settings: DetectSettings): string {
       engine,
       mappings,
       internalHosts,
+      LABELS_VERSION,
+      labelMapping,
       tenantFields.toSorted(),
     ]),
   );

@@ -5,6 +5,7 @@
 import { readRecordHeaders, splitLines } from '../../schemas/bus/record.ts';
 import { readEventLine } from '../../schemas/event/read.ts';
 import type { Event } from '../../schemas/event/v1.ts';
+import type { LabelMapping } from '../../schemas/labels/v1.ts';
 import { classify, type ClassMappingLine } from '../../detectors/classify/classify.ts';
 import { destHost } from '../../detectors/classify/dest-host.ts';
 import type { HashText } from '../../detectors/compile/compile.ts';
@@ -39,6 +40,7 @@ export interface DetectSettings {
   readonly engine: EngineOptions;
   readonly mappings: readonly ClassMappingLine[];
   readonly internalHosts: readonly string[];
+  readonly labelMapping?: LabelMapping | undefined;
   readonly sha256Hex: HashText;
   readonly sha256: Sha256;
 }
@@ -263,8 +265,9 @@ export class StageOne {
     const toolClass = classify(event, this.settings.mappings).class;
     const forStageTwo = this.concernsStageTwo(event.kind, toolClass);
     if (!forStageTwo && !this.engine.concerns(event.kind, toolClass)) return;
-    const { sha256Hex } = this.settings;
-    const call = new ParsedCall(event, place, { toolClass, destHost: this.destHost, sha256Hex });
+    const { sha256Hex, labelMapping } = this.settings;
+    const facts = { toolClass, destHost: this.destHost, sha256Hex, labelMapping };
+    const call = new ParsedCall(event, place, facts);
     this.deliver(call, forStageTwo);
   }
 

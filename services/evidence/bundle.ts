@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import { zHex32, zHex64 } from '../../schemas/event/v1.ts';
+import { readUsualRows } from './bundle-rows.ts';
 
 export const BUNDLE_VERSION = 1;
 
@@ -44,6 +45,8 @@ export const zBundleHeader = z.object({
   partial: z.boolean(),
   filter: z.record(z.string(), z.string()),
   keys: z.array(z.object({ keyId: zHex64, publicKey: zText })),
+  /** KEY leaves of the root log, in order: how one log key followed another. */
+  rotations: z.array(z.object({ index: zCount, leaf: zText })).default([]),
   heads: z.array(zSignedHeadList),
   mappings: z.array(z.object({ version: zHex64, body: zText })),
 });
@@ -57,6 +60,10 @@ export const zBundleRoot = z.object({
   cosigned: zText.nullable(),
 });
 export type BundleRoot = z.infer<typeof zBundleRoot>;
+
+/** A cosigned checkpoint of before, which COVERAGE leaves name as what they are later than. Before the first leaves. */
+export const zBundleRootNote = z.object({ type: z.literal('root_note'), note: zText });
+export type BundleRootNote = z.infer<typeof zBundleRootNote>;
 
 /** Leaves of the root log from `first` on, as an entry bundle of the tlog-tiles layout; bundles of everything only. */
 export const zBundleRootEntries = z.object({
@@ -74,6 +81,8 @@ export const zBundleRootHead = z.object({
   size: zCount,
   leaf: zText,
   proof: z.array(zHex64),
+  /** The checkpoint that the leaf holds, as a note signed by the log key; for other tools, the leaf says it all. */
+  note: zText.optional(),
 });
 export type BundleRootHead = z.infer<typeof zBundleRootHead>;
 
@@ -113,6 +122,8 @@ export const zPayloadColumns = z.object({
   line: zCount,
   prev_ev_hash: zHex64,
   bytes: zText,
+  /** Base64; bundles of before have none. */
+  batch: zText.default(''),
 });
 export type PayloadColumns = z.infer<typeof zPayloadColumns>;
 
@@ -155,6 +166,7 @@ export const zBundleEnd = z.object({
 export const zBundleLine = z.discriminatedUnion('type', [
   zBundleHeader,
   zBundleRoot,
+  zBundleRootNote,
   zBundleRootEntries,
   zBundleRootHead,
   zBundleLog,
@@ -212,6 +224,8 @@ function parseLine(text: string): BundleLine {
   } catch (cause) {
     throw new TriplineError('export_invalid', 'a line of the bundle is not JSON', { cause });
   }
+  const rows = readUsualRows(value);
+  if (rows !== undefined) return rows;
   const outcome = zBundleLine.safeParse(value);
   if (outcome.success) return outcome.data;
   const path = (outcome.error.issues[0]?.path ?? []).join('.');

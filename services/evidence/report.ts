@@ -1,4 +1,6 @@
 /** What a verification found. The vocabulary keeps apart: invalid, diverging, incomplete, not witnessed. */
+import type { Sample } from './depth.ts';
+import type { ProducerReport } from './producer-tally.ts';
 
 export const VERDICTS = ['verified_witnessed', 'verified', 'incomplete', 'diverges', 'invalid'] as const;
 export type Verdict = (typeof VERDICTS)[number];
@@ -16,6 +18,7 @@ export const FAULT_CODES = [
   'bundle_malformed',
   'head_signature_invalid',
   'head_key_unknown',
+  'key_rotation_invalid',
   'log_name_differs',
   'log_missing',
   'entry_missing',
@@ -43,6 +46,9 @@ export const FAULT_CODES = [
   'root_head_differs',
   'witnessed_head_differs',
   'coverage_differs',
+  'signature_missing',
+  'signature_invalid',
+  'file_differs',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
@@ -80,6 +86,24 @@ export interface WitnessReport {
   readonly unwitnessedEntries: number;
 }
 
+/**
+ * COVERAGE leaves say which cosigned checkpoint they are later than: what they cover was not there before its cosignature.
+ * `unknown`: the bundle does not hold the checkpoint, so that only the order of such claims was checked.
+ */
+export interface NotBeforeReport {
+  readonly checked: number;
+  readonly unknown: number;
+}
+
+/** Entries of which only chain, tree, heads and the order of their streams were checked, and not bytes and columns. */
+export interface ShallowReport {
+  readonly sample: Sample | null;
+  /** By the sample. */
+  readonly sampledOut: number;
+  /** As an earlier run looked into them, by the word of its state file. */
+  readonly resumed: number;
+}
+
 export interface LogReport {
   readonly origin: string;
   readonly tenant: string;
@@ -99,6 +123,8 @@ export interface VerifyReport {
   /** Events that their streams announced and that never came; at most 100 are listed. */
   readonly gaps: readonly OpenGap[];
   readonly gapCount: number;
+  /** Records that were gone from the bus before they were read, where a person decided to go on: FINDING leaves say which. */
+  readonly losses: number;
   readonly equivocations: number;
   readonly deadLetters: number;
   /** Entries beyond the signed heads: not judged yet. */
@@ -111,8 +137,13 @@ export interface VerifyReport {
   readonly filter: Readonly<Record<string, string>>;
   /** True when every signature was made by a key that the caller pinned. */
   readonly keysPinned: boolean;
+  readonly shallow: ShallowReport;
+  /** Null where the bundle does not hold the leaves of the root log. */
+  readonly notBefore: NotBeforeReport | null;
   /** Null where the caller gave no policy. */
   readonly witness: WitnessReport | null;
+  /** Who vouches for the lines of hosts, and which of their streams have no end. */
+  readonly producers: ProducerReport;
 }
 
 /** Ends a verification at its first fault; never leaves services/evidence. */

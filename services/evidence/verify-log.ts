@@ -1,15 +1,19 @@
 /** One log, row by row in index order: chain, tree at every signed size, streams, content. Memory: O(streams). */
+import type { BatchSignatures } from './batch-signature.ts';
 import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
+import { lookOf, type Depth, type VerifiedLog } from './depth.ts';
 import { ENTRY_TYPES } from './entry.ts';
 import { CompactRange, verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
+import type { ProducerTally } from './producer-tally.ts';
 import type { LogClaims, RootClaim } from './verify-root.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
+import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
 import { StreamOrders } from './verify-streams.ts';
 
 export interface KnownHead {
@@ -29,14 +33,20 @@ export interface LogSettings {
   readonly known: readonly KnownHead[];
   /** What the root log says of this log. */
   readonly claims: LogClaims | undefined;
+  readonly depth: Depth;
   /** Leaves of the root log that witnesses vouch for. */
   readonly witnessedSize: number;
+  readonly signatures: BatchSignatures;
+  readonly tally: ProducerTally;
 }
 
 export interface LogCounts {
   equivocations: number;
   deadLetters: number;
   classesNotDerived: number;
+  /** Entries that were not looked into. */
+  sampledOut: number;
+  resumed: number;
 }
 
 /** A GAP, or an EQUIVOCATION without bytes: it stands for the entry after it, of the same line. */
@@ -46,7 +56,13 @@ interface Herald {
 }
 
 export class LogVerifier {
-  readonly counts: LogCounts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly counts: LogCounts = {
+    equivocations: 0,
+    deadLetters: 0,
+    classesNotDerived: 0,
+    sampledOut: 0,
+    resumed: 0,
+  };
   entries = 0;
   readonly origin: string;
   readonly #log: BundleLog;
@@ -54,6 +70,7 @@ export class LogVerifier {
   readonly #head: BundleHead;
   readonly #range: CompactRange;
   readonly #streams = new StreamOrders();
+  readonly #producers: ProducerCheck;
   /** Streams seen since the last hole of a partial bundle. */
   readonly #inRun = new Set<string>();
   #next = 0;
@@ -70,6 +87,9 @@ export class LogVerifier {
     this.#settings = settings;
     const { tenant, topic, partition } = log;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
+    const { partial, depth, signatures, tally } = settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
@@ -111,7 +131,9 @@ export class LogVerifier {
     const entry = checkEntry(rows, this.#lastLeaf, check);
     this.#checkPlace(entry.row, fail);
     if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
-    this.#content(rows, entry, check);
+    const look = lookOf(rows.idx, this.#settings.depth);
+    if (look === 'deep') this.#content(rows, entry, check);
+    else this.#skip(rows, entry.row, look);
     this.#lastLeaf = entry.leafHash;
     this.#range.append(entry.leafHash);
     this.#checkCoverage(rows.idx, entry.row, fail);
@@ -149,27 +171,53 @@ export class LogVerifier {
   }
 
   #check(rows: BundleRows, fail: Fail): RowsCheck {
-    const { crypto, mappings, partial } = this.#settings;
+    const { crypto, mappings, partial, depth } = this.#settings;
     const stream = rows.ledger[0]?.stream_id ?? '';
     const effectiveMs = this.#streams.effectiveMs(stream);
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const unknown = partial && !isFirst && !this.#inRun.has(stream);
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    const unknown = leavesOut && !isFirst && !this.#inRun.has(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
+  }
+
+  /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */
+  #skip(rows: BundleRows, row: LedgerColumns, look: 'sampled_out' | 'resumed'): void {
+    this.#herald = undefined;
+    this.#inRun.delete(row.stream_id);
+    this.#countType(row);
+    this.#producers.skip(rows, row);
+    if (look === 'resumed') this.counts.resumed += 1;
+    else this.counts.sampledOut += 1;
+  }
+
+  #countType(row: LedgerColumns): void {
+    if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
+    if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;
+  }
+
+  /** How far the log was read, and the root of what was read. */
+  get progress(): VerifiedLog | undefined {
+    if (this.#settings.partial || this.#next === 0) return undefined;
+    return { logId: this.#log.logId, size: this.#next, root: toHex(this.#range.root()) };
   }
 
   #content(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck): void {
     const checked = checkContent(rows, entry, check);
     const { row } = entry;
     this.#checkHerald(row, checked.prevEventHash, rows.idx);
+    this.#refuse(this.#producers.accept(rows, row));
     if (checked.effectiveMs !== undefined) {
       this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
       this.#inRun.add(row.stream_id);
     }
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
-    if (row.type === ENTRY_TYPES.equivocation) this.counts.equivocations += 1;
-    if (row.type === ENTRY_TYPES.deadLetter) this.counts.deadLetters += 1;
+    this.#countType(row);
+  }
+
+  #refuse(fault: ProducerFault | undefined): void {
+    if (fault !== undefined) throw this.#faultAt(fault.code, fault, fault.detail);
   }
 
   /** The entry before may stand for this one: same line of the same record, same session. */
@@ -214,6 +262,7 @@ export class LogVerifier {
       if (this.#next < this.#head.size) throw this.#fault('entry_missing', this.#next, null);
     }
     if (this.#herald !== undefined) throw this.#faultAt('payload_missing', this.#herald);
+    this.#refuse(this.#producers.finish());
     const shorter = this.#settings.known.some((head) => head.size > this.#head.size);
     if (shorter) throw this.#fault('known_head_differs', this.#head.size, null);
     const { tenant } = this.#log;

@@ -14,8 +14,10 @@ import {
   type BundleStray,
   type SignedHeadList,
 } from './bundle.ts';
+import type { Sample, VerifiedLog } from './depth.ts';
 import { headsMessage } from './heads.ts';
-import { logId, logOrigin } from './origin.ts';
+import { holdsRotation, isChain, LogKeys, type KeyRotation } from './log-keys.ts';
+import { logId, logOrigin, rootOrigin } from './origin.ts';
 import { readClassMapping, type ClassMappingVersion } from './projection.ts';
 import {
   FaultFound,
@@ -27,9 +29,12 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { BatchSignatures } from './batch-signature.ts';
+import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
+import { decodeRootLeaf } from './root-leaf.ts';
 import { RootVerifier } from './verify-root.ts';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 
@@ -45,8 +50,14 @@ export interface VerifyOptions {
   readonly policy?: Policy;
   /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
   readonly keptCheckpoint?: Checkpoint;
-  /** Called now and then with the number of entries checked. */
-  readonly onProgress?: (entries: number) => void;
+  /** Only every so many entries are looked into. */
+  readonly sample?: Sample;
+  /** Where an earlier run stopped: a log that does not extend it diverges, and its entries are not looked into again. */
+  readonly resume?: readonly VerifiedLog[];
+  /** Called now and then with the number of entries checked, and where the run stands. */
+  readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
+  /** Agent keys that count, whatever the bundle says is registered. */
+  readonly trustedProducers?: TrustedProducers;
 }
 
 const MAX_LISTED_GAPS = 100;
@@ -73,6 +84,8 @@ export async function verifyBundle(
 class BundleRun {
   readonly #crypto: EvidenceCrypto;
   readonly #options: VerifyOptions;
+  readonly #signatures: BatchSignatures;
+  readonly #tally: ProducerTally;
   #header: BundleHeader | undefined;
   #root: RootVerifier | undefined;
   #unwitnessed = 0;
@@ -87,10 +100,16 @@ class BundleRun {
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
   readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly #shallow = { sampledOut: 0, resumed: 0 };
+  readonly #verified: VerifiedLog[] = [];
+  readonly #known: readonly KnownHead[];
 
   constructor(crypto: EvidenceCrypto, options: VerifyOptions) {
     this.#crypto = crypto;
     this.#options = options;
+    this.#known = [...(options.knownHeads ?? []), ...(options.resume ?? [])];
+    this.#signatures = new BatchSignatures(crypto);
+    this.#tally = new ProducerTally(crypto.sha256, options.trustedProducers);
   }
 
   take(line: BundleLine): void {
@@ -99,6 +118,8 @@ class BundleRun {
         return this.begin(line);
       case 'root':
         return this.root().begin(line);
+      case 'root_note':
+        return this.root().note(line);
       case 'root_entries':
         return this.root().entries(line);
       case 'root_head':
@@ -123,11 +144,13 @@ class BundleRun {
       const mapping = readClassMapping(version, body, sha256);
       if (mapping !== undefined) this.#mappings.set(version, mapping);
     }
-    const keys = this.#keys(header);
+    const rotations = this.#rotations(header);
+    const keys = this.#keys(header, rotations);
     this.#root = new RootVerifier({
       deployment: header.deployment,
       crypto: this.#crypto,
-      publicKeys: [...keys.values()],
+      publicKeys: this.#trusted(header),
+      rotations,
       policy: this.#options.policy,
       kept: this.#options.keptCheckpoint,
       whole: isWhole(header),
@@ -146,10 +169,27 @@ class BundleRun {
   }
 
   /** Keys by id: those that the caller pinned, else those that the bundle names. */
-  #keys(header: BundleHeader): ReadonlyMap<string, Uint8Array> {
-    const named = header.keys.flatMap(({ publicKey }) => fromBase64(publicKey) ?? []);
-    const keys = this.#pinned() ?? named;
+  #keys(header: BundleHeader, rotations: readonly KeyRotation[]): ReadonlyMap<string, Uint8Array> {
+    const keys = new LogKeys(this.#trusted(header), rotations).current();
     return new Map(keys.map((key) => [toHex(this.#crypto.sha256(key)), key]));
+  }
+
+  #trusted(header: BundleHeader): readonly Uint8Array[] {
+    return this.#pinned() ?? header.keys.flatMap(({ publicKey }) => fromBase64(publicKey) ?? []);
+  }
+
+  /** Every rotation must hold, whichever keys are trusted: one that does not was put there by somebody. */
+  #rotations({ deployment, rotations }: BundleHeader): readonly KeyRotation[] {
+    const origin = rootOrigin(deployment);
+    const read = rotations.map(({ index, leaf }) => ({
+      index,
+      leaf: decodeRootLeaf(fromBase64(leaf) ?? new Uint8Array(0)),
+    }));
+    const isKey = (one: (typeof read)[number]): one is KeyRotation => one.leaf?.type === 'key';
+    const { ed25519Verify } = this.#crypto;
+    const sound = read.filter(isKey).filter((one) => holdsRotation(origin, one, ed25519Verify));
+    if (sound.length === read.length && isChain(sound)) return sound;
+    throw fault('key_rotation_invalid', { log: origin });
   }
 
   #pinned(): readonly Uint8Array[] | undefined {
@@ -187,9 +227,15 @@ class BundleRun {
       crypto: this.#crypto,
       mappings: this.#mappings,
       heads: this.#heads.get(log.logId) ?? [],
-      known: (this.#options.knownHeads ?? []).filter((head) => head.logId === log.logId),
+      known: this.#known.filter((head) => head.logId === log.logId),
+      depth: {
+        sample: this.#options.sample,
+        below: this.#options.resume?.find((one) => one.logId === log.logId)?.size ?? 0,
+      },
       claims: this.#root?.claimsFor(log.logId),
       witnessedSize: this.#root?.witnessedSize() ?? 0,
+      signatures: this.#signatures,
+      tally: this.#tally,
     });
   }
 
@@ -216,7 +262,13 @@ class BundleRun {
 
   progress(): void {
     this.#entries += 1;
-    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries);
+    if (this.#entries % PROGRESS_EVERY === 0)
+      this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
+  }
+
+  #verifiedSoFar(): readonly VerifiedLog[] {
+    const now = this.#log?.progress;
+    return now === undefined ? this.#verified : [...this.#verified, now];
   }
 
   end(pending: number): void {
@@ -228,12 +280,13 @@ class BundleRun {
   /** Every signed log must have been there, and the stream must have been whole. */
   finish(): void {
     const header = this.#need();
+    this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
     // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
     if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
     this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
     if (isWhole(header)) this.#expectClaims();
-    for (const known of this.#options.knownHeads ?? []) {
+    for (const known of this.#known) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
     }
   }
@@ -271,6 +324,8 @@ class BundleRun {
     if (log === undefined) return;
     this.#log = undefined;
     this.#logs.push(log.finish());
+    const verified = log.progress;
+    if (verified !== undefined) this.#verified.push(verified);
     this.#count(log);
   }
 
@@ -279,6 +334,8 @@ class BundleRun {
     this.#counts.equivocations += log.counts.equivocations;
     this.#counts.deadLetters += log.counts.deadLetters;
     this.#counts.classesNotDerived += log.counts.classesNotDerived;
+    this.#shallow.sampledOut += log.counts.sampledOut;
+    this.#shallow.resumed += log.counts.resumed;
     for (const gap of log.gaps()) {
       this.#gapCount += 1;
       if (this.#gaps.length < MAX_LISTED_GAPS) this.#gaps.push(gap);
@@ -300,7 +357,9 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const verdict = verdictOf(firstFault, this.#gapCount, isWitnessed);
+    const losses = this.#root?.losses() ?? 0;
+    const missing = this.#gapCount + this.#tally.openEndCount + losses;
+    const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
       exitCode: VERDICT_EXIT_CODES[verdict],
@@ -309,12 +368,16 @@ class BundleRun {
       firstFault,
       gaps: this.#gaps,
       gapCount: this.#gapCount,
+      losses,
       ...this.#counts,
       pending: this.#pending,
+      shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
       partial: this.#header?.partial ?? false,
       filter: this.#header?.filter ?? {},
       keysPinned: this.#pinned() !== undefined,
+      notBefore: this.#root?.notBefore() ?? null,
       witness,
+      producers: this.#tally.report(this.#header?.partial === false),
     };
   }
 }

@@ -13,6 +13,7 @@ import { keepRefused } from './dead-letters.ts';
 import { startOtlp } from './otlp/main.ts';
 import { RecordedCalls } from './otlp/recorded-calls.ts';
 import { publish } from './publish.ts';
+import { parseSignedBatches, type SignedBatch } from './signed-batches.ts';
 import { ingest, type IngestTools } from './step.ts';
 import { StreamMemories } from './stream-memory.ts';
 
@@ -120,22 +121,32 @@ function formOf(request: FastifyRequest): 'ndjson' | 'json' {
 
 function headersOf(request: FastifyRequest): {
   prev?: string;
+  batches?: readonly SignedBatch[];
   idempotencyKey?: string;
   traceparent?: string;
 } {
   const prev = headerOf(request, 'tripline-prev');
+  const signed = headerOf(request, 'tripline-batch-sig');
+  const batches = signed === undefined ? undefined : parseSignedBatches(signed);
   const idempotencyKey = headerOf(request, 'idempotency-key');
   const traceparent = headerOf(request, 'traceparent');
   if (prev !== undefined && !HEX_64.test(prev))
     throw new TriplineError('request_invalid', 'Tripline-Prev: 64 lower-case hex digits', {
       path: 'tripline-prev',
     });
+  if (signed !== undefined && batches === undefined)
+    throw new TriplineError(
+      'request_invalid',
+      'Tripline-Batch-Sig: <first seq>-<last seq>:<base64>, separated by commas, in order',
+      { path: 'tripline-batch-sig' },
+    );
   if (idempotencyKey !== undefined && idempotencyKey.length > 256)
     throw new TriplineError('request_invalid', 'Idempotency-Key: at most 256 characters', {
       path: 'idempotency-key',
     });
   return {
     ...(prev === undefined ? {} : { prev }),
+    ...(batches === undefined ? {} : { batches }),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };

@@ -18,6 +18,7 @@ import {
 } from '../evidence/bytes.ts';
 import { eventHash } from '../evidence/event-hash.ts';
 import { cutBody, type BodyForm } from './cut.ts';
+import { batchOf, type SignedBatch } from './signed-batches.ts';
 import type { StreamMemories, StreamMemory } from './stream-memory.ts';
 
 export interface IngestRequest {
@@ -28,6 +29,8 @@ export interface IngestRequest {
   readonly strict: boolean;
   /** Event hash before the first line of a body of one stream, 64 hex digits, as the producer says. */
   readonly prev?: string | undefined;
+  /** Signed runs of the first line's stream. */
+  readonly batches?: readonly SignedBatch[] | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly traceparent?: string | undefined;
 }
@@ -79,6 +82,7 @@ interface Run {
   readonly stream: string;
   readonly firstSeq: number;
   readonly prev: string | undefined;
+  readonly batch: SignedBatch | undefined;
   readonly lines: Uint8Array[];
   readonly fingerprints: Uint8Array[];
   bytes: number;
@@ -190,14 +194,14 @@ function cutRecords(
 ): Omit<IngestOutcome, 'rejected'> {
   const runs: Run[] = [];
   const chain = new Chains(lines[0], request, tools);
-  let duplicates = 0;
-  for (const line of lines) {
-    const { memory, before, fingerprint } = chain.take(line);
-    if (memory.isDurable(line.seq, fingerprint)) {
-      duplicates += 1;
-      continue;
-    }
-    const run = runFor(runs, line, before);
+  const chained = lines.map((line): ChainedLine => ({ line, ...chain.take(line) }));
+  const known = chained.filter(({ durable }) => durable);
+  const unfinished = new Set(chained.filter(({ durable }) => !durable).map(({ batch }) => batch));
+  const duplicates = known.length;
+  for (const { line, before, batch, fingerprint, durable } of chained) {
+    // A signature covers a batch as a whole: what of it is durable goes along again, and record skips it.
+    if (durable && (batch === undefined || !unfinished.has(batch))) continue;
+    const run = runFor(runs, line, { before, batch });
     run.lines.push(line.bytes);
     run.fingerprints.push(fingerprint);
   }
@@ -205,8 +209,14 @@ function cutRecords(
   return { records, duplicates, accepted: lines.length - duplicates };
 }
 
+interface ChainedLine extends Chained {
+  readonly line: Line;
+}
+
 interface Chained {
-  readonly memory: StreamMemory;
+  readonly batch: SignedBatch | undefined;
+  /** The line is known to be on the bus. */
+  readonly durable: boolean;
   /** Event hash before the line, undefined where the chain is not known. */
   readonly before: Uint8Array | undefined;
   /** Event hash of the line; of a line whose chain is not known its digest alone: enough to recognise a repeat. */
@@ -233,12 +243,24 @@ class Chains {
   take(line: Line): Chained {
     const memory = this.#of(line.stream);
     const before = this.#before(line, memory);
+    const fingerprint = this.#fingerprint(line, memory, before);
+    const durable = memory.isDurable(line.seq, fingerprint);
+    return { before, fingerprint, durable, batch: this.#batch(line) };
+  }
+
+  #batch(line: Line): SignedBatch | undefined {
+    const { batches } = this.#request;
+    if (batches === undefined || line.stream !== this.#first?.stream) return undefined;
+    return batchOf(batches, line.seq);
+  }
+
+  #fingerprint(line: Line, memory: StreamMemory, before: Uint8Array | undefined): Uint8Array {
     const { sha256 } = this.#tools;
-    if (before === undefined) return { memory, before, fingerprint: sha256(line.bytes) };
+    if (before === undefined) return sha256(line.bytes);
     const input = { stream: this.#streamId, seq: line.seq, prev: before, line: line.bytes };
     const fingerprint = eventHash(input, sha256);
     memory.advance(line.seq, fingerprint);
-    return { memory, before, fingerprint };
+    return fingerprint;
   }
 
   #of(stream: string): StreamMemory {
@@ -259,16 +281,20 @@ class Chains {
 }
 
 /** The run that takes the line: the last one, where the line continues it and there is room; else a new one. */
-function runFor(runs: Run[], line: Line, before: Uint8Array | undefined): Run {
+function runFor(
+  runs: Run[],
+  line: Line,
+  { before, batch }: Pick<Chained, 'before' | 'batch'>,
+): Run {
   const last = runs.at(-1);
-  if (last !== undefined && continues(last, line)) {
+  if (last !== undefined && last.batch === batch && continues(last, line)) {
     last.bytes += line.bytes.length + 1;
     return last;
   }
   const { session, stream, seq } = line;
   const prev = before === undefined ? undefined : toHex(before);
   const bytes = line.bytes.length;
-  const run: Run = { session, stream, firstSeq: seq, prev, lines: [], fingerprints: [], bytes };
+  const run: Run = { session, stream, firstSeq: seq, prev, batch, lines: [], fingerprints: [], bytes };
   runs.push(run);
   return run;
 }
@@ -284,9 +310,12 @@ function continues(run: Run, line: Line): boolean {
 }
 
 function recordOf(run: Run, request: IngestRequest, tools: IngestTools): OutgoingRecord {
-  const { session, stream, firstSeq, prev, lines, fingerprints } = run;
+  const { session, stream, firstSeq, prev, batch, lines, fingerprints } = run;
   const { tenant, traceparent } = request;
-  const message = encodeEventRecord({ tenant, session, stream, firstSeq, prev, traceparent, lines });
+  const isWhole = batch?.firstSeq === firstSeq && batch.lastSeq === firstSeq + lines.length - 1;
+  const batchSignature = isWhole ? batch.signature : undefined;
+  const place = { tenant, session, stream, firstSeq, prev, traceparent };
+  const message = encodeEventRecord({ ...place, batchSignature, lines });
   const partition = partitionFor(message.key ?? ZERO_HASH, tools.partitionCount);
   return { partition, message, stream, firstSeq, fingerprints };
 }

@@ -3,8 +3,10 @@ import { Readable } from 'node:stream';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
+import { zHex64 } from '../../schemas/event/v1.ts';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
 import { exportLedger } from '../platform/ledger/export.ts';
+import type { LedgerHealth } from '../platform/ledger/health.ts';
 import { headsOfSigner, headsOfStore, type HeadSource } from '../platform/ledger/heads.ts';
 import type { StepContext } from '../platform/step.ts';
 
@@ -12,8 +14,28 @@ const zLedgerQuery = z.strictObject({ tenant: z.string().min(1).max(256).optiona
 const zExportQuery = z.strictObject({
   ...zLedgerQuery.shape,
   session: z.string().min(1).max(256).optional(),
+  event: z
+    .string()
+    .regex(/^[0-9a-f]{32}-\d{1,16}$/)
+    .optional(),
   since: z.iso.datetime({ offset: true }).optional(),
   until: z.iso.datetime({ offset: true }).optional(),
+});
+
+/** What a verifier has looked into already, or does not mean to look into: bytes and columns of these are left out. */
+const zVerifyRequest = z.strictObject({
+  tenant: z.string().min(1).max(256).optional(),
+  sample: z
+    .strictObject({
+      every: z.int().min(2).max(1_000_000),
+      phase: z.int().min(0),
+    })
+    .refine(({ every, phase }) => phase < every, { message: 'phase must be below every' })
+    .optional(),
+  verified: z
+    .array(z.strictObject({ logId: zHex64, size: z.int().min(0) }))
+    .max(100_000)
+    .optional(),
 });
 
 /** `*` sees every tenant. */
@@ -41,8 +63,17 @@ function tenantOf(reader: Reader, asked: string | undefined): string | undefined
 const READ_ROLES = ['analyst', 'responder', 'auditor', 'admin'] as const;
 const EXPORT_ROLES = ['auditor', 'admin'] as const;
 
+/** The continuous verifier, where it runs in this process. */
+export interface LedgerVerifier {
+  ledger(): LedgerHealth;
+}
+
 /** Registers both routes. `signer` where this process can ask it; else the heads that `checkpoints` keeps. */
-export function registerLedgerRoutes(context: StepContext, signer?: HeadSource): void {
+export function registerLedgerRoutes(
+  context: StepContext,
+  signer?: HeadSource,
+  verifier?: LedgerVerifier,
+): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
   http.route({
     method: 'GET',
@@ -53,9 +84,11 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
       const reader = readerOf(request);
       const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'read', target: '/v1/ledger' });
-      return ledgerState(context, tenant, signer);
+      const state = await ledgerState(context, tenant, signer);
+      return { ...state, health: healthFor(verifier?.ledger(), tenant, state.heads) };
     },
   });
+  registerVerifyRoute(context, signer);
   http.route({
     method: 'GET',
     url: '/v1/ledger/export',
@@ -63,7 +96,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
     schema: { summary: 'An evidence bundle, streamed as NDJSON', querystring: zExportQuery },
     handler: async (request, reply) => {
       const reader = readerOf(request);
-      const { session, since, until } = request.query;
+      const { session, event, since, until } = request.query;
       const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'export', target: '/v1/ledger/export' });
       const bundle = exportLedger(context.store, {
@@ -71,6 +104,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
         nowMs: context.clock.nowMs(),
         tenant,
         session,
+        event,
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
         heads: signer,
@@ -78,6 +112,46 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
   });
+}
+
+/** A bundle for a verifier that is there now: it is of no use to keep, since bytes are missing. */
+function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
+  context.http.withTypeProvider<ZodTypeProvider>().route({
+    method: 'POST',
+    url: '/v1/ledger/verify',
+    config: { roles: [...EXPORT_ROLES] },
+    bodyLimit: 16 * 1024 * 1024,
+    schema: { summary: 'A bundle without what a verifier will not look into; NDJSON', body: zVerifyRequest },
+    handler: async (request, reply) => {
+      const reader = readerOf(request);
+      const { sample, verified } = request.body;
+      const tenant = tenantOf(reader, request.body.tenant);
+      await audit(context, reader, { action: 'export', target: '/v1/ledger/verify' });
+      const bundle = exportLedger(context.store, {
+        deployment: context.config.deployment,
+        nowMs: context.clock.nowMs(),
+        tenant,
+        sample,
+        verified: verified && new Map(verified.map(({ logId, size }) => [logId, size])),
+        heads: signer,
+      });
+      return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
+    },
+  });
+}
+
+/** Null where this process does not verify. A tenant sees the faults of its own logs, and no counts of others. */
+function healthFor(
+  health: LedgerHealth | undefined,
+  tenant: string | undefined,
+  lists: readonly { readonly heads: readonly { readonly origin: string }[] }[],
+): LedgerHealth | Pick<LedgerHealth, 'faults' | 'state' | 'sweptAtMs'> | null {
+  if (health === undefined) return null;
+  if (tenant === undefined) return health;
+  const own = new Set(lists.flatMap(({ heads }) => heads.map(({ origin }) => origin)));
+  const faults = health.faults.filter(({ log }) => own.has(log));
+  const isSound = health.state === 'faulty' && faults.length === 0;
+  return { faults, state: isSound ? 'sound' : health.state, sweptAtMs: health.sweptAtMs };
 }
 
 async function audit(

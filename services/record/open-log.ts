@@ -1,5 +1,5 @@
 /** One log during one batch: the head before it, the leaves of the batch, the head after it. Pure. */
-import { hashFromHex, toHex, type Sha256 } from '../evidence/bytes.ts';
+import { hashFromHex, toHex, type Ed25519Verify, type Sha256 } from '../evidence/bytes.ts';
 import { CompactRange } from '../evidence/merkle.ts';
 import { logId, logOrigin, originLeafHash } from '../evidence/origin.ts';
 import type { ClassMappingVersion } from '../evidence/projection.ts';
@@ -19,6 +19,7 @@ export interface StepSettings {
   readonly deployment: string;
   readonly mapping: ClassMappingVersion;
   readonly sha256: Sha256;
+  readonly ed25519Verify: Ed25519Verify;
 }
 
 export interface OpenLog {

@@ -4,6 +4,7 @@
  */
 import { zName } from '../../schemas/event/v1.ts';
 import { FORMAT_EVENTS, FORMAT_TICK, HEADERS, MAX_LINES_PER_RECORD } from '../../schemas/topics.ts';
+import { readBatchSignatureHeader, type BatchSignature } from '../evidence/batch-signature.ts';
 import { fromHex, HASH_BYTES, STREAM_ID_BYTES, ZERO_STREAM } from '../evidence/bytes.ts';
 import { readLedgerLine, RECORD_FAULTS, type LedgerLine, type RejectedLine } from '../evidence/lines.ts';
 import type { BusRecord } from '../platform/bus/port.ts';
@@ -29,6 +30,8 @@ export interface PreparedRecord {
   readonly tenant: string;
   /** Event hash before the first line, as the header claims it. */
   readonly prev: Uint8Array | undefined;
+  /** As the header brings it: nothing of it is checked yet. */
+  readonly batch: BatchSignature | undefined;
   readonly lines: readonly PreparedLine[];
   readonly tick: boolean;
 }
@@ -68,6 +71,7 @@ interface Headers {
   readonly streamId: Uint8Array | undefined;
   readonly firstSeq: number | undefined;
   readonly prev: Uint8Array | undefined;
+  readonly batch: BatchSignature | undefined;
   /** Set when no line of the record may be read. */
   readonly fault: RejectedLine | undefined;
 }
@@ -77,6 +81,7 @@ function readHeaders(headers: BusRecord['headers']): Headers {
   const stream = headers[HEADERS.stream];
   const firstSeq = headers[HEADERS.firstSeq];
   const prev = headers[HEADERS.prev];
+  const batch = headers[HEADERS.batchSignature];
   const streamId = stream === undefined ? undefined : fromHex(stream, STREAM_ID_BYTES);
   return {
     tenant: tenant.success ? tenant.data : UNATTRIBUTED_TENANT,
@@ -84,6 +89,7 @@ function readHeaders(headers: BusRecord['headers']): Headers {
     streamId,
     firstSeq: firstSeq !== undefined && /^\d{1,15}$/u.test(firstSeq) ? Number(firstSeq) : undefined,
     prev: prev === undefined ? undefined : fromHex(prev, HASH_BYTES),
+    batch: batch === undefined ? undefined : readBatchSignatureHeader(batch),
     fault: headerFault(headers, tenant.success),
   };
 }
@@ -98,14 +104,15 @@ export function prepareRecord(record: BusRecord): PreparedRecord {
   const headers = readHeaders(record.headers);
   const value = record.value ?? EMPTY;
   if (record.headers[HEADERS.format] === FORMAT_TICK && value.length === 0) {
-    return { record, tenant: headers.tenant, prev: undefined, lines: [], tick: true };
+    return { record, tenant: headers.tenant, prev: undefined, batch: undefined, lines: [], tick: true };
   }
   const lines = headers.fault === undefined ? placeLines(record.topic, value, headers) : [];
   if (lines.length === 0) {
     const read = headers.fault ?? RECORD_FAULTS.noLine;
     lines.push(unplaced({ line: 0, bytes: value, excess: false }, read));
   }
-  return { record, tenant: headers.tenant, prev: headers.prev, lines, tick: false };
+  const { tenant, prev, batch } = headers;
+  return { record, tenant, prev, batch, lines, tick: false };
 }
 
 function unplaced(cut: Cut, read: LedgerLine): PreparedLine {

@@ -17,6 +17,7 @@
  */
 import type { AuditLine } from '../../schemas/audit/v1.ts';
 import type { Event } from '../../schemas/event/v1.ts';
+import { TOPICS } from '../../schemas/topics.ts';
 import { concatBytes, equalBytes, fromBase64, toHex, ZERO_HASH } from '../evidence/bytes.ts';
 import { projectDisposition } from '../evidence/disposition.ts';
 import { ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash } from '../evidence/entry.ts';
@@ -29,11 +30,15 @@ import {
   projectEvent,
   projectRejected,
 } from '../evidence/projection.ts';
+import { BatchSignatures } from '../evidence/batch-signature.ts';
 import { closeLog, openLog, type OpenLog, type PartitionHeads, type StepSettings } from './open-log.ts';
 import type { Manifest } from './ports.ts';
 import { streamKey, type PreparedLine, type PreparedRecord } from './prepare.ts';
+import { chainOf, signedRun, type SignedRun } from './signed-run.ts';
+import { isKeyChange } from '../evidence/producer-keys.ts';
 import { RowWriter } from '../evidence/row-binary.ts';
 import { EventBlock } from './event-block.ts';
+import { Findings, referenceOf, signerKey, type FindingKind, type ProducerFinding } from './findings.ts';
 import { StreamDraft, type StreamState } from './stream-state.ts';
 import {
   writeAlertRow,
@@ -54,6 +59,10 @@ export interface BatchCounts {
   readonly late: number;
   readonly equivocations: number;
   readonly deadLetters: number;
+  /** Entries under a batch signature that holds, whoever's key it is. */
+  readonly signed: number;
+  /** Records whose signature does not hold. */
+  readonly badSignatures: number;
 }
 
 export type TableName = 'payloads' | 'events' | 'alerts' | 'dead_letters' | 'dispositions' | 'ledger';
@@ -79,6 +88,8 @@ export interface BatchOutcome {
   /** Leaf hashes (32 bytes each) by log id, in index order, for the read-back. */
   readonly leaves: ReadonlyMap<string, Uint8Array>;
   readonly counts: BatchCounts;
+  /** What is wrong with producers; part of no row. */
+  readonly findings: readonly ProducerFinding[];
   readonly state: PartitionHeads;
   /** Changed streams, by streamKey. */
   readonly streams: ReadonlyMap<string, StreamDraft>;
@@ -89,6 +100,10 @@ interface LineContext {
   readonly line: PreparedLine;
   readonly log: OpenLog;
   readonly lastOfRecord: boolean;
+  /** The line in the chain that its record spells out; undefined where that was not computed beforehand. */
+  readonly chained: { readonly prev: Uint8Array; readonly hash: Uint8Array } | undefined;
+  /** Set where the record's signature holds and covers the line. */
+  readonly signed: SignedRun | undefined;
 }
 
 interface NewEntry {
@@ -96,6 +111,8 @@ interface NewEntry {
   readonly seq: number;
   readonly hash: Uint8Array;
   readonly flags: number;
+  /** Zeros where unsigned. */
+  readonly keyId?: Uint8Array;
   readonly session: string;
 }
 
@@ -121,9 +138,11 @@ export function recordStep(
 export class Batch {
   readonly #before: PartitionHeads;
   readonly #settings: StepSettings;
+  readonly #signatures: BatchSignatures;
   readonly #logs = new Map<string, OpenLog>();
   readonly #drafts = new Map<string, StreamDraft>();
   readonly #tables: BatchTables;
+  readonly #findings = new Findings();
   #known: ReadonlyMap<string, StreamState> = new Map();
   #lastStream: { readonly tenant: string; readonly stream: string; readonly draft: StreamDraft } | undefined;
   readonly #counts = {
@@ -135,6 +154,8 @@ export class Batch {
     late: 0,
     equivocations: 0,
     deadLetters: 0,
+    signed: 0,
+    badSignatures: 0,
   };
   #nextOffset: number;
   #watermarkMs: number;
@@ -143,6 +164,7 @@ export class Batch {
   constructor(before: PartitionHeads, settings: StepSettings, expectedBytes = 0) {
     this.#before = before;
     this.#settings = settings;
+    this.#signatures = signaturesOf(settings);
     this.#nextOffset = before.nextOffset;
     this.#watermarkMs = before.watermarkMs;
     this.#tables = {
@@ -178,12 +200,21 @@ export class Batch {
     }
     const log = this.#log(prepared.tenant);
     const { lines } = prepared;
+    const chain = chainOf(prepared, (line, prev) => this.#hash(line, prev));
+    const signed = chain === undefined ? undefined : this.#signed(prepared, log, chain);
     let runningSeq = NO_STREAM_SEQ;
     let runningHash = prepared.prev;
     let isGuessed = false;
     for (let at = 0; at < lines.length; at += 1) {
       const line = lines[at] as PreparedLine;
-      const context: LineContext = { prepared, line, log, lastOfRecord: at === lines.length - 1 };
+      const context: LineContext = {
+        prepared,
+        line,
+        log,
+        lastOfRecord: at === lines.length - 1,
+        chained: chain?.[at],
+        signed: signed !== undefined && at >= signed.from ? signed : undefined,
+      };
       const follows = at === 0 || runningSeq === line.seq - 1;
       const claimed = follows ? runningHash : undefined;
       if (claimed === undefined) isGuessed = line.seq > 0;
@@ -202,7 +233,9 @@ export class Batch {
     const draft = this.#stream(context.log.tenant, line.stream);
     const before = line.seq === 0 ? ZERO_HASH : draft.entered(line.seq - 1);
     const prev = (line.seq === 0 ? ZERO_HASH : claimed) ?? before ?? ZERO_HASH;
-    const hash = this.#hash(line, prev);
+    const { chained } = context;
+    const known = chained !== undefined && equalBytes(chained.prev, prev);
+    const hash = known ? chained.hash : this.#hash(line, prev);
     if (draft.entered(line.seq) === undefined) {
       if (contradicts(draft, line.seq, { before, prev })) this.#enterClaim(context, draft, prev);
       this.#enterNew(context, draft, { hash, prev });
@@ -218,17 +251,52 @@ export class Batch {
     draft: StreamDraft,
     hashed: { readonly hash: Uint8Array; readonly prev: Uint8Array },
   ): Uint8Array {
-    const { line } = context;
-    const held = draft.known(line.seq);
-    const before = line.seq === 0 ? [ZERO_HASH] : draft.known(line.seq - 1);
-    const found =
-      firstHeld(held, [hashed.hash]) ?? firstHeld(held, this.#hashesOver(line, before, hashed.prev));
+    const found = this.#heldAs(context.line, draft, hashed);
     if (found !== undefined) {
       this.#counts.duplicates += 1;
       return found;
     }
     this.#enterEquivocation(context, draft, hashed);
     return hashed.hash;
+  }
+
+  /** The hash under which the log holds these bytes already; undefined where it does not. */
+  #heldAs(
+    line: PreparedLine,
+    draft: StreamDraft,
+    { hash, prev }: { readonly hash: Uint8Array; readonly prev: Uint8Array },
+  ): Uint8Array | undefined {
+    const held = draft.known(line.seq);
+    const before = line.seq === 0 ? [ZERO_HASH] : draft.known(line.seq - 1);
+    return firstHeld(held, [hash]) ?? firstHeld(held, this.#hashesOver(line, before, prev));
+  }
+
+  /**
+   * What of a record counts as signed: where the signature holds, its last line and those before it, as far back as each
+   * gets an entry of its own, so that a verifier finds the chain from each of them to the hash that was signed. What is
+   * asked here of a line does not depend on the lines before it in the record: what they add is what it was hashed over.
+   */
+  #signed(
+    prepared: PreparedRecord,
+    log: OpenLog,
+    chain: NonNullable<ReturnType<typeof chainOf>>,
+  ): SignedRun | undefined {
+    const { lines } = prepared;
+    const run = signedRun(prepared, chain, this.#signatures);
+    if (run === undefined) {
+      this.#counts.badSignatures += 1;
+      return undefined;
+    }
+    const draft = this.#stream(log.tenant, (lines[0] as PreparedLine).stream);
+    let from = lines.length;
+    while (from > 0) {
+      const line = lines[from - 1] as PreparedLine;
+      const hashed = chain[from - 1];
+      const isHeld = draft.entered(line.seq) !== undefined;
+      if (hashed === undefined || (isHeld && this.#heldAs(line, draft, hashed) !== undefined)) break;
+      from -= 1;
+    }
+    return { ...run, from };
   }
 
   /** Hashes that the same bytes would have over any other known predecessor. */
@@ -246,6 +314,7 @@ export class Batch {
     const seq = context.line.seq - 1;
     draft.add(seq, claimed);
     this.#counts.equivocations += 1;
+    this.#find('equivocation', context, `another hash is claimed of event ${seq}`);
     const session = sessionOf(context.line.read);
     this.#append(context, { type: ENTRY_TYPES.equivocation, seq, hash: claimed, flags: 0, session });
   }
@@ -260,6 +329,7 @@ export class Batch {
     const late = line.seq < draft.nextSeq;
     if (line.seq > draft.nextSeq) {
       this.#counts.gaps += 1;
+      this.#find('gap', context, `events ${draft.nextSeq} to ${line.seq - 1} have not come`);
       const gap = { type: ENTRY_TYPES.gap, seq: draft.nextSeq, hash: ZERO_HASH, flags: 0, session };
       this.#append(context, gap);
     }
@@ -278,6 +348,7 @@ export class Batch {
   ): void {
     draft.add(context.line.seq, hashed.hash);
     this.#counts.equivocations += 1;
+    this.#find('equivocation', context, `event ${context.line.seq} came with other bytes`);
     const rejected = context.line.read.kind === 'rejected';
     const type = rejected ? ENTRY_TYPES.deadLetter : ENTRY_TYPES.equivocation;
     this.#appendLine(context, { type, ...hashed, draft, equivocation: true });
@@ -309,11 +380,45 @@ export class Batch {
     const { line, prepared } = context;
     const { appendMs } = prepared.record;
     const own = line.read.kind === 'event' ? lineFlags(line.read.event, appendMs) : 0;
-    const flags = own | (context.lastOfRecord ? ENTRY_FLAGS.lastOfBatch : 0);
+    const { signed, lastOfRecord } = context;
+    const flags =
+      own | (lastOfRecord ? ENTRY_FLAGS.lastOfBatch : 0) | (signed === undefined ? 0 : ENTRY_FLAGS.signed);
     const session = sessionOf(line.read);
-    const at = this.#append(context, { type: entry.type, seq: line.seq, hash: entry.hash, flags, session });
-    writePayloadRow(this.#tables.payloads, at, { prev: entry.prev, bytes: line.bytes });
+    const who = signed === undefined ? {} : { keyId: signed.keyId };
+    const at = this.#append(context, {
+      type: entry.type,
+      seq: line.seq,
+      hash: entry.hash,
+      flags,
+      session,
+      ...who,
+    });
+    this.#noteSigner(context);
+    const batch = signed !== undefined && lastOfRecord ? signed.stored : NO_BYTES;
+    writePayloadRow(this.#tables.payloads, at, { prev: entry.prev, bytes: line.bytes, batch });
     this.#project(at, line, entry);
+  }
+
+  #noteSigner(context: LineContext): void {
+    const { signed, prepared, lastOfRecord } = context;
+    if (signed !== undefined) this.#counts.signed += 1;
+    if (!lastOfRecord) return;
+    if (signed !== undefined) return this.#find('unregistered', context, 'signed', signerKey(signed.keyId));
+    const isBad = prepared.batch !== undefined && context.chained !== undefined;
+    this.#find(isBad ? 'bad_signature' : 'unsigned', context, isBad ? 'the signature does not hold' : 'unsigned');
+  }
+
+  /** Of the lines of hosts alone: what the service writes of itself is not theirs. */
+  #find(
+    kind: FindingKind,
+    { prepared, line }: LineContext,
+    detail: string,
+    key: Readonly<Record<string, string>> = { stream: line.stream },
+  ): void {
+    if (prepared.record.topic !== TOPICS.toolcalls.name) return;
+    const event = referenceOf(prepared.record, line);
+    if (event === undefined) return;
+    this.#findings.add({ kind, tenant: prepared.tenant, key, event, detail });
   }
 
   #project(
@@ -383,7 +488,7 @@ export class Batch {
       leafHash: ZERO_HASH,
       prevLeafHash: log.lastLeaf,
       eventHash: entry.hash,
-      keyId: ZERO_HASH,
+      keyId: entry.keyId ?? ZERO_HASH,
       flags: entry.flags,
       session: entry.session,
     };
@@ -452,10 +557,22 @@ export class Batch {
       },
       leaves,
       counts: this.#counts,
+      findings: this.#findings.list(),
       state: { topic, partition, nextOffset: this.#nextOffset, watermarkMs, heads },
       streams: this.#drafts,
     };
   }
+}
+
+/** One a set of settings, so that a stream's certificate is checked once a process and not once a batch. */
+const SIGNATURES = new WeakMap<StepSettings, BatchSignatures>();
+
+function signaturesOf(settings: StepSettings): BatchSignatures {
+  const known = SIGNATURES.get(settings);
+  if (known !== undefined) return known;
+  const made = new BatchSignatures(settings);
+  SIGNATURES.set(settings, made);
+  return made;
 }
 
 function sessionOf(read: LedgerLine): string {
@@ -469,6 +586,7 @@ const TYPE_OF_KIND: Readonly<Partial<Record<string, number>>> = Object.freeze({
 });
 
 function typeOfKind(read: LedgerLine): number {
+  if (read.kind === 'audit' && isKeyChange(read.event)) return ENTRY_TYPES.key;
   return (read.kind === 'event' ? TYPE_OF_KIND[read.event.kind] : undefined) ?? ENTRY_TYPES.event;
 }
 

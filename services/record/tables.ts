@@ -8,7 +8,7 @@ export const LEDGER_COLUMNS: readonly string[] =
     ' ',
   );
 export const PAYLOAD_COLUMNS: readonly string[] =
-  'log_id idx topic partition offset line prev_ev_hash bytes'.split(' ');
+  'log_id idx topic partition offset line prev_ev_hash bytes batch'.split(' ');
 export const EVENT_COLUMNS: readonly string[] =
   'tenant log_id idx topic partition offset line append_time stream_id seq session_id event_time effective_time kind agent principal host call_id logical_call_id trace_id span_id parent_span_id server transport tool claimed_class class class_source class_version dest_host definition_hash args_hash args_bytes result_hash result_bytes schema_valid outcome duration_ms trust labels verdict control_id approval_id method resource_uri task_id decision_id unknown_fields findings'.split(
     ' ',
@@ -71,7 +71,7 @@ export function writeLedgerRow(out: RowWriter, row: LedgerRow): void {
 export function writePayloadRow(
   out: RowWriter,
   at: EntryPosition,
-  payload: { readonly prev: Uint8Array; readonly bytes: Uint8Array },
+  payload: { readonly prev: Uint8Array; readonly bytes: Uint8Array; readonly batch: Uint8Array },
 ): void {
   out.rows += 1;
   out.fixed(at.logId);
@@ -82,6 +82,7 @@ export function writePayloadRow(
   out.u16(at.line);
   out.fixed(payload.prev);
   out.blob(payload.bytes);
+  out.blob(payload.batch);
 }
 
 /** What a row of a projection begins with: whose it is, and which entry it was made of. */

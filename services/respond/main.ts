@@ -2,6 +2,7 @@
 import { TOPICS } from '../../schemas/topics.ts';
 import type { BusConsumer } from '../platform/bus/port.ts';
 import { readSecret } from '../platform/config/secrets.ts';
+import { registerApprovalRoutes } from '../platform/approvals/routes.ts';
 import { openControls, type Controls } from '../platform/controls/open.ts';
 import { registerControlReadRoutes, registerControlWriteRoutes } from '../platform/controls/routes.ts';
 import type { RunningStep, StartStep, StepContext, StepHealth } from '../platform/step.ts';
@@ -28,6 +29,7 @@ export const startRespond: StartStep = async (context) => {
   const controls = await openControls(context);
   registerControlReadRoutes(context, controls);
   registerControlWriteRoutes(context, controls.issuer);
+  registerApprovalRoutes(context, controls);
   const outbox = createOutbox(bus, producer);
   const metrics = createRespondMetrics(context.metrics);
   const deliveries = startDeliveries({

@@ -5,13 +5,16 @@
 import { open, type RootDatabase } from 'lmdb';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
+import { toHex } from '../evidence/bytes.ts';
 import { headsMessage } from '../evidence/heads.ts';
+import { LOSS_ACCEPTED } from '../evidence/root-leaf.ts';
 import type { SignedHeadList } from '../evidence/bundle.ts';
 import type { Clock } from '../platform/clock.ts';
 import { ed25519Sign, sha256 } from '../platform/ledger/crypto.ts';
 import { listsOf } from '../platform/ledger/heads.ts';
 import type { RootSource } from '../platform/ledger/root-source.ts';
 import type {
+  AcceptedLoss,
   LogHead,
   Manifest,
   PartitionState,
@@ -19,7 +22,8 @@ import type {
   SignedHeads,
   Signer,
 } from '../record/ports.ts';
-import { loadSigningKey, type SigningKey } from './key.ts';
+import { keyInForce, openLogKey } from './rotate.ts';
+import type { SigningKey } from '../platform/ledger/key-file.ts';
 import { checkManifest, manifestDigest } from './manifest.ts';
 import { RootState, type Cosigned, type Finding } from './root/state.ts';
 
@@ -84,10 +88,21 @@ const NEW_PARTITION: StoredPartition = Object.freeze({
 /** Sorts after every log id and number of a key. */
 const KEY_END = '\u{10FFFF}';
 
+/** `verify` counts findings of this code: what they name is missing, by decision and on record. */
+function lossFinding({ topic, partition, fromOffset, toOffset, actor, reason }: AcceptedLoss): Finding {
+  const detail = `offsets ${fromOffset} to ${toOffset - 1}, accepted by ${actor}: ${reason}`.slice(0, 512);
+  return { code: LOSS_ACCEPTED, topic, partition, detail };
+}
+
+/** The signer's state in `dir`; made where there is none. */
+export function openSignerState(dir: string): RootDatabase {
+  return open({ path: path.join(dir, 'signer.lmdb'), noSubdir: false, compression: false });
+}
+
 /** Opens (or makes) key and state of `dir`. */
 export async function openLocalSigner(options: LocalSignerOptions): Promise<LocalSigner> {
-  const key = await loadSigningKey(options.dir);
-  const database = open({ path: path.join(options.dir, 'signer.lmdb'), noSubdir: false, compression: false });
+  const database = openSignerState(options.dir);
+  const key = await openLogKey(options.dir, database);
   return new LmdbSigner(database, key, options.clock);
 }
 
@@ -115,6 +130,7 @@ class LmdbSigner implements LocalSigner {
       signedLists: () => listsOf(this.#allHeads()),
       cutEpoch: (restart) =>
         this.#change(() => {
+          this.#checkKey();
           root.cut({ nowMs: this.#clock.nowMs(), restart, partitions: this.#signedPartitions() });
           return listsOf(this.#allHeads());
         }),
@@ -123,6 +139,13 @@ class LmdbSigner implements LocalSigner {
       addFinding: (finding) => this.#change(() => root.addFinding(finding, this.#clock.nowMs())),
       sign: (message) => ed25519Sign(this.#key.privateKey, message),
     };
+  }
+
+  /** Inside a transaction. A process that was left behind by a rotation signs nothing any more. */
+  #checkKey(): void {
+    const inForce = keyInForce(this.#database);
+    if (inForce !== undefined && inForce !== toHex(this.#key.publicKey))
+      throw new TriplineError('signer_refused', 'the log key was rotated; start again');
   }
 
   #signedPartitions() {
@@ -170,6 +193,7 @@ class LmdbSigner implements LocalSigner {
   /** Inside a transaction: checks again what was reserved, and writes heads, signature and offset as one. */
   #sign(stored: StoredPartition, manifest: Manifest, digest: string): SignedHeads {
     const { topic, partition, nextOffset, watermarkMs } = manifest;
+    this.#checkKey();
     checkManifest(manifest, (logId) => this.#head(topic, partition, logId), sha256);
     const heads = manifest.logs.map((log) => log.newHead);
     const signed = this.#signature(heads);
@@ -210,6 +234,20 @@ class LmdbSigner implements LocalSigner {
 
   async report(finding: Finding): Promise<void> {
     if (!(await this.rootLedger.addFinding(finding))) return;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Offset and finding are one transaction: what is signed from here on stands beside who decided that, and why. */
+  async acceptLoss(loss: AcceptedLoss): Promise<void> {
+    const { topic, partition, fromOffset, toOffset } = loss;
+    await this.#change(() => {
+      const stored = this.#partition(topic, partition);
+      const isThere = stored.outstanding === null && stored.nextOffset === fromOffset;
+      if (!isThere || toOffset <= fromOffset)
+        throw new TriplineError('conflict', `${topic}/${partition} goes on at ${stored.nextOffset}`);
+      this.#put(topic, partition, { ...stored, nextOffset: toOffset, committed: null });
+      this.rootLedger.root.addFinding(lossFinding(loss), this.#clock.nowMs());
+    });
     for (const listener of this.#listeners) listener();
   }
 

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query', 'witness', 'capture'];
+const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query', 'verify', 'witness', 'capture'];
 
 interface Import {
   readonly from: string;
@@ -15,7 +15,7 @@ interface Import {
 function sources(dir: string): string[] {
   return readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((entry) => {
     const path = `${dir}/${entry.name}`;
-    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sources(path);
+    if (entry.isDirectory()) return ['node_modules', 'dist'].includes(entry.name) ? [] : sources(path);
     return entry.name.endsWith('.ts') ? [path] : [];
   });
 }

@@ -6,7 +6,7 @@ import { TOPICS } from '../../schemas/topics.ts';
 import { classMappingVersion } from '../../services/evidence/projection.ts';
 import type { BusBatch, ConsumeOptions } from '../../services/platform/bus/port.ts';
 import { systemClock } from '../../services/platform/clock.ts';
-import { sha256 } from '../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts';
 import { PartitionWriter, type WriterPorts, type WriterSettings } from '../../services/record/loop.ts';
 import { Turns } from '../../services/record/turns.ts';
 import { median, result, type Bench, type BenchResult } from './bench.ts';
@@ -23,6 +23,7 @@ const SETTINGS: WriterSettings = {
   deployment: 'bench',
   mapping: classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256),
   sha256,
+  ed25519Verify,
   maxBatchEvents: 8192,
   maxBatchBytes: MAX_BATCH_BYTES,
 };

@@ -2,7 +2,7 @@
 import { TOPICS } from '../../schemas/topics.ts';
 import { classMappingVersion } from '../../services/evidence/projection.ts';
 import type { BusRecord } from '../../services/platform/bus/port.ts';
-import { sha256 } from '../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts';
 import { cutRuns, PART_LIMITS } from '../../services/record/cut.ts';
 import { prepareRecord } from '../../services/record/prepare.ts';
 import { Batch } from '../../services/record/step.ts';
@@ -14,7 +14,7 @@ const RECORDS_PER_BATCH = 256;
 const RUNS = 9;
 const TOPIC = TOPICS.toolcalls.name;
 const mapping = classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256);
-const settings = { deployment: 'bench', mapping, sha256 };
+const settings = { deployment: 'bench', mapping, sha256, ed25519Verify };
 
 function busRecords(round: number): BusRecord[] {
   return benchRecords({ tenant: 'acme', run: round }, RECORDS, 1).map(({ message }, offset) => ({

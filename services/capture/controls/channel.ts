@@ -10,6 +10,8 @@ export interface ChannelOptions {
   readonly onControls: (controls: readonly SignedControl[], snapshot: boolean) => void;
   /** A verdict on a call of a stream that is watched, not yet checked. */
   readonly onVerdict: (verdict: unknown) => void;
+  /** An answer to a request for approval that is watched, not yet checked. */
+  readonly onApproval: (approval: unknown) => void;
   /** One attempt ended without a snapshot. */
   readonly onDown: () => void;
   readonly log: CaptureLog;
@@ -36,6 +38,7 @@ export class ControlChannel {
   #failures = 0;
   #stopped = false;
   readonly #watched = new Set<string>();
+  readonly #approvals = new Set<string>();
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -53,6 +56,17 @@ export class ControlChannel {
 
   unwatch(stream: string): void {
     if (this.#watched.delete(stream)) this.#say({ type: 'unwatch', stream });
+  }
+
+  /** From now on also the answer to this request for approval; at once where it is there. */
+  watchApproval(approval: string): void {
+    if (this.#approvals.has(approval)) return;
+    this.#approvals.add(approval);
+    this.#say({ type: 'watch_approval', approval });
+  }
+
+  unwatchApproval(approval: string): void {
+    if (this.#approvals.delete(approval)) this.#say({ type: 'unwatch_approval', approval });
   }
 
   get isUp(): boolean {
@@ -82,6 +96,7 @@ export class ControlChannel {
     socket.on('open', () => {
       this.#watchPulse(socket);
       for (const stream of this.#watched) this.#say({ type: 'watch', stream });
+      for (const approval of this.#approvals) this.#say({ type: 'watch_approval', approval });
     });
     socket.on('message', (data) => this.#message(textOf(data)));
     socket.on('close', () => this.#closed());
@@ -108,12 +123,13 @@ export class ControlChannel {
     } catch {
       return this.#options.log('warn', 'channel_message_malformed');
     }
-    const { type, controls, control, verdict } = (message ?? {}) as Readonly<Record<string, unknown>>;
+    const { type, controls, control, verdict, approval } = (message ?? {}) as Readonly<Record<string, unknown>>;
     if (type === 'snapshot' && Array.isArray(controls)) {
       this.#failures = 0;
       this.#options.onControls(controls as readonly SignedControl[], true);
     } else if (type === 'control') this.#options.onControls([control as SignedControl], false);
     else if (type === 'verdict') this.#options.onVerdict(verdict);
+    else if (type === 'approval') this.#options.onApproval(approval);
   }
 
   #closed(): void {

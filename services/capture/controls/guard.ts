@@ -1,7 +1,8 @@
 /** What stands between a call and its server: controls held, the state of the channel, and what is said about both on record. */
 import { decideCall, type CallDecision, type ControlledCall } from '../../../schemas/control/decide.ts';
 import type { Control, SignedControl } from '../../../schemas/control/v1.ts';
-import type { PinnedControlKey } from '../../../schemas/control/verify.ts';
+import { verifySignedApproval } from '../../../schemas/approval/verify.ts';
+import { verifySignedControl, type PinnedControlKey } from '../../../schemas/control/verify.ts';
 import type { EventDraft } from '../draft.ts';
 import type { CaptureLog } from '../log.ts';
 import type { ServiceAddress } from '../recorder/publisher.ts';
@@ -11,9 +12,13 @@ import { hostControl } from './host-control.ts';
 import { ControlKeeper, type ApplyOutcome } from './keeper.ts';
 import { verifyEd25519 } from './keys.ts';
 import { VerdictDesk } from './verdicts.ts';
+import { ApprovalDesk } from '../policy/desk.ts';
 
 export interface GuardOptions {
   readonly file: string;
+  /** Directory of requests for approval and their answers. */
+  readonly approvalsDirectory: string;
+  readonly randomHex: (bytes: number) => string;
   /** Asked until there is one: control.pub may be written after the host started. */
   readonly pinnedKeys: () => readonly PinnedControlKey[];
   readonly address: () => ServiceAddress;
@@ -41,6 +46,9 @@ export class ControlGuard {
   readonly #reported = new Set<string>();
   #reportedSinceMs = 0;
   readonly #verdicts = new VerdictDesk();
+  #pinned: readonly PinnedControlKey[] = [];
+  /** Approvals of this host. */
+  readonly approvals: ApprovalDesk;
   #up = false;
   #lost: boolean;
   #lostTimer: NodeJS.Timeout | undefined;
@@ -59,12 +67,27 @@ export class ControlGuard {
       address: options.address,
       onControls: (controls, snapshot) => this.#controls(controls, snapshot),
       onVerdict: (verdict) => this.#verdicts.take(verdict),
+      onApproval: (approval) => this.approvals.take(approval),
       onDown: () => {
         this.#verdicts.giveUp();
         this.#down();
       },
       log: options.log,
     });
+    this.approvals = new ApprovalDesk({
+      directory: options.approvalsDirectory,
+      verify: (signed) => verifySignedApproval(signed, this.#keys(), verifyEd25519),
+      nowMs: options.nowMs,
+      randomHex: options.randomHex,
+      watch: (id) => this.#channel.watchApproval(id),
+      unwatch: (id) => this.#channel.unwatchApproval(id),
+      log: options.log,
+    });
+  }
+
+  #keys(): readonly PinnedControlKey[] {
+    if (this.#pinned.length === 0) this.#pinned = this.#options.pinnedKeys();
+    return this.#pinned;
   }
 
   /** False until calls may be decided; then wait for `ready()`. */
@@ -79,18 +102,14 @@ export class ControlGuard {
 
   /** Loads what is on disk and begins to connect. */
   async start(): Promise<void> {
-    const { verifySignedControl } = await import('../../../schemas/control/verify.ts');
-    let pinned: readonly PinnedControlKey[] = [];
     const keeper = new ControlKeeper({
       file: this.#options.file,
-      verify: (signed) => {
-        if (pinned.length === 0) pinned = this.#options.pinnedKeys();
-        return verifySignedControl(signed, pinned, verifyEd25519);
-      },
+      verify: (signed) => verifySignedControl(signed, this.#keys(), verifyEd25519),
       nowMs: this.#options.nowMs,
       log: this.#options.log,
     });
     keeper.load();
+    this.approvals.load();
     this.#keeper = keeper;
     setTimeout(() => this.#setReady(), this.#options.firstWaitMs).unref();
     this.#channel.start();
@@ -207,6 +226,7 @@ export class ControlGuard {
   stop(): void {
     clearTimeout(this.#lostTimer);
     this.#verdicts.giveUp();
+    this.approvals.stop();
     this.#channel.stop();
   }
 }

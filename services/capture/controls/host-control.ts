@@ -2,7 +2,7 @@
 import type { Control } from '../../../schemas/control/v1.ts';
 
 export interface HostRefusal {
-  readonly id: 'channel_lost' | 'header_mismatch' | 'hold';
+  readonly id: 'channel_lost' | 'header_mismatch' | 'hold' | 'policy' | 'approval';
   /** The one tool that is refused; absent: every call. */
   readonly tool?: string;
   readonly reason: string;

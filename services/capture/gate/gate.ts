@@ -58,6 +58,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     log: options.log,
     ...(options.timings === undefined ? {} : { timings: options.timings }),
   });
+  await own.loadPolicy();
   const gate = new Gate(options, own.share());
   const url = await gate.listen();
   await own.start();
@@ -101,7 +102,7 @@ class Gate {
       nowMs,
     });
     this.#streams = new StreamTable({
-      settings,
+      settings: { ...settings, boundary: gate.boundary ?? settings.boundary },
       shared,
       spans: options.spans,
       timings: options.timings ?? {},

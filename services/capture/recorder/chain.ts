@@ -29,6 +29,11 @@ export class ChainPosition {
     return Buffer.from(this.#prev).toString('hex');
   }
 
+  /** The same, 32 bytes; never changed. */
+  get hash(): Uint8Array {
+    return this.#prev;
+  }
+
   copy(): ChainPosition {
     return new ChainPosition(this.#streamId, this.#seq, this.prev);
   }

@@ -2,6 +2,7 @@
  * Sends what crashed processes left in the spool directory. A stream is taken over by renaming its directory (atomic:
  * one taker wins). What the dead writer could not say is added first and made durable: its open calls are `abandoned`
  * and the stream ends; then the segments are sent and deleted. A second crash repeats all of it: the same bytes.
+ * Signatures that the dead writer kept go along; what it had not signed, and what is added here, is sent unsigned.
  */
 import { appendFileSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import path from 'node:path';
@@ -12,6 +13,7 @@ import type { ReadProcess } from '../session.ts';
 import { ChainPosition } from './chain.ts';
 import { ownershipOf } from './owner.ts';
 import type { PublishOutcome, Publisher } from './publisher.ts';
+import { parseSealed, planRequest, SEALED_FILE, type SealedBatch } from './sealed.ts';
 import { cutLines, type SegmentHeader, type SpoolBatch } from './spool.ts';
 
 export interface DrainerOptions {
@@ -104,8 +106,9 @@ export class Drainer {
     try {
       const segments = readSegments(directory, stream);
       this.#finishStream(segments, stream);
+      const sealed = readSealed(directory);
       for (const segment of readSegments(directory, stream)) {
-        if (!(await this.#send(segment, publisher))) return;
+        if (!(await this.#send(segment, sealed, publisher))) return;
         rmSync(segment.file, { force: true });
       }
       rmSync(directory, { recursive: true, force: true });
@@ -159,13 +162,19 @@ export class Drainer {
   }
 
   /** True when the service has the segment or refused it for good. */
-  async #send(segment: Segment, publisher: Publisher): Promise<boolean> {
+  async #send(
+    segment: Segment,
+    sealed: readonly SealedBatch[],
+    publisher: Publisher,
+  ): Promise<boolean> {
     const chain = new ChainPosition(segment.header.stream, segment.header.firstSeq, segment.header.prev);
     let at = 0;
     let maxLines = MAX_BATCH_LINES;
     while (at < segment.lines.length && !this.#stopped) {
-      const lines = segment.lines.slice(at, at + maxLines);
-      const outcome = await publisher.publish(joined(lines), chain.prev);
+      const some = segment.lines.slice(at, at + maxLines);
+      const plan = planRequest(sealed, chain.nextSeq, some.length);
+      const lines = plan.lines === 0 ? some : some.slice(0, plan.lines);
+      const outcome = await publisher.publish(joined(lines), chain.prev, plan.lines === 0 ? [] : plan.batches);
       if (outcome.kind === 'too_large' && lines.length > 1) {
         maxLines = Math.max(1, Math.floor(lines.length / 2));
         continue;
@@ -233,6 +242,17 @@ function parsedLine(line: Uint8Array): Line {
   } catch {
     return {};
   }
+}
+
+/** A last line that a crash cut off is none. */
+function readSealed(directory: string): readonly SealedBatch[] {
+  let text: string;
+  try {
+    text = readFileSync(path.join(directory, SEALED_FILE), 'latin1');
+  } catch {
+    return [];
+  }
+  return text.split('\n').flatMap((line) => parseSealed(line) ?? []);
 }
 
 function readSegments(directory: string, stream: string): readonly Segment[] {

@@ -1,6 +1,7 @@
 /** Sends lines to the service over HTTP and says what became of them. No retries here: the loop above decides. */
 import http from 'node:http';
 import https from 'node:https';
+import { sealedText, type SealedBatch } from './sealed.ts';
 
 export interface ServiceAddress {
   /** Base URL of the service. */
@@ -19,7 +20,8 @@ export type PublishOutcome =
   | { readonly kind: 'away'; readonly reason: string; readonly retryAfterMs: number | undefined };
 
 export interface Publisher {
-  publish(ndjson: Uint8Array, prev: string): Promise<PublishOutcome>;
+  /** `batches`: signatures over runs of these lines. */
+  publish(ndjson: Uint8Array, prev: string, batches?: readonly SealedBatch[]): Promise<PublishOutcome>;
   close(): void;
 }
 
@@ -39,9 +41,9 @@ export function httpPublisher(address: () => ServiceAddress, timeoutMs: number, 
     https: new https.Agent({ keepAlive: true, maxSockets }),
   };
   return {
-    publish: async (ndjson, prev) => {
+    publish: async (ndjson, prev, batches = []) => {
       try {
-        return outcomeOf(await post({ ...address(), agents, timeoutMs }, ndjson, prev));
+        return outcomeOf(await post({ ...address(), agents, timeoutMs }, ndjson, { prev, batches }));
       } catch (error) {
         return { kind: 'away', reason: errorCode(error), retryAfterMs: undefined };
       }
@@ -64,7 +66,12 @@ interface PostTarget extends ServiceAddress {
   readonly timeoutMs: number;
 }
 
-function post(target: PostTarget, ndjson: Uint8Array, prev: string): Promise<Answer> {
+interface About {
+  readonly prev: string;
+  readonly batches: readonly SealedBatch[];
+}
+
+function post(target: PostTarget, ndjson: Uint8Array, { prev, batches }: About): Promise<Answer> {
   const url = new URL('/v1/events', target.url);
   const isTls = url.protocol === 'https:';
   return new Promise((resolve, reject) => {
@@ -76,6 +83,7 @@ function post(target: PostTarget, ndjson: Uint8Array, prev: string): Promise<Ans
         'content-type': 'application/x-ndjson',
         'content-length': ndjson.length,
         'tripline-prev': prev,
+        ...(batches.length === 0 ? {} : { 'tripline-batch-sig': batches.map(sealedText).join(',') }),
         ...(target.token === undefined ? {} : { authorization: `Bearer ${target.token}` }),
       },
     });

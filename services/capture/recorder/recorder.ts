@@ -5,6 +5,7 @@
 import type { EventDraft } from '../draft.ts';
 import { placeLine, prepareLines, type PreparedLine, type StreamIdentity } from '../encode.ts';
 import type { CaptureLog } from '../log.ts';
+import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
 import { SendLoop } from './send-loop.ts';
 import type { Publisher } from './publisher.ts';
@@ -12,6 +13,8 @@ import type { Spool } from './spool.ts';
 
 export interface RecorderOptions {
   readonly spool: Spool;
+  /** Undefined: nothing is signed. */
+  readonly signer?: BatchSigner | undefined;
   readonly publisher: Publisher;
   readonly identity: StreamIdentity;
   readonly nowMs: () => number;
@@ -33,6 +36,12 @@ export interface RecorderCounts {
 
 /** `full`: nothing was written; wait for `room()` and record again, or the call must not leave. */
 export type RecordOutcome = 'stored' | 'dropped' | 'full';
+
+interface PlacedLine {
+  readonly seq: number;
+  readonly bytes: number;
+  readonly hash: Uint8Array;
+}
 
 const NEWLINE = 0x0a;
 const ROOM_POLL_MS = 50;
@@ -70,7 +79,9 @@ export class Recorder {
       this.#options.heartbeatMs,
     );
     this.#heartbeat.unref();
-    return this.record([this.#draft('stream.open', fields)]);
+    const { signer } = this.#options;
+    const certificate = signer === undefined ? {} : { certificate: signer.certificate };
+    return this.record([this.#draft('stream.open', { ...fields, ...certificate })]);
   }
 
   #draft(kind: EventDraft['kind'], fields: Readonly<Record<string, unknown>> = {}): EventDraft {
@@ -87,8 +98,11 @@ export class Recorder {
     const prepared = linesOf.flat();
     const gap = this.#gap === 0 ? [] : prepareLines(this.#gapDraft());
     const chain = this.#chain.copy();
-    const bytes = this.#place([...gap, ...prepared], chain);
+    const placed: PlacedLine[] = [];
+    const bytes = this.#place([...gap, ...prepared], chain, placed);
     const at = { firstSeq: this.#chain.nextSeq, prev: this.#chain.prev };
+    // A segment is sent on its own, and so a batch must not go on in the next one.
+    if (this.#options.spool.startsSegment()) this.#options.signer?.seal();
     const outcome = this.#options.spool.append(bytes, at);
     this.#places = [];
     switch (outcome) {
@@ -96,6 +110,7 @@ export class Recorder {
         this.#chain = chain;
         this.#places = placesOf(linesOf, at.firstSeq + gap.length);
         this.#gap = 0;
+        this.#sign(placed);
         this.#loop.wake();
         return 'stored';
       case 'full':
@@ -116,13 +131,18 @@ export class Recorder {
     return this.#draft('stream.gap', { streamState: { dropped: this.#gap, reason: 'spool_full' } });
   }
 
-  #place(lines: readonly PreparedLine[], chain: ChainPosition): Uint8Array {
+  #sign(placed: readonly PlacedLine[]): void {
+    for (const { seq, bytes, hash } of placed) this.#options.signer?.add(seq, bytes, hash);
+  }
+
+  #place(lines: readonly PreparedLine[], chain: ChainPosition, placed: PlacedLine[]): Uint8Array {
     const parts: Uint8Array[] = [];
     for (const line of lines) {
       const place = { seq: chain.nextSeq, nonce: this.#options.randomHex(16) };
       const bytes = placeLine(line, this.#options.identity, place);
       chain.add(bytes);
       parts.push(bytes);
+      placed.push({ seq: place.seq, bytes: bytes.length, hash: chain.hash });
     }
     return joinLines(parts);
   }

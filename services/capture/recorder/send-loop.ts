@@ -1,11 +1,14 @@
 /** Sends a spool in order: one request at a time, repeated with back-off until the service has it or refused it. */
 import type { CaptureLog } from '../log.ts';
+import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
 import type { PublishOutcome, Publisher } from './publisher.ts';
-import type { Spool, SpoolBatch } from './spool.ts';
+import { planRequest, type SealedBatch } from './sealed.ts';
+import { firstLines, type Spool, type SpoolBatch } from './spool.ts';
 
 export interface SendLoopOptions {
   readonly spool: Spool;
+  readonly signer?: BatchSigner | undefined;
   readonly publisher: Publisher;
   readonly stream: string;
   readonly flushIntervalMs: number;
@@ -75,15 +78,27 @@ export class SendLoop {
   async #pump(): Promise<void> {
     for (;;) {
       if (this.#stopped) return;
-      const batch = this.#options.spool.read(MAX_BATCH_BYTES, this.#maxLines);
-      if (batch === undefined) return;
-      const outcome = await this.#options.publisher.publish(batch.bytes, this.#chain.prev);
+      const request = this.#next();
+      if (request === undefined) return;
+      const { batch, signed } = request;
+      const outcome = await this.#options.publisher.publish(batch.bytes, this.#chain.prev, signed);
       if (this.#stopped) return;
       const waitMs = this.#settle(batch, outcome);
       if (waitMs === undefined) continue;
       if (!this.#finishing) this.#schedule(waitMs);
       return;
     }
+  }
+
+  /** The lines of the next request, with the signatures over them. */
+  #next(): { readonly batch: SpoolBatch; readonly signed: readonly SealedBatch[] } | undefined {
+    const { spool, signer } = this.#options;
+    signer?.seal();
+    const batch = spool.read(MAX_BATCH_BYTES, this.#maxLines);
+    if (batch === undefined || signer === undefined) return batch && { batch, signed: [] };
+    const { lines, batches } = planRequest(signer.sealed, this.#chain.nextSeq, batch.lines.length);
+    // A batch that is too large for one request goes in parts, which its signature does not cover.
+    return lines === 0 ? { batch, signed: [] } : { batch: firstLines(batch, lines), signed: batches };
   }
 
   /** Acts on the outcome; answers how long to wait, or undefined to go on at once. */
@@ -120,6 +135,7 @@ export class SendLoop {
   #advance(batch: SpoolBatch, rejected: number): void {
     for (const line of batch.lines) this.#chain.add(line);
     this.#options.spool.advance(batch.bytes.length);
+    if (this.#options.signer?.sentBelow(this.#chain.nextSeq) === true) this.#options.spool.dropSignatures();
     this.#sent += batch.lines.length - rejected;
     this.#rejected += rejected;
     this.#failures = 0;

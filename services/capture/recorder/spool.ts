@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { SEALED_FILE, sealedText, type SealedBatch } from './sealed.ts';
 
 export interface SegmentHeader {
   readonly format: 'tripline-spool/1';
@@ -60,6 +61,7 @@ export class Spool {
   readonly #path: string;
   readonly #segments: Segment[] = [];
   #unsentBytes = 0;
+  #signatures: { readonly fd: number; size: number } | undefined;
 
   /** Creates the stream's directory; throws where that cannot be done. */
   constructor(options: SpoolOptions) {
@@ -96,6 +98,39 @@ export class Spool {
       if (segment !== undefined) cutTo(segment.fd, segment.size);
       return 'failed';
     }
+  }
+
+  /** True when the next append begins a new segment. */
+  startsSegment(): boolean {
+    const last = this.#segments.at(-1);
+    return last === undefined || last.size >= this.#options.segmentBytes;
+  }
+
+  /**
+   * Keeps a signature until the lines under it are sent. A disk that refuses costs the signature alone, and only after
+   * a crash: the process itself has it.
+   */
+  keepSignature(batch: SealedBatch): void {
+    try {
+      const kept = (this.#signatures ??= {
+        fd: openSync(path.join(this.#path, SEALED_FILE), 'w+', 0o600),
+        size: 0,
+      });
+      const bytes = Buffer.from(`${sealedText(batch)}\n`);
+      writeAll(kept.fd, bytes, kept.size);
+      kept.size += bytes.length;
+      if (this.#options.fsync) fsyncSync(kept.fd);
+    } catch {
+      // The next one is written over what there is of it.
+    }
+  }
+
+  /** Everything that a kept signature is for is sent. */
+  dropSignatures(): void {
+    const kept = this.#signatures;
+    if (kept === undefined || kept.size === 0) return;
+    cutTo(kept.fd, 0);
+    kept.size = 0;
   }
 
   #writable(place: { readonly firstSeq: number; readonly prev: string }): Segment {
@@ -142,6 +177,8 @@ export class Spool {
 
   /** Ends the spool. What is not sent stays on disk for the next process that drains. */
   close(): void {
+    if (this.#signatures !== undefined) closeSync(this.#signatures.fd);
+    this.#signatures = undefined;
     if (this.#unsentBytes === 0) {
       while (this.#segments[0] !== undefined) this.#drop(this.#segments[0]);
       rmSync(this.#path, { recursive: true, force: true });
@@ -150,6 +187,14 @@ export class Spool {
     for (const segment of this.#segments) closeSync(segment.fd);
     this.#segments.length = 0;
   }
+}
+
+/** The first `count` lines of a batch. */
+export function firstLines(batch: SpoolBatch, count: number): SpoolBatch {
+  if (count >= batch.lines.length) return batch;
+  const lines = batch.lines.slice(0, count);
+  const length = lines.reduce((sum, line) => sum + line.length + 1, 0);
+  return { bytes: batch.bytes.subarray(0, length), lines };
 }
 
 /** Takes back a torn append; where that fails too, the next append stands at the same place. */

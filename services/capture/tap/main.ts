@@ -46,7 +46,8 @@ export async function runTap(argv: readonly string[], env: Environment, io: TapI
   try {
     return await startTap({ tap: parsed, settings: tapSettings(parsed, env), env, depth, io, log });
   } catch (error) {
-    const isConfiguration = isTriplineError(error, 'config_invalid');
+    const isConfiguration =
+      isTriplineError(error, 'config_invalid') || isTriplineError(error, 'host_policy_invalid');
     const message = error instanceof Error ? error.message : 'unknown fault';
     io.stderr.write(`tripline tap: ${message}\n`);
     return isConfiguration ? USAGE_EXIT : FAILED_EXIT;
@@ -89,6 +90,7 @@ export async function startTap(options: StartTapOptions): Promise<number> {
     ...(telemetry === undefined ? {} : { spans: telemetry.spans }),
   };
   const capture = new Capture(captureOptions);
+  await capture.loadPolicy();
   const running = runProxy({
     command: tap.command,
     args: tap.args,
@@ -110,6 +112,12 @@ async function startTelemetryIfConfigured(
   const { env } = options;
   const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'];
   if (endpoint === undefined || endpoint === '' || env['OTEL_SDK_DISABLED'] === 'true') return undefined;
-  const { startTelemetry } = await import('../telemetry.ts');
-  return startTelemetry(options.log);
+  try {
+    const { startTelemetry } = await import('../telemetry.ts');
+    return await startTelemetry(options.log);
+  } catch {
+    // A tap of its own file has no OpenTelemetry beside it: the record needs none.
+    options.log('warn', 'telemetry_unavailable');
+    return undefined;
+  }
 }

@@ -1,158 +1,122 @@
 /** verify and export: proof of the ledger, from a running service, a data directory or a bundle alike. */
-import { createReadStream, createWriteStream, mkdirSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { randomInt } from 'node:crypto';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
-import { fromBase64 } from '../../evidence/bytes.ts';
+import { BundleFiles, type BundleFile } from '../../evidence/bundle-files.ts';
+import { readBundle } from '../../evidence/bundle.ts';
+import type { VerifiedLog } from '../../evidence/depth.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
-import { parseCheckpoint, type Checkpoint } from '../../evidence/tlog/checkpoint.ts';
-import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
+import { reportText } from '../../evidence/report-text.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
+import { verifyPath } from '../../verifier/folder.ts';
+import { BUNDLE_FILE, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
+import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
-import { visible } from '../output.ts';
+import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
-export const BUNDLE_FILE = 'bundle.ndjson';
 const PROGRESS_EVERY_ENTRIES = 50_000;
 
-export interface VerifySources {
+export interface VerifySources extends TrustFiles {
   /** A bundle, or a directory that `export` wrote; else the service or the data directory. */
   readonly file: string | undefined;
-  /** Public key of the log, as `log.pub` holds it: then no other key may have signed. */
-  readonly keyFile: string | undefined;
-  /** A tlog-policy file: who has to vouch. */
-  readonly policyFile: string | undefined;
-  /** A root checkpoint that was kept. */
-  readonly checkpointFile: string | undefined;
+  /** Look into one of so many entries. */
+  readonly sampleEvery: number | undefined;
+  /** State of an earlier run, which is gone on with; written as the run goes on. */
+  readonly resumeFile: string | undefined;
 }
 
 /** Prints the report; answers the verdict's exit code. */
 export async function verify(context: CommandContext, sources: VerifySources): Promise<number> {
-  const { file } = sources;
-  const trust = await readTrust(sources);
+  const { file, sampleEvery, resumeFile } = sources;
+  if (sampleEvery !== undefined && resumeFile !== undefined)
+    throw new TriplineError('usage', 'a sample leaves no state that could be gone on with', {
+      path: '--resume',
+    });
+  const options = { ...readTrust(sources), ...sampleOf(sampleEvery) };
+  const state = resumeFile === undefined ? undefined : VerifyState.open(resumeFile);
+  const run = { context, options, state };
   const report =
     file === undefined
-      ? await withReader(
-          context,
-          async (client) => await check(context, await client.bytes('/v1/ledger/export'), trust),
-        )
-      : await check(context, createReadStream(await bundlePath(file)), trust);
+      ? await withReader(context, async (client) => {
+          const source = await liveBundle(client, run);
+          return await check(run, (options) => verifyBundle(source, nodeCrypto, options));
+        })
+      : await check(run, (options) => verifyPath(file, options, context.io.signal));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
 
-type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint'>;
-
-async function readTrust({ keyFile, policyFile, checkpointFile }: VerifySources): Promise<Trust> {
-  return {
-    ...(keyFile === undefined ? {} : { publicKeys: [await readLogKey(keyFile)] }),
-    ...(policyFile === undefined ? {} : { policy: await readPolicy(policyFile) }),
-    ...(checkpointFile === undefined ? {} : { keptCheckpoint: await readKept(checkpointFile) }),
-  };
+interface VerifyRun {
+  readonly context: CommandContext;
+  readonly options: VerifyOptions;
+  readonly state: VerifyState | undefined;
 }
 
-/** Bytes above ASCII are opaque in a policy: one character a byte. */
-async function readPolicy(path: string): Promise<Policy> {
-  return parsePolicy(await readOption(path, '--policy', 'latin1'), sha256);
+/** Which entries of each so many is drawn: who alters rows must not know which ones will be looked into. */
+function sampleOf(every: number | undefined): Pick<VerifyOptions, 'sample'> {
+  return every === undefined ? {} : { sample: { every, phase: randomInt(every) } };
 }
 
-async function readKept(path: string): Promise<Checkpoint> {
-  const checkpoint = parseCheckpoint(await readOption(path, '--checkpoint', 'utf8'));
-  if (checkpoint !== undefined) return checkpoint;
-  throw new TriplineError('usage', `${path} holds no checkpoint`, { path: '--checkpoint' });
-}
-
-function readOption(path: string, option: string, encoding: 'utf8' | 'latin1'): Promise<string> {
-  return readFile(path, encoding).catch((cause: unknown) => {
-    throw new TriplineError('usage', `${path} cannot be read`, { path: option, cause });
+/** Without what will not be looked into. */
+function liveBundle(client: ApiClient, { options, state }: VerifyRun): Promise<AsyncIterable<Uint8Array>> {
+  const verified = state?.verified.map(({ logId, size }) => ({ logId, size })) ?? [];
+  if (options.sample === undefined && verified.length === 0) return client.bytes('/v1/ledger/export');
+  return client.bytes('/v1/ledger/verify', {
+    ...(options.sample === undefined ? {} : { sample: options.sample }),
+    verified,
   });
 }
 
-async function readLogKey(path: string): Promise<Uint8Array> {
-  const text = await readOption(path, '--key', 'utf8');
-  const key = fromBase64(text.trim());
-  if (key === undefined || checkEd25519PublicKey(key) !== 'ok')
-    throw new TriplineError('usage', `${path} holds no Ed25519 key in base64`, { path: '--key' });
-  return key;
-}
-
+/** The state is written also where the run is cut short: what it says was checked by then. */
 async function check(
-  context: CommandContext,
-  source: AsyncIterable<Uint8Array>,
-  trust: Trust,
+  { context, options, state }: VerifyRun,
+  act: (options: VerifyOptions) => Promise<VerifyReport>,
 ): Promise<VerifyReport> {
   let noted = 0;
-  return await verifyBundle(source, nodeCrypto, {
-    ...trust,
-    onProgress: (entries) => {
-      if (entries - noted < PROGRESS_EVERY_ENTRIES) return;
-      noted = entries;
-      context.output.note(`checked ${entries} entries`);
-    },
-  });
-}
-
-async function bundlePath(path: string): Promise<string> {
+  let verified: () => readonly VerifiedLog[] = () => [];
+  const onProgress: VerifyOptions['onProgress'] = (entries, soFar) => {
+    verified = soFar;
+    if (entries - noted < PROGRESS_EVERY_ENTRIES) return;
+    noted = entries;
+    context.output.note(`checked ${entries} entries`);
+    state?.write(soFar());
+  };
+  const resume = state === undefined ? {} : { resume: state.verified };
   try {
-    return (await stat(path)).isDirectory() ? join(path, BUNDLE_FILE) : path;
-  } catch (cause) {
-    throw new TriplineError('usage', `${path} cannot be read`, { path: '--export', cause });
+    const report = await act({ ...options, ...resume, onProgress });
+    if (report.firstFault === null) state?.write(verified());
+    return report;
+  } catch (error) {
+    state?.write(verified());
+    throw error;
   }
-}
-
-/** What a verdict leaves open, for people. */
-const HINTS: Partial<Record<VerifyReport['verdict'], string>> = {
-  verified: ' (signed by the service; no witness vouches for all of it)',
-  verified_witnessed: ' (signed by the service, and witnesses vouch for it)',
-};
-
-function reportText(report: VerifyReport): string {
-  const lines = [
-    `${report.verdict}: ${report.entries} entries in ${report.logs.length} logs${HINTS[report.verdict] ?? ''}`,
-  ];
-  const scope = Object.entries(report.filter).map(([name, value]) => `${name} ${visible(value)}`);
-  if (scope.length > 0) lines.push(`only of ${scope.join(', ')}, as the bundle says`);
-  if (report.partial)
-    lines.push('entries were left out: what is here is sound, whether it is all is not told');
-  if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
-  lines.push(...witnessLines(report));
-  const fault = report.firstFault;
-  if (fault !== null) {
-    const place = Object.entries(fault).flatMap(([name, value]) =>
-      value === null ? [] : [`  ${name}: ${visible(String(value))}`],
-    );
-    lines.push('first fault:', ...place);
-  }
-  return lines.join('\n');
-}
-
-function witnessLines({ witness }: VerifyReport): string[] {
-  if (witness === null) return [];
-  const { quorum, witnesses, cosignedAtMs, unwitnessedEntries } = witness;
-  const at = cosignedAtMs === null ? 'never' : new Date(cosignedAtMs).toISOString();
-  const names = witnesses.length === 0 ? 'nobody' : witnesses.map((name) => visible(name)).join(', ');
-  return [
-    `cosigned by ${names}, at ${at}: ${quorum ? 'the policy is met' : 'the policy is not met'}`,
-    ...(quorum && unwitnessedEntries > 0
-      ? [`${unwitnessedEntries} entries came later and are not witnessed`]
-      : []),
-  ];
 }
 
 export interface ExportOptions {
   readonly out: string;
+  /** Each entry's bytes as a file of its own. */
+  readonly payloads: boolean;
   readonly filters: Filters;
 }
 
-/** Writes the bundle into a directory. The key to check it with comes from elsewhere: one that lies beside it proves nothing. */
-export async function exportBundle(context: CommandContext, { out, filters }: ExportOptions): Promise<void> {
+/**
+ * Writes the bundle into a directory, and what follows from it in the forms of other tools (services/evidence/bundle-files.ts
+ * has the layout). The key to check it with comes from
+ * elsewhere: one that lies beside it proves nothing.
+ */
+export async function exportBundle(
+  context: CommandContext,
+  { out, filters, payloads }: ExportOptions,
+): Promise<void> {
   mkdirSync(out, { recursive: true });
   const path = join(out, BUNDLE_FILE);
-  const wanted = ['tenant', 'session', 'since', 'until'].flatMap((name) => {
+  const wanted = ['tenant', 'session', 'event', 'since', 'until'].flatMap((name) => {
     const value = filters[name];
     return value === undefined ? [] : [[name, value] satisfies [string, string]];
   });
@@ -168,8 +132,27 @@ export async function exportBundle(context: CommandContext, { out, filters }: Ex
     };
     await pipeline(Readable.from(counted()), createWriteStream(path));
   });
+  const files = await writeBeside(out, payloads);
   context.output.item(
-    { file: path, bytes },
+    { file: path, bytes, files },
     () => `${path}: ${bytes} bytes. Check it with: tripline verify --export ${out}`,
   );
+}
+
+/** Answers how many files were written. */
+async function writeBeside(dir: string, withPayloads: boolean): Promise<number> {
+  const files = new BundleFiles(sha256);
+  let written = 0;
+  const write = async (some: Iterable<BundleFile>): Promise<void> => {
+    for (const [name, content] of some) {
+      if (!withPayloads && name.startsWith('payload/')) continue;
+      const file = join(dir, name);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, content);
+      written += 1;
+    }
+  };
+  for await (const line of readBundle(openBundle(dir))) await write(files.take(line));
+  await write(files.finish());
+  return written;
 }

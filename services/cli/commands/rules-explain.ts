@@ -38,10 +38,10 @@ export async function explain(context: CommandContext, command: ExplainCommand):
     context.output.note('this rule joins sessions (scope tenant): only the calls of this one were read');
   if ([...rule.selections.values()].some(({ kinds }) => kinds.includes('alert')))
     context.output.note('this rule reads alerts of other rules: none are made here');
-  const { mappings, internalHosts } = config.classify;
+  const { mappings, internalHosts, labels: labelMapping } = config.classify;
   const explanation = explainRule(rule, arrivals, {
     lateWaitMs: config.detect.lateWaitMs,
-    surroundings: { mappings, internalHosts },
+    surroundings: { mappings, internalHosts, labelMapping },
   });
   context.output.item(explanation, () => explanationText(explanation));
 }

@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { zName } from '../../../schemas/event/v1.ts';
+import { APPROVAL_ANSWERERS, APPROVAL_READERS } from '../approvals/routes.ts';
 import { CONTROL_WRITERS, type ControlRouteContext } from './access.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -14,7 +15,12 @@ const TIMEOUT_MS = 10_000;
 const PASSED_HEADERS = ['authorization', 'idempotency-key'] as const;
 
 const zLiftParams = z.object({ id: zName });
-const zTenantQuery = z.strictObject({ tenant: zName.optional() });
+/** The process that answers checks what they hold. */
+const zPassedQuery = z.strictObject({
+  tenant: zName.optional(),
+  state: zName.optional(),
+  limit: zName.optional(),
+});
 
 /** POST /v1/controls and POST /v1/controls/:id/lift, answered by the process at `respondUrl`; without one config_invalid says so. */
 export function registerControlForwarding(
@@ -32,6 +38,22 @@ export function registerControlForwarding(
     const path = `/v1/controls/${encodeURIComponent(params.data.id)}/lift`;
     return forward(context, respondUrl, { request, reply, path });
   });
+  forwardApprovals(context, respondUrl);
+}
+
+/** Requests for approval and the answers to them. */
+function forwardApprovals(context: Pick<ControlRouteContext, 'http' | 'log'>, respondUrl: string | undefined): void {
+  const { http } = context;
+  http.get('/v1/approvals', { config: { roles: APPROVAL_READERS } }, (request, reply) =>
+    forward(context, respondUrl, { request, reply, path: '/v1/approvals' }),
+  );
+  for (const verb of ['grant', 'deny'])
+    http.post(`/v1/approvals/:id/${verb}`, { config: { roles: APPROVAL_ANSWERERS } }, (request, reply) => {
+      const params = zLiftParams.safeParse(request.params);
+      if (!params.success) throw new TriplineError('not_found');
+      const path = `/v1/approvals/${encodeURIComponent(params.data.id)}/${verb}`;
+      return forward(context, respondUrl, { request, reply, path });
+    });
 }
 
 interface Forwarded {
@@ -50,11 +72,11 @@ async function forward(
     throw new TriplineError('config_invalid', 'Step respond runs elsewhere; set respond.url here.', {
       path: 'respond.url',
     });
-  const query = zTenantQuery.safeParse(request.query);
+  const query = zPassedQuery.safeParse(request.query);
   if (!query.success)
-    throw new TriplineError('request_invalid', query.error.issues[0]?.message, { path: 'tenant' });
+    throw new TriplineError('request_invalid', query.error.issues[0]?.message, { path: 'query' });
   const target = new URL(path, respondUrl);
-  if (query.data.tenant !== undefined) target.searchParams.set('tenant', query.data.tenant);
+  for (const [name, value] of Object.entries(query.data)) if (value !== undefined) target.searchParams.set(name, value);
   const answer = await send(target, request).catch((cause: unknown) => {
     log.warn({ err: cause }, 'step respond does not answer');
     throw new TriplineError('not_ready', 'Step respond does not answer; the outcome is unknown.', { cause });
@@ -69,8 +91,8 @@ async function send(target: URL, request: FastifyRequest): Promise<{ status: num
     if (typeof value === 'string') headers.set(name, value);
   }
   const response = await fetch(target, {
-    method: 'POST',
-    body: JSON.stringify(request.body ?? {}),
+    method: request.method,
+    ...(request.method === 'GET' ? {} : { body: JSON.stringify(request.body ?? {}) }),
     headers,
     redirect: 'error',
     signal: AbortSignal.timeout(TIMEOUT_MS),

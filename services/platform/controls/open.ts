@@ -5,6 +5,8 @@ import { openControlBoard, type ControlBoard } from './board.ts';
 import { createControlIssuer, type ControlIssuer } from './issuer.ts';
 import { openControlKey, readControlPublicKey } from './key.ts';
 import { openVerdicts, type Verdicts } from './verdicts.ts';
+import { openApprovals, type Approvals } from '../approvals/board.ts';
+import { createApprovalIssuer, type ApprovalIssuer } from '../approvals/issuer.ts';
 import type { PinnedControlKey } from '../../../schemas/control/verify.ts';
 
 export type ControlsContext = Pick<
@@ -15,6 +17,7 @@ export type ControlsContext = Pick<
 export interface ControlReader {
   readonly board: ControlBoard;
   readonly verdicts: Verdicts;
+  readonly approvals: Approvals;
   readonly pinnedKey: PinnedControlKey;
   /** Idempotent; the board closes with its last user. */
   close(): Promise<void>;
@@ -22,11 +25,13 @@ export interface ControlReader {
 
 export interface Controls extends ControlReader {
   readonly issuer: ControlIssuer;
+  readonly approvalIssuer: ApprovalIssuer;
 }
 
 interface Shared {
   readonly board: ControlBoard;
   readonly verdicts: Verdicts;
+  readonly approvals: Approvals;
   readonly pinnedKey: PinnedControlKey;
   users: number;
 }
@@ -34,6 +39,7 @@ interface Shared {
 /** By bus: a process has one, a test may have several. */
 const boards = new WeakMap<StepContext['bus'], Promise<Shared>>();
 const issuers = new WeakMap<ControlBoard, ControlIssuer>();
+const approvalIssuers = new WeakMap<Approvals, ApprovalIssuer>();
 
 /** Board and issuer, for the process that holds the control key; the key is made at first start. */
 export async function openControls(context: ControlsContext): Promise<Controls> {
@@ -44,7 +50,12 @@ export async function openControls(context: ControlsContext): Promise<Controls> 
     issuer = createControlIssuer({ ...context, board: reader.board, key });
     issuers.set(reader.board, issuer);
   }
-  return { ...reader, issuer };
+  let approvalIssuer = approvalIssuers.get(reader.approvals);
+  if (approvalIssuer === undefined) {
+    approvalIssuer = createApprovalIssuer({ ...context, approvals: reader.approvals, key });
+    approvalIssuers.set(reader.approvals, approvalIssuer);
+  }
+  return { ...reader, issuer, approvalIssuer };
 }
 
 /**
@@ -76,6 +87,7 @@ async function share(context: ControlsContext, pinnedKey: PinnedControlKey): Pro
   return {
     board: shared.board,
     verdicts: shared.verdicts,
+    approvals: shared.approvals,
     pinnedKey: shared.pinnedKey,
     async close() {
       if (isClosed) return;
@@ -84,7 +96,7 @@ async function share(context: ControlsContext, pinnedKey: PinnedControlKey): Pro
       if (shared.users > 0) return;
       boards.delete(context.bus);
       await issuers.get(shared.board)?.drain();
-      await Promise.all([shared.verdicts.close(), shared.board.close()]);
+      await Promise.all([shared.verdicts.close(), shared.approvals.close(), shared.board.close()]);
     },
   };
 }
@@ -94,6 +106,7 @@ async function open(context: ControlsContext, pinnedKey: PinnedControlKey): Prom
   return {
     board: await openControlBoard({ bus, clock, log, pinnedKeys: [pinnedKey] }),
     verdicts: await openVerdicts({ bus, log }),
+    approvals: await openApprovals({ bus, clock, log, pinnedKeys: [pinnedKey] }),
     pinnedKey,
     users: 0,
   };

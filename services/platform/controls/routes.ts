@@ -47,7 +47,7 @@ const zLiftParams = z.object({ id: zName });
 /** GET /v1/controls and WS /v1/controls/stream. Two steps of one process may both ask for them: they are registered once. */
 export function registerControlReadRoutes(
   context: ControlRouteContext,
-  { board, verdicts }: Pick<ControlReader, 'board' | 'verdicts'>,
+  { board, verdicts, approvals }: Pick<ControlReader, 'board' | 'verdicts' | 'approvals'>,
 ): void {
   if (context.http.hasRoute({ method: 'GET', url: '/v1/controls' })) return;
   context.http.withTypeProvider<ZodTypeProvider>().get(
@@ -78,7 +78,7 @@ export function registerControlReadRoutes(
       return pageOf(found, query, context.clock.nowMs());
     },
   );
-  registerControlStream(context, { board, verdicts });
+  registerControlStream(context, { board, verdicts, approvals });
 }
 
 /** POST /v1/controls and POST /v1/controls/:id/lift. The issuer writes the audit event of the change. */

@@ -12,12 +12,12 @@ const PING_INTERVAL_MS = 15_000;
 const MAX_QUEUED_BYTES = 1024 * 1024;
 /** RFC 6455 §7.4.1 and the IANA registry: 1011 internal error, 1013 try again later. */
 const CLOSE_INTERNAL = 1011;
-/** Streams of one host whose verdicts it waits for, and bytes of what it says. */
+/** Streams and approvals of one host whose verdicts and answers it waits for, and bytes of what it says. */
 const MAX_WATCHED = 4_096;
 const MAX_HOST_MESSAGE_BYTES = 1_024;
 const CLOSE_TRY_AGAIN = 1013;
 
-type Sources = Pick<ControlReader, 'board' | 'verdicts'>;
+type Sources = Pick<ControlReader, 'board' | 'verdicts' | 'approvals'>;
 
 export function registerControlStream(context: ControlRouteContext, sources: Sources): void {
   context.http.get(
@@ -78,7 +78,7 @@ interface Subscription extends Sources {
 }
 
 function serve(context: ControlRouteContext, subscription: Subscription): void {
-  const { socket, board, verdicts, tenant, early } = subscription;
+  const { socket, board, verdicts, approvals, tenant, early } = subscription;
   if (socket.readyState !== socket.OPEN) return;
   const send = (message: ControlStreamMessage): void => {
     if (socket.readyState !== socket.OPEN) return;
@@ -94,13 +94,19 @@ function serve(context: ControlRouteContext, subscription: Subscription): void {
   const hear = (data: Buffer): void => {
     const said = hostMessage(data);
     if (said === undefined) return;
-    const { type, stream } = said;
-    watched.get(stream)?.();
-    watched.delete(stream);
-    if (type === 'watch' && watched.size < MAX_WATCHED)
+    const key = 'stream' in said ? said.stream : said.approval;
+    watched.get(key)?.();
+    watched.delete(key);
+    if (watched.size >= MAX_WATCHED) return;
+    if (said.type === 'watch')
       watched.set(
-        stream,
-        verdicts.subscribe(tenant, stream, (verdict) => send({ type: 'verdict', verdict })),
+        key,
+        verdicts.subscribe(tenant, said.stream, (verdict) => send({ type: 'verdict', verdict })),
+      );
+    else if (said.type === 'watch_approval')
+      watched.set(
+        key,
+        approvals.subscribe(tenant, said.approval, (signed) => send({ type: 'approval', approval: signed })),
       );
   };
   early.forEach(hear);

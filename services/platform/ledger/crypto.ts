@@ -22,6 +22,20 @@ export function ed25519PublicKey(raw: Uint8Array): KeyObject {
   return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
 }
 
+/** Keys that sign again and again: making a key object costs a third of a verification. */
+const KNOWN_KEYS = new Map<string, KeyObject>();
+const MAX_KNOWN_KEYS = 1024;
+
+function knownPublicKey(raw: Uint8Array): KeyObject {
+  const name = Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString('latin1');
+  const known = KNOWN_KEYS.get(name);
+  if (known !== undefined) return known;
+  const made = ed25519PublicKey(raw);
+  if (KNOWN_KEYS.size >= MAX_KNOWN_KEYS) KNOWN_KEYS.clear();
+  KNOWN_KEYS.set(name, made);
+  return made;
+}
+
 /** Raw 32 bytes of an Ed25519 key's public part. */
 export function rawPublicKey(key: KeyObject): Uint8Array {
   const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ format: 'der', type: 'spki' });
@@ -35,7 +49,7 @@ export function ed25519Sign(key: KeyObject, message: Uint8Array): Uint8Array {
 export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (publicKey.length !== 32 || signature.length !== 64) return false;
   try {
-    return verify(null, message, ed25519PublicKey(publicKey), signature);
+    return verify(null, message, knownPublicKey(publicKey), signature);
   } catch {
     return false;
   }

@@ -1,6 +1,13 @@
 /** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
-import type { BundleRoot, BundleRootEntries, BundleRootHead } from '../../evidence/bundle.ts';
-import { toHex } from '../../evidence/bytes.ts';
+import type {
+  BundleHeader,
+  BundleRoot,
+  BundleRootEntries,
+  BundleRootHead,
+  BundleRootNote,
+} from '../../evidence/bundle.ts';
+import { toHex, ZERO_HASH } from '../../evidence/bytes.ts';
+import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
 import {
   decodeBundle,
@@ -13,7 +20,7 @@ import {
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
-import type { RootSnapshot, RootSource } from './root-source.ts';
+import { headNotePath, LOG_KEYS_PATH, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
 
 export interface RootEvidence {
   readonly source: RootSource;
@@ -32,7 +39,13 @@ export async function settledRoot({ root }: HeadSource): Promise<RootEvidence | 
   }
 }
 
-type RootLine = BundleRoot | BundleRootEntries | BundleRootHead;
+/** KEY leaves of the root log; none where the signer is older than they are. */
+export async function rotationsOf({ source }: RootEvidence): Promise<BundleHeader['rotations']> {
+  const bytes = await source.read(LOG_KEYS_PATH);
+  return bytes === undefined ? [] : (JSON.parse(Buffer.from(bytes).toString()) as BundleHeader['rotations']);
+}
+
+type RootLine = BundleRoot | BundleRootNote | BundleRootEntries | BundleRootHead;
 
 /** `logs` undefined: all leaves. */
 export async function* rootLines(
@@ -42,8 +55,26 @@ export async function* rootLines(
   const { checkpoint, cosigned } = snapshot;
   yield { type: 'root', checkpoint, cosigned: cosigned === checkpoint ? null : cosigned };
   const size = checkpoint === null ? 0 : (parseCheckpoint(checkpoint)?.size ?? 0);
-  if (logs === undefined) yield* allLeaves(source, size);
-  else yield* newestHeads({ source, snapshot }, new Set(logs.map(({ logId }) => logId)), size);
+  if (logs === undefined) {
+    yield* notesBefore(source, size);
+    yield* allLeaves(source, size);
+  }
+  if (logs !== undefined)
+    yield* newestHeads({ source, snapshot }, new Set(logs.map(({ logId }) => logId)), size);
+}
+
+/** The checkpoints that COVERAGE leaves name, where they were kept. */
+async function* notesBefore(source: RootSource, size: number): AsyncGenerator<BundleRootNote> {
+  let last = toHex(ZERO_HASH);
+  for await (const { bundle } of allLeaves(source, size)) {
+    for (const bytes of decodeBundle(Buffer.from(bundle, 'base64')) ?? []) {
+      const leaf = decodeRootLeaf(bytes);
+      if (leaf?.type !== 'coverage' || leaf.notBefore === last) continue;
+      last = leaf.notBefore;
+      const note = await source.read(notBeforePath(last));
+      if (note !== undefined) yield { type: 'root_note', note: Buffer.from(note).toString() };
+    }
+  }
 }
 
 async function* allLeaves(source: RootSource, size: number): AsyncGenerator<BundleRootEntries> {
@@ -70,6 +101,7 @@ async function* newestHeads(
     const size = index < cosigned ? cosigned : newest;
     const proof = (await trees.get(size)?.inclusionProof(index)) ?? [];
     const leaf = await leafAt(source, index, size);
+    const note = await source.read(headNotePath(index));
     yield {
       type: 'root_head',
       logId,
@@ -77,6 +109,7 @@ async function* newestHeads(
       size,
       leaf: Buffer.from(leaf).toString('base64'),
       proof: proof.map(toHex),
+      ...(note === undefined ? {} : { note: Buffer.from(note).toString() }),
     };
   }
 }

@@ -5,22 +5,15 @@
  */
 import { BUNDLE_VERSION, type BundleHead, type BundleLine } from '../../evidence/bundle.ts';
 import { hashFromHex, toHex } from '../../evidence/bytes.ts';
+import type { Sample } from '../../evidence/depth.ts';
 import { ProofTree } from '../../evidence/merkle.ts';
 import { logOrigin } from '../../evidence/origin.ts';
 import type { Store } from '../store/port.ts';
 import { sha256 } from './crypto.ts';
 import { headsOfSigner, headsOfStore, keysOfSigner, type HeadSource, type SignedHeads } from './heads.ts';
-import { rootLines, settledRoot, type RootEvidence } from './export-root.ts';
-import {
-  filteredIndexes,
-  rangeEnd,
-  readLeaves,
-  readRange,
-  type Columns,
-  type LogRange,
-  type RangeRows,
-  type RowFilter,
-} from './rows.ts';
+import { rootLines, rotationsOf, settledRoot, type RootEvidence } from './export-root.ts';
+import { readRows, type ExportedLog, type LogPlan } from './log-rows.ts';
+import { filteredIndexes, readLeaves, type Columns, type RowFilter } from './rows.ts';
 import { strayRows } from './strays.ts';
 
 export interface ExportOptions extends RowFilter {
@@ -31,29 +24,31 @@ export interface ExportOptions extends RowFilter {
   /** Absent: the heads that `checkpoints` keeps. */
   readonly heads?: HeadSource | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** For a verifier that looks into every so many entries: the bytes and columns of no others. Not for partial bundles. */
+  readonly sample?: Sample | undefined;
+  /** For one that goes on where it stopped: sizes of logs below which entries were looked into, by log id. */
+  readonly verified?: ReadonlyMap<string, number> | undefined;
 }
 
-const MAX_RANGE_ENTRIES = 4096;
-const MAX_RANGE_BYTES = 16 * 1024 * 1024;
+/** Leaf hashes of one read. */
+const MAX_TREE_ROWS = 65_536;
 
 /** NDJSON of services/evidence/bundle.ts, chunk by chunk; at its pace the store is read. */
 export async function* exportLedger(store: Store, options: ExportOptions): AsyncGenerator<Uint8Array> {
   const { signed, root } = await signedNow(store, options.heads);
-  const partial = [options.session, options.sinceMs, options.untilMs].some((one) => one !== undefined);
+  const partial = [options.session, options.event, options.sinceMs, options.untilMs].some(
+    (one) => one !== undefined,
+  );
   yield encode([await header(store, signed, { ...options, partial })]);
   const logs = await logsOf(store, signed, options);
   if (root !== undefined) {
     const whole = !partial && options.tenant === undefined;
     for await (const line of rootLines(root, whole ? undefined : logs)) yield encode([line]);
   }
-  for (const log of logs) {
-    const { logId, tenant, topic, partition, size } = log;
-    yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
-    const rows = partial ? partialRows(store, log, options) : allRows(store, log);
-    for await (const lines of rows) {
-      options.signal?.throwIfAborted();
-      yield encode(lines);
-    }
+  const plans = await plansOf(store, logs, { ...options, isPartial: partial });
+  for await (const lines of rowLines(store, plans, partial)) {
+    options.signal?.throwIfAborted();
+    yield lines;
   }
   if (!partial) yield encode(await straysOf(store, signed, options));
   yield encode([{ type: 'end', pending: await pendingRows(store, logs) }]);
@@ -69,7 +64,8 @@ async function signedNow(store: Store, source: HeadSource | undefined): Promise<
   if (source === undefined) return { signed: await headsOfStore(store), root: undefined };
   const root = await settledRoot(source);
   if (root === undefined) return { signed: await headsOfSigner(source), root };
-  return { signed: { keys: await keysOfSigner(source), lists: root.snapshot.lists }, root };
+  const rotations = await rotationsOf(root);
+  return { signed: { keys: await keysOfSigner(source), rotations, lists: root.snapshot.lists }, root };
 }
 
 /** None where no signer can be asked: then a row of a batch under way cannot be told from one that is nobody's. */
@@ -95,6 +91,7 @@ async function header(
   const filter: Record<string, string> = {};
   if (options.tenant !== undefined) filter['tenant'] = options.tenant;
   if (options.session !== undefined) filter['session'] = options.session;
+  if (options.event !== undefined) filter['event'] = options.event;
   if (options.sinceMs !== undefined) filter['sinceMs'] = String(options.sinceMs);
   if (options.untilMs !== undefined) filter['untilMs'] = String(options.untilMs);
   const mappings = await store.query<Columns>(
@@ -102,15 +99,8 @@ async function header(
   );
   const { deployment, nowMs: createdAtMs, partial } = options;
   const about = { deployment, createdAtMs, partial, filter };
-  return { type: 'header', v: BUNDLE_VERSION, ...about, keys: signed.keys, heads: signed.lists, mappings };
-}
-
-interface ExportedLog {
-  readonly logId: string;
-  readonly tenant: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly size: number;
+  const { keys, rotations = [], lists } = signed;
+  return { type: 'header', v: BUNDLE_VERSION, ...about, keys, rotations, heads: lists, mappings };
 }
 
 interface SignedLog {
@@ -154,58 +144,54 @@ async function tenantsOf(store: Store): Promise<ReadonlyMap<string, readonly str
   return new Map(rows.map((row) => [row.log, row.tenants]));
 }
 
-async function* ranges(store: Store, log: ExportedLog): AsyncGenerator<LogRange> {
-  let from = 0;
-  while (from < log.size) {
-    const wide = { ...log, from, to: Math.min(from + MAX_RANGE_ENTRIES, log.size) };
-    const range = { ...wide, to: await rangeEnd(store, wide, MAX_RANGE_BYTES) };
-    yield range;
-    from = range.to;
+/** Which entries a filter keeps of each log; logs of which it keeps none are shown without a row. */
+async function plansOf(
+  store: Store,
+  logs: readonly ExportedLog[],
+  { isPartial, ...filter }: ExportOptions & { readonly isPartial: boolean },
+): Promise<LogPlan[]> {
+  const { sample, verified } = filter;
+  if (!isPartial) {
+    if (sample === undefined && verified === undefined) return logs.map((log) => ({ log }));
+    return logs.map((log) => ({ log, depth: { sample, below: verified?.get(log.logId) ?? 0 } }));
   }
+  const plans: LogPlan[] = [];
+  for (const log of logs) {
+    const range = { logId: log.logId, from: 0, to: log.size };
+    plans.push({ log, indexes: await filteredIndexes(store, range, filter) });
+  }
+  return plans;
 }
 
-const TABLES = ['ledger', 'payloads', 'events', 'alerts', 'deadLetters', 'dispositions'] as const;
-
-/** One line an index, with all rows that any table holds for it; nothing for an index that no table knows. */
-function joinRows(rows: RangeRows): Line[] {
-  const joined = new Map<number, Record<string, unknown[]>>();
-  for (const table of TABLES) {
-    for (const { idx, ...columns } of rows[table]) {
-      const index = Number(idx);
-      const line = joined.get(index) ?? {};
-      (line[table] ??= []).push(columns);
-      joined.set(index, line);
+async function* rowLines(
+  store: Store,
+  plans: readonly LogPlan[],
+  isPartial: boolean,
+): AsyncGenerator<Uint8Array> {
+  let at: ExportedLog | undefined;
+  let tree: ProofTree | undefined;
+  for await (const { log, lines } of readRows(store, plans)) {
+    if (log !== at) {
+      const { logId, tenant, topic, partition, size } = log;
+      yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
+      tree = isPartial && lines.length > 0 ? await loadTree(store, log) : undefined;
+      at = log;
     }
+    yield Buffer.from(lines.map((line) => `${line.open}${proofText(tree, line.idx)}}\n`).join(''));
   }
-  const indexes = [...joined.keys()].toSorted((a, b) => a - b);
-  return indexes.map((idx) => ({ type: 'rows', idx, ...joined.get(idx) }));
 }
 
-async function* allRows(store: Store, log: ExportedLog): AsyncGenerator<Line[]> {
-  for await (const range of ranges(store, log)) yield joinRows(await readRange(store, range));
-}
-
-async function* partialRows(store: Store, log: ExportedLog, filter: RowFilter): AsyncGenerator<Line[]> {
-  const kept = new Set(await filteredIndexes(store, { ...log, from: 0, to: log.size }, filter));
-  if (kept.size === 0) return;
-  const tree = await loadTree(store, log);
-  for await (const range of ranges(store, log)) {
-    const wanted = [...kept].filter((index) => index >= range.from && index < range.to);
-    if (wanted.length === 0) continue;
-    const lines = joinRows(await readRange(store, range)).filter((line) => kept.has(Number(line['idx'])));
-    yield lines.map((line) => ({
-      ...line,
-      proof: tree.inclusionProof(Number(line['idx'])).map(toHex),
-    }));
-  }
+/** An index that was added to the tables beyond the end of its log has none. */
+function proofText(tree: ProofTree | undefined, idx: number): string {
+  if (tree === undefined || idx >= tree.size) return '';
+  return `,"proof":${JSON.stringify(tree.inclusionProof(idx).map(toHex))}`;
 }
 
 async function loadTree(store: Store, log: ExportedLog): Promise<ProofTree> {
   const tree = new ProofTree(sha256);
-  const step = MAX_RANGE_ENTRIES * 16;
-  for (let from = 0; from < log.size; from += step) {
-    const leaves = await readLeaves(store, { ...log, from, to: Math.min(from + step, log.size) });
-    for (const leaf of leaves) tree.append(hashFromHex(leaf.leaf_hash));
+  for (let from = 0; from < log.size; from += MAX_TREE_ROWS) {
+    const range = { logId: log.logId, from, to: Math.min(from + MAX_TREE_ROWS, log.size) };
+    for (const leaf of await readLeaves(store, range)) tree.append(hashFromHex(leaf.leaf_hash));
   }
   return tree;
 }

@@ -1,14 +1,31 @@
 /** Rows of the ledger tables in the form of an evidence bundle, range by range of one log. */
+import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
 
-export interface LogRange {
+export interface IndexRange {
   /** Hex. */
   readonly logId: string;
-  readonly tenant: string;
   readonly from: number;
   /** Exclusive. */
   readonly to: number;
+  /** Of these alone. */
+  readonly indexes?: readonly number[];
+  /** Bytes and columns are wanted of these alone, ledger rows of all. */
+  readonly depth?: Depth;
 }
+
+/** What lookOf calls deep. */
+function lookedInto(depth: Depth | undefined): string {
+  if (depth === undefined) return '';
+  const { below, sample } = depth;
+  const from = below > 0 ? ` AND idx >= ${Math.trunc(below)}` : '';
+  if (sample === undefined) return from;
+  return `${from} AND idx % ${Math.trunc(sample.every)} = ${Math.trunc(sample.phase)}`;
+}
+
+/** In the statement, not as a parameter: to a server those travel in the URL, which is too short for them. */
+const among = (indexes: readonly number[] | undefined): string =>
+  indexes === undefined ? '' : ` AND idx IN (${indexes.map(Math.trunc).join(',')})`;
 
 export type Columns = Readonly<Record<string, unknown>>;
 export interface IndexedRow {
@@ -19,49 +36,93 @@ const hex = (column: string): string => `lower(hex(${column})) AS ${column}`;
 const base64 = (column: string): string => `base64Encode(${column}) AS ${column}`;
 const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${column}`;
 
-const LEDGER = `idx, type, ${hex('leaf_hash')}, ${hex('prev_leaf_hash')}, topic, partition, offset, line, append_ms,
+const LEDGER = `type, ${hex('leaf_hash')}, ${hex('prev_leaf_hash')}, topic, partition, offset, line, append_ms,
   ${hex('stream_id')}, seq, ${hex('ev_hash')}, ${hex('key_id')}, flags, tenant, session_id`;
-const PAYLOADS = `idx, topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('bytes')}`;
-const EVENTS = `idx, tenant, topic, partition, offset, line, ${ms('append_time')}, ${hex('stream_id')}, seq, session_id,
+const PAYLOADS = `topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('bytes')}, ${base64('batch')}`;
+const EVENTS = `tenant, topic, partition, offset, line, ${ms('append_time')}, ${hex('stream_id')}, seq, session_id,
   ${ms('event_time')}, ${ms('effective_time')}, kind, agent, principal, host, call_id, logical_call_id, trace_id,
   span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, class_version, dest_host,
   definition_hash, args_hash, args_bytes, result_hash, result_bytes, schema_valid, outcome, duration_ms, trust, labels,
   verdict, control_id, approval_id, method, resource_uri, task_id, decision_id, unknown_fields, findings`;
-const ALERTS = `idx, tenant, ${ms('append_time')}, alert_id, rule_id, rule_hash, title, level, mode, scope, session_id,
+const ALERTS = `tenant, ${ms('append_time')}, alert_id, rule_id, rule_hash, title, level, mode, scope, session_id,
   agent, ${ms('effective_time')}, time_basis, tags, body`;
-const DEAD_LETTERS = `idx, tenant, ${ms('append_time')}, code, path, message, origin, ${base64('raw')}, raw_bytes, raw_hash`;
-const DISPOSITIONS = `idx, tenant, ${ms('append_time')}, alert_id, rule_id, disposition, reason, actor, role, ${ms('event_time')}`;
+const DEAD_LETTERS = `tenant, ${ms('append_time')}, code, path, message, origin, ${base64('raw')}, raw_bytes, raw_hash`;
+const DISPOSITIONS = `tenant, ${ms('append_time')}, alert_id, rule_id, disposition, reason, actor, role, ${ms('event_time')}`;
 
 const RANGE = 'log_id = unhex({log:String}) AND idx >= {from:UInt64} AND idx < {to:UInt64}';
 
-export interface RangeRows {
-  readonly ledger: readonly (Columns & IndexedRow)[];
-  readonly payloads: readonly (Columns & IndexedRow)[];
-  readonly events: readonly (Columns & IndexedRow)[];
-  readonly alerts: readonly (Columns & IndexedRow)[];
-  readonly deadLetters: readonly (Columns & IndexedRow)[];
-  readonly dispositions: readonly (Columns & IndexedRow)[];
+/** A row as JSON text: the engine makes it, and it goes into the bundle as it is. */
+export interface TextRow extends IndexedRow {
+  readonly row: string;
 }
 
-/** All rows of all tables in the range, each list by index. */
-export async function readRange(store: Store, range: LogRange): Promise<RangeRows> {
-  const params = { log: range.logId, from: range.from, to: range.to, tenant: range.tenant };
-  const select = (table: string, columns: string, more = ''): Promise<(Columns & IndexedRow)[]> =>
-    store.query(`SELECT ${columns} FROM ${table} WHERE ${RANGE}${more} ORDER BY idx`, { params });
-  return {
-    ledger: await select('ledger', LEDGER),
-    payloads: await select('payloads', PAYLOADS),
-    events: await select('events', EVENTS),
-    alerts: await select('alerts', ALERTS),
-    deadLetters: await select('dead_letters', DEAD_LETTERS),
-    dispositions: await select('dispositions', DISPOSITIONS),
-  };
+const text = (columns: string): string => `formatRowNoNewline('JSONEachRow', ${columns}) AS row`;
+
+/** Tables in the order of the log, of which a range is read in no time. */
+export interface RangeRows {
+  readonly ledger: readonly TextRow[];
+  readonly payloads: readonly (Columns & IndexedRow)[];
+}
+
+/** Rows of the range, each list by index. */
+export async function readRange(store: Store, range: IndexRange): Promise<RangeRows> {
+  const params = { log: range.logId, from: range.from, to: range.to };
+  const where = RANGE + among(range.indexes);
+  const [ledger, payloads] = await Promise.all([
+    store.query<TextRow>(`SELECT idx, ${text(LEDGER)} FROM ledger WHERE ${where} ORDER BY idx`, { params }),
+    // Not as text: the engine writes each slash of base64 as two characters.
+    store.query<Columns & IndexedRow>(
+      `SELECT idx, ${PAYLOADS} FROM payloads WHERE ${where}${lookedInto(range.depth)} ORDER BY idx`,
+      { params },
+    ),
+  ]);
+  return { ledger, payloads };
+}
+
+/** Tables that are kept in the order of sessions, by their names in a bundle. */
+const PROJECTED = {
+  events: ['events', EVENTS],
+  alerts: ['alerts', ALERTS],
+  deadLetters: ['dead_letters', DEAD_LETTERS],
+  dispositions: ['dispositions', DISPOSITIONS],
+} as const;
+export type ProjectedTable = keyof typeof PROJECTED;
+
+export interface ProjectedRow extends TextRow {
+  /** Hex. */
+  readonly log: string;
+  readonly table: ProjectedTable;
+}
+
+/**
+ * What these tables hold of the given logs and indexes, by log and index. They are read from end to end and sorted once
+ * for all of it, as no range of a log lies together in them.
+ */
+export async function* readProjected(
+  store: Store,
+  spans: readonly IndexRange[],
+): AsyncGenerator<ProjectedRow> {
+  const where = spans.map(spanCondition).join(' OR ');
+  const parts = Object.entries(PROJECTED).map(
+    ([name, [table, columns]]) =>
+      `SELECT log_id, idx, '${name}' AS table, ${text(columns)} FROM ${table} WHERE ${where}`,
+  );
+  const rows = store.queryStream<ProjectedRow>(
+    `SELECT lower(hex(log_id)) AS log, idx, table, row FROM (${parts.join(' UNION ALL ')}) ORDER BY log_id, idx, table`,
+  );
+  for await (const some of rows) yield* some;
+}
+
+/** In the statement, not as parameters: to a server those travel in the URL. */
+function spanCondition({ logId, from, to, indexes, depth }: IndexRange): string {
+  if (!/^[0-9a-f]{64}$/.test(logId)) throw new RangeError('not the id of a log');
+  return `(log_id = unhex('${logId}') AND idx >= ${Math.trunc(from)} AND idx < ${Math.trunc(to)}${among(indexes)}${lookedInto(depth)})`;
 }
 
 /** Where a range that starts at `from` ends, so that its payloads stay within `maxBytes` (one row at least). */
-export async function rangeEnd(store: Store, range: LogRange, maxBytes: number): Promise<number> {
+export async function rangeEnd(store: Store, range: IndexRange, maxBytes: number): Promise<number> {
   const rows = await store.query<{ idx: string; bytes: string }>(
-    `SELECT idx, toString(length(bytes)) AS bytes FROM payloads WHERE ${RANGE} ORDER BY idx`,
+    `SELECT idx, toString(length(bytes)) AS bytes FROM payloads WHERE ${RANGE}${among(range.indexes)}${lookedInto(range.depth)} ORDER BY idx`,
     { params: { log: range.logId, from: range.from, to: range.to } },
   );
   let total = 0;
@@ -73,10 +134,7 @@ export async function rangeEnd(store: Store, range: LogRange, maxBytes: number):
 }
 
 /** Leaf hashes of a range in hex, by index; twin and missing rows show as they are. */
-export function readLeaves(
-  store: Store,
-  range: Omit<LogRange, 'tenant'>,
-): Promise<{ idx: string; leaf_hash: string }[]> {
+export function readLeaves(store: Store, range: IndexRange): Promise<{ idx: string; leaf_hash: string }[]> {
   return store.query(`SELECT idx, ${hex('leaf_hash')} FROM ledger WHERE ${RANGE} ORDER BY idx`, {
     params: { log: range.logId, from: range.from, to: range.to },
   });
@@ -96,14 +154,16 @@ export interface EntryRow extends IndexedRow {
 }
 
 /** What the entries of a range are made of, by index; twin and missing rows show as they are. */
-export function readEntries(store: Store, range: Omit<LogRange, 'tenant'>): Promise<EntryRow[]> {
-  return store.query(`SELECT ${LEDGER} FROM ledger WHERE ${RANGE} ORDER BY idx`, {
+export function readEntries(store: Store, range: IndexRange): Promise<EntryRow[]> {
+  return store.query(`SELECT idx, ${LEDGER} FROM ledger WHERE ${RANGE} ORDER BY idx`, {
     params: { log: range.logId, from: range.from, to: range.to },
   });
 }
 
 export interface RowFilter {
   readonly session?: string | undefined;
+  /** Stream and seq: `<32 hex digits>-<number>`. The whole record comes along, since an entry may stand for its neighbour. */
+  readonly event?: string | undefined;
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
 }
@@ -111,11 +171,14 @@ export interface RowFilter {
 /** Indexes of the entries that a filter keeps, in order. */
 export async function filteredIndexes(
   store: Store,
-  range: LogRange,
+  range: IndexRange,
   filter: RowFilter,
 ): Promise<readonly number[]> {
+  const [stream = '', seq = '0'] = filter.event?.split('-') ?? [];
   const rows = await store.query<IndexedRow>(
     `SELECT DISTINCT idx FROM ledger WHERE ${RANGE}
+       AND ({anyEvent:UInt8} = 1 OR offset IN
+         (SELECT offset FROM ledger WHERE ${RANGE} AND stream_id = unhex({stream:String}) AND seq = {seq:UInt64}))
        AND ({any:UInt8} = 1 OR session_id = {session:String}) AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
      ORDER BY idx`,
     {
@@ -123,6 +186,9 @@ export async function filteredIndexes(
         log: range.logId,
         from: range.from,
         to: range.to,
+        anyEvent: filter.event === undefined ? 1 : 0,
+        stream: filter.event === undefined ? '0'.repeat(32) : stream,
+        seq,
         any: filter.session === undefined ? 1 : 0,
         session: filter.session ?? '',
         since: filter.sinceMs ?? 0,

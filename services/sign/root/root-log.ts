@@ -3,9 +3,10 @@
  * thing happens at a time. A start does what any epoch does: it brings the files up to the state.
  */
 import type { SignedHeadList } from '../../evidence/bundle.ts';
-import { hashFromHex, utf8 } from '../../evidence/bytes.ts';
+import { hashFromHex, toHex, utf8 } from '../../evidence/bytes.ts';
 import { noteNameOf, rootOrigin } from '../../evidence/origin.ts';
-import { checkpointText, parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
+import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
+import { checkpointText, parseCheckpoint, parseCheckpointText } from '../../evidence/tlog/checkpoint.ts';
 import {
   formatNote,
   formatVkey,
@@ -14,10 +15,18 @@ import {
   signNote,
   type NoteKey,
 } from '../../evidence/tlog/note.ts';
-import { parseTilePath, TILE_WIDTH, tileAt, TileTree } from '../../evidence/tlog/tiles.ts';
+import { decodeBundle, parseTilePath, TILE_WIDTH, tileAt, TileTree } from '../../evidence/tlog/tiles.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
-import type { LogCheckpoint, RootSnapshot, RootSource } from '../../platform/ledger/root-source.ts';
+import {
+  headNotePath,
+  LOG_KEYS_PATH,
+  isNotBeforePath,
+  notBeforePath,
+  type LogCheckpoint,
+  type RootSnapshot,
+  type RootSource,
+} from '../../platform/ledger/root-source.ts';
 import type { RootLedger } from '../local-signer.ts';
 import { copyRoot } from './copy.ts';
 import type { Cosigner } from './cosigner.ts';
@@ -49,6 +58,7 @@ export class RootLog implements RootSource {
   readonly #options: RootLogOptions;
   #running: Promise<unknown> = Promise.resolve();
   #isMoved = false;
+  #kept = '';
 
   private constructor(options: RootLogOptions) {
     this.#options = options;
@@ -120,6 +130,8 @@ export class RootLog implements RootSource {
     switch (path) {
       case VKEY_FILE:
         return await files.read(path);
+      case LOG_KEYS_PATH:
+        return utf8(JSON.stringify(ledger.root.rotations().map(inBase64)));
       case 'latest':
         return await files.read(CHECKPOINT_FILE);
       case CHECKPOINT_FILE: {
@@ -127,6 +139,8 @@ export class RootLog implements RootSource {
         return cosigned === undefined ? await files.read(CHECKPOINT_FILE) : utf8(cosigned.note);
       }
       default: {
+        if (isNotBeforePath(path)) return await files.read(path);
+        if (path.startsWith('head-note/')) return await this.#headNote(path);
         const tile = parseTilePath(path);
         const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
         return tile === undefined || most === undefined || tile.width > most.width
@@ -134,6 +148,20 @@ export class RootLog implements RootSource {
           : await readTile(files, tile);
       }
     }
+  }
+
+  /** What is signed here is in the root log already, so that nothing new is said. */
+  async #headNote(path: string): Promise<Uint8Array | undefined> {
+    const { files, ledger } = this.#options;
+    const index = Number(path.slice('head-note/'.length));
+    if (headNotePath(index) !== path) return undefined;
+    const bundle = tileAt('entries', Math.floor(index / TILE_WIDTH), ledger.root.published());
+    const bytes = bundle === undefined ? undefined : await readTile(files, bundle);
+    const leaf = bytes === undefined ? undefined : decodeBundle(bytes)?.[index % TILE_WIDTH];
+    const head = leaf === undefined ? undefined : decodeRootLeaf(leaf);
+    if (head?.type !== 'head') return undefined;
+    const origin = parseCheckpointText(head.checkpoint)?.origin;
+    return origin === undefined ? undefined : utf8(this.#sign(head.checkpoint, this.#keyOf(origin)));
   }
 
   async logCheckpoint(logId: string): Promise<LogCheckpoint | undefined> {
@@ -156,7 +184,22 @@ export class RootLog implements RootSource {
     });
   }
 
+  /**
+   * The cosigned checkpoint that leaves of the next epoch will name: it is kept before they are, so that a verifier can
+   * be shown what they are later than.
+   */
+  async #keepCosigned(): Promise<void> {
+    const { ledger, files } = this.#options;
+    const note = ledger.root.cosigned()?.note;
+    if (note === undefined) return;
+    const name = notBeforePath(toHex(sha256(utf8(note))));
+    if (name === this.#kept) return;
+    if ((await files.read(name)) === undefined) await files.write(name, utf8(note));
+    this.#kept = name;
+  }
+
   async #cut(restart: boolean): Promise<readonly SignedHeadList[]> {
+    await this.#keepCosigned();
     this.#isMoved = false;
     const lists = await this.#options.ledger.cutEpoch(restart).catch((error: unknown) => {
       this.#isMoved = true;
@@ -217,4 +260,8 @@ export class RootLog implements RootSource {
     this.#running = result.catch(() => undefined);
     return result;
   }
+}
+
+function inBase64({ index, leaf }: { readonly index: number; readonly leaf: Uint8Array }) {
+  return { index, leaf: Buffer.from(leaf).toString('base64') };
 }

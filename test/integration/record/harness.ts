@@ -12,7 +12,7 @@ import { verifyBundle } from '../../../services/evidence/verify.ts';
 import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts';
 import type { BatchContext, Bus, BusMessage, BusRecord } from '../../../services/platform/bus/port.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
-import { nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { exportLedger, type ExportOptions } from '../../../services/platform/ledger/export.ts';
 import { openChdbStore } from '../../../services/platform/store/chdb/open.ts';
 import { migrate } from '../../../services/platform/store/migrate.ts';
@@ -29,6 +29,7 @@ export const SETTINGS: WriterSettings = {
   deployment: DEPLOYMENT,
   mapping: classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256),
   sha256,
+  ed25519Verify,
   maxBatchEvents: 8192,
   maxBatchBytes: 8 * 1024 * 1024,
 };

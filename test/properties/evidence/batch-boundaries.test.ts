@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { HEADERS, TOPICS } from '../../../schemas/topics.ts';
 import { classMappingVersion } from '../../../services/evidence/projection.ts';
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
-import { sha256 } from '../../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { prepareRecord } from '../../../services/record/prepare.ts';
 import { recordStep, TABLE_ORDER, type BatchOutcome, type TableName } from '../../../services/record/step.ts';
 import type { StreamState } from '../../../services/record/stream-state.ts';
@@ -15,6 +15,7 @@ const SETTINGS = {
   deployment: 'test',
   mapping: classMappingVersion({ mappings: [], internalHosts: [] }, sha256),
   sha256,
+  ed25519Verify,
 };
 
 const arbitraryRecord = fc.record({

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { it } from 'node:test';
-import { heldBy, type Held, type HoldSettings } from '../../../services/capture/holds.ts';
+import { heldBy, type Held, type HoldSettings, type Settled } from '../../../services/capture/holds.ts';
 import type { Observation } from '../../../services/capture/line-state.ts';
 import { Observer } from '../../../services/capture/observer.ts';
 import { randomSpans } from '../../../services/capture/spans.ts';
@@ -41,6 +41,8 @@ const call = (id: number, name: string) => ({
   method: 'tools/call',
   params: { name, arguments: {} },
 });
+/** Nothing but the verdict of detection is waited for. */
+const of = (held: Held): Settled => ({ held, approval: undefined });
 const text = (bytes: Uint8Array | undefined): unknown =>
   bytes === undefined ? undefined : JSON.parse(Buffer.from(bytes).toString());
 const told = ({ drafts }: Pick<Observation, 'drafts'>) =>
@@ -58,7 +60,7 @@ it('only calls of the classes that are set wait', () => {
 
 it('cleared it leaves byte for byte, and its result says how long it waited', () => {
   const { see } = observer();
-  const settled = see('to_server', call(1, 'http_post')).held?.settle([CLEAR]);
+  const settled = see('to_server', call(1, 'http_post')).held?.settle([of(CLEAR)]);
   assert.deepEqual(text(settled?.forward), call(1, 'http_post'));
   assert.deepEqual(settled?.drafts, []);
   const result = see('to_client', { jsonrpc: '2.0', id: 1, result: { content: [] } });
@@ -68,7 +70,7 @@ it('cleared it leaves byte for byte, and its result says how long it waited', ()
 
 it('refused it is answered with the rule, and never leaves', () => {
   const { subject, see } = observer();
-  const settled = see('to_server', call(1, 'http_post')).held?.settle([REFUSE]);
+  const settled = see('to_server', call(1, 'http_post')).held?.settle([of(REFUSE)]);
   assert.equal(settled?.forward, undefined);
   const { error, id } = JSON.parse(settled?.answers[0] ?? '') as {
     id: number;
@@ -83,7 +85,7 @@ it('refused it is answered with the rule, and never leaves', () => {
 it('of a batch what is refused stays, the rest leaves', () => {
   const { see } = observer();
   const batch = [call(1, 'http_post'), call(2, 'get_weather'), call(3, 'http_post')];
-  const settled = see('to_server', batch).held?.settle([REFUSE, CLEAR]);
+  const settled = see('to_server', batch).held?.settle([of(REFUSE), of(CLEAR)]);
   assert.deepEqual(text(settled?.forward), batch.slice(1));
   assert.equal((JSON.parse(settled?.answers[0] ?? '') as unknown[]).length, 1);
 });
@@ -101,7 +103,7 @@ it('one that its host cancels meanwhile does not leave, cleared or not, and has 
       told(cancel).map(([, outcome]) => outcome),
       ['cancelled'],
     );
-    const settled = held?.settle([ruling]);
+    const settled = held?.settle([of(ruling)]);
     assert.equal(settled?.forward, undefined);
     assert.deepEqual(settled?.drafts, []);
   }
@@ -114,7 +116,7 @@ it('one that waits while the connection ends is abandoned, and does not leave', 
     told({ drafts: subject.close() }).map(([, outcome]) => outcome),
     ['abandoned'],
   );
-  const settled = held?.settle([CLEAR]);
+  const settled = held?.settle([of(CLEAR)]);
   assert.equal(settled?.forward, undefined);
   assert.deepEqual(settled?.drafts, []);
 });

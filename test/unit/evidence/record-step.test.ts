@@ -5,7 +5,7 @@ import { HEADERS, TOPICS } from '../../../schemas/topics.ts';
 import { ENTRY_TYPES } from '../../../services/evidence/entry.ts';
 import { classMappingVersion } from '../../../services/evidence/projection.ts';
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
-import { sha256 } from '../../../services/platform/ledger/crypto.ts';
+import { ed25519Verify, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { prepareRecord } from '../../../services/record/prepare.ts';
 import { recordStep, type BatchOutcome } from '../../../services/record/step.ts';
 
@@ -14,6 +14,7 @@ const SETTINGS = {
   deployment: 'test',
   mapping: classMappingVersion({ mappings: [], internalHosts: [] }, sha256),
   sha256,
+  ed25519Verify,
 };
 const TOPIC = TOPICS.toolcalls.name;
 

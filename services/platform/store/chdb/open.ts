@@ -19,7 +19,8 @@ export interface ChdbStoreOptions {
 }
 
 const READERS = 4;
-const STREAMS = 2;
+// Exports hold one each while they last.
+const STREAMS = 4;
 const SETTINGS = 'async_insert = 0, insert_deduplicate = 1';
 
 /** An open store (the engine is started and ready). Throws store_optional_missing where package chdb is not installed. */

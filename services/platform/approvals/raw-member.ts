@@ -1,0 +1,48 @@
+/** The exact text of one member of a JSON object: what was hashed, as it stood on the wire. */
+
+const SPACE = /[ \t\r\n]/u;
+
+/** Text of the value of `name` at the top of `text`, which is valid JSON; undefined where there is none. */
+export function rawMember(text: string, name: string): string | undefined {
+  let at = skipSpace(text, 0);
+  if (text[at] !== '{') return undefined;
+  for (at = skipSpace(text, at + 1); text[at] === '"'; at = skipSpace(text, at + 1)) {
+    const keyEnd = stringEnd(text, at);
+    const key: unknown = JSON.parse(text.slice(at, keyEnd));
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = valueEnd(text, start);
+    if (key === name) return text.slice(start, end);
+    at = skipSpace(text, end);
+    if (text[at] !== ',') return undefined;
+  }
+  return undefined;
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && SPACE.test(text[at] ?? '')) at++;
+  return at;
+}
+
+/** Behind the closing quote of the string that opens at `open`. */
+function stringEnd(text: string, open: number): number {
+  for (let at = open + 1; at < text.length; at++) {
+    if (text[at] === '\\') at++;
+    else if (text[at] === '"') return at + 1;
+  }
+  return text.length;
+}
+
+function valueEnd(text: string, start: number): number {
+  if (text[start] === '"') return stringEnd(text, start);
+  let depth = 0;
+  for (let at = start; at < text.length; at++) {
+    const character = text[at] ?? '';
+    if (character === '"') at = stringEnd(text, at) - 1;
+    else if (character === '{' || character === '[') depth++;
+    else if (depth === 0 && (character === ',' || character === '}' || character === ']' || SPACE.test(character)))
+      return at;
+    else if ((character === '}' || character === ']') && --depth === 0) return at + 1;
+  }
+  return text.length;
+}

@@ -1,0 +1,260 @@
+/**
+ * Rows of signed logs as lines of a bundle, in index order. Tables that lie in the order of sessions are read once a
+ * slice of many entries, sorted by the engine, and merged with those that lie in the order of the log: a read of them
+ * for each few thousand entries would make the cost of an export grow with the square of the store.
+ */
+import type { Depth } from '../../evidence/depth.ts';
+import type { Store } from '../store/port.ts';
+import { rangeEnd, readProjected, readRange, type ProjectedRow, type ProjectedTable } from './rows.ts';
+
+export interface ExportedLog {
+  readonly logId: string;
+  readonly tenant: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly size: number;
+}
+
+/** A log, and which of its entries are wanted. */
+export interface LogPlan {
+  readonly log: ExportedLog;
+  /** In order; absent: all. */
+  readonly indexes?: readonly number[];
+  /** Where the wanted ones begin; absent: at 0. Without `indexes` only. */
+  readonly from?: number;
+  /** Absent: all of them are looked into. */
+  readonly depth?: Depth;
+}
+
+/** Entries [from, to) of one log, all of them or those of `indexes`. */
+interface Piece extends Omit<LogPlan, 'from'> {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The engine sorts so many rows at a time; beyond half of its memory it does so on disk. */
+const MAX_SLICE_ENTRIES = 500_000;
+/** Conditions of a statement. */
+const MAX_SLICE_LOGS = 256;
+const MAX_LISTED_INDEXES = 4096;
+const MAX_SLICE_LISTED = 4 * MAX_LISTED_INDEXES;
+const MAX_RANGE_ENTRIES = 4096;
+const MAX_RANGE_BYTES = 16 * 1024 * 1024;
+
+/** One line of a bundle as JSON text. */
+export interface RowsLine {
+  readonly idx: number;
+  /** Without its last brace, so that a proof can follow. */
+  readonly open: string;
+}
+
+/** What came of the plans so far, each part of one log. A log without wanted rows comes as one empty part. */
+export interface RowsPart {
+  readonly log: ExportedLog;
+  readonly lines: readonly RowsLine[];
+}
+
+/** Plans in order of log ids. The store is read one part ahead of the consumer. */
+export async function* readRows(store: Store, plans: readonly LogPlan[]): AsyncGenerator<RowsPart> {
+  for (const slice of slicesOf(plans.flatMap(piecesOf))) yield* oneAhead(readSlice(store, slice));
+}
+
+function piecesOf({ log, indexes, from = 0, ...depth }: LogPlan): Piece[] {
+  const count = indexes?.length ?? log.size;
+  const pieces: Piece[] = [];
+  const start = indexes === undefined ? from : 0;
+  for (let at = start; at < count || at === start; at += MAX_SLICE_ENTRIES) {
+    const end = Math.min(at + MAX_SLICE_ENTRIES, count);
+    if (indexes === undefined) pieces.push({ log, from: at, to: end, ...depth });
+    else pieces.push(pieceOf(log, indexes.slice(at, end)));
+  }
+  return pieces;
+}
+
+const pieceOf = (log: ExportedLog, indexes: readonly number[]): Piece => ({
+  log,
+  indexes,
+  from: indexes[0] ?? 0,
+  to: (indexes.at(-1) ?? -1) + 1,
+});
+
+const weightOf = ({ from, to, indexes }: Piece): number => indexes?.length ?? to - from;
+const isListed = ({ indexes }: Piece): boolean =>
+  indexes !== undefined && indexes.length <= MAX_LISTED_INDEXES;
+
+function slicesOf(pieces: readonly Piece[]): Piece[][] {
+  const slices: Piece[][] = [];
+  let entries = 0;
+  let listed = 0;
+  for (const piece of pieces) {
+    const slice = slices.at(-1);
+    const weight = weightOf(piece);
+    const names = isListed(piece) ? weight : 0;
+    const isFull =
+      slice === undefined ||
+      slice.length === MAX_SLICE_LOGS ||
+      entries + weight > MAX_SLICE_ENTRIES ||
+      listed + names > MAX_SLICE_LISTED;
+    if (isFull) {
+      slices.push([piece]);
+      entries = weight;
+      listed = names;
+    } else {
+      slice.push(piece);
+      entries += weight;
+      listed += names;
+    }
+  }
+  return slices;
+}
+
+async function* readSlice(store: Store, slice: readonly Piece[]): AsyncGenerator<RowsPart> {
+  const spans = slice
+    .filter((piece) => weightOf(piece) > 0)
+    .map((piece) => ({
+      logId: piece.log.logId,
+      from: piece.from,
+      to: piece.to,
+      ...(isListed(piece) ? { indexes: piece.indexes ?? [] } : {}),
+      ...depthOf(piece),
+    }));
+  const projected = new ProjectedReader(spans.length === 0 ? nothing() : readProjected(store, spans));
+  try {
+    for (const piece of slice) yield* readPiece(store, piece, projected);
+  } finally {
+    await projected.close();
+  }
+}
+
+async function* nothing(): AsyncGenerator<ProjectedRow> {
+  yield* [];
+}
+
+async function* readPiece(store: Store, piece: Piece, projected: ProjectedReader): AsyncGenerator<RowsPart> {
+  const { log } = piece;
+  if (weightOf(piece) === 0) yield { log, lines: [] };
+  for await (const { from, to, indexes } of rangesOf(store, piece)) {
+    const [rows, others] = await Promise.all([
+      readRange(store, {
+        logId: log.logId,
+        from,
+        to,
+        ...(indexes === undefined ? {} : { indexes }),
+        ...depthOf(piece),
+      }),
+      projected.upTo(log.logId, to),
+    ]);
+    const lines = new Lines(indexes);
+    for (const { idx, row } of rows.ledger) lines.add('ledger', Number(idx), row);
+    for (const { idx, ...row } of rows.payloads) lines.add('payloads', Number(idx), JSON.stringify(row));
+    for (const { idx, table, row } of others) if (Number(idx) >= from) lines.add(table, Number(idx), row);
+    yield { log, lines: lines.inOrder() };
+  }
+}
+
+const depthOf = ({ depth }: Pick<LogPlan, 'depth'>): Pick<LogPlan, 'depth'> =>
+  depth === undefined ? {} : { depth };
+
+type Range = Pick<Piece, 'from' | 'to' | 'indexes'>;
+
+/** Of a size that fits in memory. */
+async function* rangesOf(store: Store, piece: Piece): AsyncGenerator<Range> {
+  const { log, from, to, indexes } = piece;
+  let at = indexes === undefined ? from : 0;
+  const end = indexes === undefined ? to : indexes.length;
+  while (at < end) {
+    const next = Math.min(at + MAX_RANGE_ENTRIES, end);
+    const some = indexes?.slice(at, next);
+    const wide =
+      some === undefined
+        ? { logId: log.logId, from: at, to: next, ...depthOf(piece) }
+        : { logId: log.logId, from: some[0] ?? 0, to: (some.at(-1) ?? -1) + 1, indexes: some };
+    const stop = await rangeEnd(store, wide, MAX_RANGE_BYTES);
+    const kept = some?.filter((index) => index < stop);
+    yield { from: wide.from, to: stop, ...(kept === undefined ? {} : { indexes: kept }) };
+    at = kept === undefined ? stop : at + kept.length;
+  }
+}
+
+type Table = 'ledger' | 'payloads' | ProjectedTable;
+const TABLES: readonly Table[] = ['ledger', 'payloads', 'events', 'alerts', 'deadLetters', 'dispositions'];
+
+/** One line an index, with all rows that any table holds for it; nothing for an index that no table knows. */
+class Lines {
+  readonly #only: ReadonlySet<number> | undefined;
+  readonly #rows = new Map<number, Partial<Record<Table, string[]>>>();
+
+  constructor(indexes: readonly number[] | undefined) {
+    this.#only = indexes === undefined ? undefined : new Set(indexes);
+  }
+
+  add(table: Table, idx: number, row: string): void {
+    if (this.#only?.has(idx) === false) return;
+    let tables = this.#rows.get(idx);
+    if (tables === undefined) {
+      tables = {};
+      this.#rows.set(idx, tables);
+    }
+    (tables[table] ??= []).push(row);
+  }
+
+  inOrder(): RowsLine[] {
+    const indexes = [...this.#rows.keys()].toSorted((a, b) => a - b);
+    return indexes.map((idx) => ({ idx, open: this.#open(idx) }));
+  }
+
+  #open(idx: number): string {
+    let text = `{"type":"rows","idx":${idx}`;
+    const tables = this.#rows.get(idx);
+    for (const table of TABLES) {
+      const rows = tables?.[table];
+      if (rows !== undefined) text += `,"${table}":[${rows.join(',')}]`;
+    }
+    return text;
+  }
+}
+
+/** Rows in order of log and index, taken up to a place at a time. */
+class ProjectedReader {
+  readonly #rows: AsyncGenerator<ProjectedRow>;
+  #next: IteratorResult<ProjectedRow, unknown> | undefined;
+
+  constructor(rows: AsyncGenerator<ProjectedRow>) {
+    this.#rows = rows;
+  }
+
+  /** Rows of the log before `to` that were not taken yet; those of logs before it are dropped. */
+  async upTo(logId: string, to: number): Promise<ProjectedRow[]> {
+    const taken: ProjectedRow[] = [];
+    for (;;) {
+      const next = (this.#next ??= await this.#rows.next());
+      if (next.done === true) return taken;
+      const { log, idx } = next.value;
+      if (log > logId || (log === logId && Number(idx) >= to)) return taken;
+      if (log === logId) taken.push(next.value);
+      this.#next = undefined;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#rows.return(undefined);
+  }
+}
+
+/** Asks for the next value while the consumer has the one before. */
+async function* oneAhead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  let pending = source.next();
+  // A fault is thrown when its turn comes; until then nobody waits for it.
+  pending.catch(() => undefined);
+  try {
+    for (;;) {
+      const next = await pending;
+      if (next.done === true) return;
+      pending = source.next();
+      pending.catch(() => undefined);
+      yield next.value;
+    }
+  } finally {
+    await source.return(undefined);
+  }
+}

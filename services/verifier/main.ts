@@ -1,0 +1,78 @@
+/**
+ * The verifier as one file that needs Node and nothing else: no package, no network, no clock, no store. What it says of
+ * a bundle, and its exit code, are those of `tripline verify --export`.
+ *   node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--json]
+ */
+import { parseArgs } from 'node:util';
+import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
+import { VERDICT_EXIT_CODES } from '../evidence/report.ts';
+import { reportText } from '../evidence/report-text.ts';
+import { visible } from '../evidence/visible.ts';
+import { verifyPath } from './folder.ts';
+import { readTrust, type TrustFiles } from './sources.ts';
+
+const USAGE = `node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--json]
+
+Checks an evidence bundle (a file, or the directory that \`tripline export\` wrote). Nothing is fetched.
+  --policy FILE      C2SP tlog-policy: the logs and witnesses that you trust, and how many must vouch
+  --key FILE         log.pub of the deployment, kept from elsewhere: heads of any other key are refused
+  --checkpoint FILE  checkpoint of the root log, kept from earlier: what does not extend it diverges
+  --agent-keys FILE  agent keys that count, whatever is registered: BASE64 NAME [revoked TIME], one a line
+  --json             the report as one line of JSON
+
+Exit: 0 verified and witnessed, 10 verified, 20 incomplete, 30 diverges from a known head, 40 invalid; 1 failed, 2 usage.
+`;
+const FAILED = 1;
+const USAGE_FAULT = 2;
+
+interface Asked extends TrustFiles {
+  readonly bundle: string;
+  readonly json: boolean;
+}
+
+/** Undefined where help was asked for. Throws usage. */
+function readArguments(args: readonly string[]): Asked | undefined {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  const options = {
+    policy: text,
+    key: text,
+    checkpoint: text,
+    'agent-keys': text,
+    json: flag,
+    help: flag,
+  };
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (cause) {
+    throw new TriplineError('usage', cause instanceof Error ? cause.message : 'unknown arguments', { cause });
+  }
+  const { values, positionals } = parsed;
+  if (values.help) return undefined;
+  const [bundle, ...more] = positionals;
+  if (bundle === undefined || more.length > 0) throw new TriplineError('usage', 'name one bundle');
+  const { policy: policyFile, key: keyFile, checkpoint: checkpointFile, json } = values;
+  return { bundle, policyFile, keyFile, checkpointFile, agentKeysFile: values['agent-keys'], json };
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const asked = readArguments(args);
+  if (asked === undefined) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const report = await verifyPath(asked.bundle, readTrust(asked));
+  process.stdout.write(`${asked.json ? JSON.stringify(report) : reportText(report)}\n`);
+  return VERDICT_EXIT_CODES[report.verdict];
+}
+
+const USAGE_CODES: readonly string[] = ['usage', 'policy_invalid', 'export_invalid'];
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${visible(text, 2000)}\n`);
+  process.exitCode = isTriplineError(error) && USAGE_CODES.includes(error.code) ? USAGE_FAULT : FAILED;
+}

@@ -1,0 +1,317 @@
+/** A client that others wrote in another language, PyPI's `mcp`, through the tap and the gate, in both eras. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { callsServer, everything, gateBefore, openPlace } from '../../support/mcp/gate.ts';
+import { CALLS_SERVER, nodeArguments, ROOT, workplace } from '../../support/mcp/host.ts';
+import { modernServer } from '../../support/mcp/modern-server.ts';
+import { ofKind, Service, type EventItem } from '../../support/mcp/service.ts';
+import { copyOfHttp } from '../../support/mcp/wire-copy.ts';
+import { pythonInstall } from '../../support/python/install.ts';
+
+const run = promisify(execFile);
+const python = await pythonInstall();
+if (python.kind === 'absent') {
+  process.stderr.write(`\n*** The suite of the Python client does not run: ${python.reason}\n\n`);
+  if (process.env['CI'] === 'true') throw new Error(python.reason);
+}
+const skip = python.kind === 'absent' ? python.reason : false;
+const interpreter = python.kind === 'ready' ? python.python : '';
+
+const SCENARIO = path.join(ROOT, 'test/support/python/scenario.py');
+const PYTHON_SERVER = [interpreter, path.join(ROOT, 'test/support/python/server.py')];
+const EVERYTHING = [
+  process.execPath,
+  path.join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js'),
+  'stdio',
+];
+const CALLS = [process.execPath, ...nodeArguments(CALLS_SERVER)];
+const CLI = nodeArguments(path.join(ROOT, 'services/cli/main.ts'));
+const COPY = [process.execPath, ...nodeArguments(path.join(ROOT, 'test/support/mcp/wire-copy.ts'))];
+
+type Said = Readonly<Record<string, unknown>>;
+
+const LONG = 'trigger-long-running-operation';
+const OF_EVERYTHING = [
+  { do: 'lists' },
+  { do: 'many', count: 50, name: 'message' },
+  { do: 'progress', tool: LONG, args: { duration: 0.5, steps: 3 } },
+  { do: 'call', tool: 'trigger-sampling-request', args: { prompt: 'p' } },
+  { do: 'call', tool: 'trigger-elicitation-request' },
+  { do: 'call', tool: 'no-such-tool' },
+  { do: 'cancel', tool: LONG, args: { duration: 30, steps: 3 }, after: 0.5 },
+];
+const OUTCOMES_OF_EVERYTHING = {
+  'echo ok': 50,
+  [`${LONG} ok`]: 1,
+  'trigger-sampling-request ok': 1,
+  'trigger-elicitation-request ok': 1,
+  'no-such-tool tool_error': 1,
+  [`${LONG} cancelled`]: 1,
+};
+
+describe('the Python client', { skip }, () => {
+  const place = workplace();
+  const service = new Service(place.dataDir);
+  before(() => service.start());
+  after(async () => {
+    await service.stop();
+    place.remove();
+  });
+
+  let runs = 0;
+  const newSession = (): string => `python-${++runs}`;
+
+  async function play(
+    target: object,
+    session: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<readonly Said[]> {
+    const variables = {
+      PATH: process.env['PATH'],
+      HOME: place.dataDir,
+      TRIPLINE_DATA_DIR: place.dataDir,
+      TRIPLINE_SESSION_ID: session,
+      REACHED_FILE: place.reachedFile,
+      ...env,
+    };
+    const options = { env: variables, timeout: 120_000, maxBuffer: 64 * 1024 * 1024 };
+    const { stdout } = await run(interpreter, [SCENARIO, JSON.stringify(target)], options).catch(
+      (error: { stdout: string; stderr: string; code: number }) => {
+        if (error.code !== 3) throw new Error(`${error.stdout}\n${error.stderr}`);
+        return error;
+      },
+    );
+    return stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Said);
+  }
+
+  /** The wire before the tap and behind it is kept in two files each. */
+  function tapped(
+    session: string,
+    command: readonly string[],
+    ...options: readonly string[]
+  ): readonly string[] {
+    const dir = path.join(place.dataDir, 'wire', session);
+    mkdirSync(dir, { recursive: true });
+    const tap = [
+      process.execPath,
+      ...CLI,
+      'tap',
+      '--server',
+      'peer',
+      '--agent',
+      'python-bot',
+      ...options,
+      '--',
+    ];
+    return [...COPY, path.join(dir, 'host'), ...tap, ...COPY, path.join(dir, 'server'), ...command];
+  }
+  const wire = (session: string, name: string): Buffer =>
+    readFileSync(path.join(place.dataDir, 'wire', session, name));
+
+  /** Every call of the session with its one outcome, counted; fails where a call has none or two. */
+  async function outcomes(session: string, calls: number): Promise<Readonly<Record<string, number>>> {
+    const events = await service.eventsOnce(session, (found) => ofKind(found, 'call.result').length >= calls);
+    const intents = ofKind(events, 'call.intent');
+    const results = ofKind(events, 'call.result');
+    const ids = (of: readonly EventItem[]): readonly (string | undefined)[] =>
+      of.map(({ callId }) => callId).toSorted();
+    assert.equal(new Set(ids(intents)).size, intents.length);
+    assert.deepEqual(ids(results), ids(intents));
+    const counts: Record<string, number> = {};
+    for (const { callId, outcome } of results) {
+      const tool = intents.find((intent) => intent.callId === callId)?.tool;
+      const name = `${tool} ${outcome}`;
+      counts[name] = (counts[name] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  function checkEverything(said: readonly Said[]): void {
+    const by = (step: string, tool?: string): Said | undefined =>
+      said.find((one) => one['step'] === step && (tool === undefined || one['tool'] === tool));
+    assert.equal(by('many')?.['right'], 50);
+    assert.deepEqual(by('progress')?.['progress'], [1, 2, 3]);
+    assert.match(String(by('call', 'trigger-sampling-request')?.['text']), /sampled in Python/);
+    assert.match(String(by('call', 'trigger-elicitation-request')?.['text']), /Name: Ada/);
+    assert.equal(by('cancel')?.['cancelled'], true);
+    assert.ok(by('closed') !== undefined, JSON.stringify(said));
+  }
+
+  for (const mode of ['auto', 'legacy'])
+    it(`${mode}, tap before server-everything: nothing on the wire differs, every call has one outcome`, async () => {
+      const session = newSession();
+      const said = await play({ command: tapped(session, EVERYTHING), mode, steps: OF_EVERYTHING }, session);
+      checkEverything(said);
+      assert.deepEqual(await outcomes(session, 55), OUTCOMES_OF_EVERYTHING);
+      assert.ok(wire(session, 'host.in').length > 5_000);
+      assert.ok(wire(session, 'host.in').equals(wire(session, 'server.in')));
+      assert.ok(wire(session, 'host.out').equals(wire(session, 'server.out')));
+    });
+
+  it('traces are written into calls where that is asked for, and nothing else changes', async () => {
+    const session = newSession();
+    const steps = [{ do: 'lists' }, { do: 'many', count: 5, name: 'message' }];
+    await play({ command: tapped(session, EVERYTHING, '--inject-trace'), mode: 'legacy', steps }, session);
+    const messages = (name: string) =>
+      wire(session, name)
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { method: string; params?: { _meta?: { traceparent?: string } } });
+    const [sent, got] = [messages('host.in'), messages('server.in')];
+    const calls = got.filter(({ method }) => method === 'tools/call');
+    assert.equal(
+      calls.filter(({ params }) => /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/.test(params?._meta?.traceparent ?? ''))
+        .length,
+      5,
+    );
+    const bare = (list: typeof sent) =>
+      list.map(({ params, ...rest }) => ({ ...rest, params: { ...params, _meta: undefined } }));
+    assert.deepEqual(bare(got), bare(sent));
+    assert.ok(wire(session, 'host.out').equals(wire(session, 'server.out')));
+  });
+
+  it('2026-07-28, tap before a Python server: the modern era over stdio', async () => {
+    const session = newSession();
+    const steps = [
+      { do: 'lists' },
+      { do: 'many', count: 50, name: 'text' },
+      { do: 'progress', tool: 'slow', args: { ms: 300 } },
+      { do: 'cancel', tool: 'slow', args: { ms: 30_000 }, after: 0.5 },
+    ];
+    const said = await play({ command: tapped(session, PYTHON_SERVER), mode: '2026-07-28', steps }, session);
+    assert.equal(said[0]?.['protocol'], '2026-07-28');
+    assert.equal(said.find((one) => one['step'] === 'many')?.['right'], 50);
+    assert.deepEqual(said.find((one) => one['step'] === 'progress')?.['progress'], [1, 2, 3]);
+    assert.deepEqual(await outcomes(session, 52), { 'echo ok': 50, 'slow ok': 1, 'slow cancelled': 1 });
+    assert.ok(wire(session, 'host.in').equals(wire(session, 'server.in')));
+    assert.ok(wire(session, 'host.out').equals(wire(session, 'server.out')));
+  });
+
+  it('tap: a result of 10 MB, a server that dies in a call, and a client that does', async () => {
+    const session = newSession();
+    const big = { do: 'call', tool: 'big', args: { bytes: 5_000_000 } };
+    const said = await play(
+      { command: tapped(session, CALLS), mode: 'auto', steps: [big, { do: 'call', tool: 'die' }] },
+      session,
+    );
+    assert.equal(said.find((one) => one['tool'] === 'big')?.['length'], 5_000_000);
+    assert.ok(wire(session, 'host.out').equals(wire(session, 'server.out')));
+    assert.deepEqual(await outcomes(session, 2), { 'big ok': 1, 'die abandoned': 1 });
+    const left = newSession();
+    const leave = { do: 'leave', tool: 'slow', args: { ms: 60_000 }, after: 1.5 };
+    await play({ command: tapped(left, CALLS), mode: 'auto', steps: [{ do: 'lists' }, leave] }, left);
+    assert.deepEqual(await outcomes(left, 1), { 'slow abandoned': 1 });
+  });
+
+  async function gated(context: TestContext, upstream: string, session: string, more: object = {}) {
+    const site = await openPlace(context);
+    const behind = await copyOfHttp(context, () => upstream);
+    const gate = await gateBefore(context, site, {
+      config: { upstreams: [{ name: 'peer', url: behind.url }], ...more },
+      env: {
+        TRIPLINE_URL: service.url,
+        TRIPLINE_TOKEN: readFileSync(path.join(place.dataDir, 'producer.token'), 'utf8').trim(),
+        TRIPLINE_SESSION_ID: session,
+      },
+    });
+    const ahead = await copyOfHttp(context, () => `${gate.url}/peer`);
+    return { ahead, behind, gate };
+  }
+
+  /** Requests are the same bytes, and so are all answers that came to their end on both sides. */
+  function checkSameWire({ ahead, behind }: Awaited<ReturnType<typeof gated>>, atLeast: number): void {
+    const requests = (of: typeof ahead) => of.exchanges.map(({ request }) => request).toSorted();
+    assert.deepEqual(requests(behind), requests(ahead));
+    const answers = (of: typeof ahead) =>
+      of.exchanges.flatMap(({ request, response }) =>
+        response === undefined ? [] : [`${request} ${response}`],
+      );
+    const arrived = answers(ahead);
+    assert.ok(arrived.length >= atLeast, `${arrived.length} answers`);
+    const sent = new Set(answers(behind));
+    assert.deepEqual(
+      arrived.filter((answer) => !sent.has(answer)),
+      [],
+    );
+  }
+
+  it('auto, gate before server-everything over HTTP: nothing on the wire differs, every call has one outcome', async (context) => {
+    const session = newSession();
+    const server = await everything(context);
+    const site = await gated(context, server.url, session);
+    const said = await play({ url: site.ahead.url, mode: 'auto', steps: OF_EVERYTHING }, session);
+    checkEverything(said);
+    assert.deepEqual(await outcomes(session, 55), OUTCOMES_OF_EVERYTHING);
+    checkSameWire(site, 55);
+  });
+
+  it('2026-07-28, gate before a server of SDK v2: rounds of one call, and a closed stream cancels', async (context) => {
+    const session = newSession();
+    const server = await modernServer(context);
+    const site = await gated(context, server.url, session);
+    const steps = [
+      { do: 'lists' },
+      { do: 'many', count: 50, name: 'text' },
+      { do: 'call', tool: 'deploy', args: { env: 'prod' } },
+      { do: 'cancel', tool: 'slow', args: { ms: 30_000 }, after: 0.5 },
+    ];
+    const said = await play({ url: site.ahead.url, mode: '2026-07-28', steps }, session);
+    assert.equal(said.find((one) => one['step'] === 'many')?.['right'], 50);
+    assert.match(String(said.find((one) => one['tool'] === 'deploy')?.['text']), /deployed to prod/);
+    assert.deepEqual(await outcomes(session, 53), {
+      'echo ok': 50,
+      'deploy input_required': 1,
+      'deploy ok': 1,
+      'slow cancelled': 1,
+    });
+    assert.deepEqual(server.cancelled, ['slow']);
+    checkSameWire(site, 52);
+  });
+
+  it('gate: a result of 10 MB, a server that dies in a call, and a client that does', async (context) => {
+    const session = newSession();
+    // Its event streams stop at events of 1 MiB; answers in JSON have no such bound.
+    const server = await callsServer(context, place, { JSON: '1' });
+    const site = await gated(context, server.url, session, { streams: { resumeGraceMs: 300 } });
+    const big = { do: 'call', tool: 'big', args: { bytes: 5_000_000 } };
+    const leave = { do: 'leave', tool: 'slow', args: { ms: 60_000 }, after: 1.5 };
+    const said = await play({ url: site.ahead.url, mode: 'auto', steps: [big, leave] }, session);
+    assert.equal(said.find((one) => one['tool'] === 'big')?.['length'], 5_000_000);
+    assert.deepEqual(await outcomes(session, 2), { 'big ok': 1, 'slow abandoned': 1 });
+    checkSameWire(site, 2);
+    const die = { do: 'timeout', tool: 'die', args: {}, after: 5 };
+    await play({ url: site.ahead.url, mode: 'auto', steps: [die] }, session);
+    assert.deepEqual(await outcomes(session, 3), { 'big ok': 1, 'slow abandoned': 1, 'die abandoned': 1 });
+  });
+
+  it('the example runs as its text says: stdio through the tap, HTTP through the gate', async (context) => {
+    const bin = path.join(place.dataDir, 'bin');
+    mkdirSync(bin, { recursive: true });
+    const words = [process.execPath, ...CLI].map((word) => `'${word}'`).join(' ');
+    writeFileSync(path.join(bin, 'tripline'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+    const session = newSession();
+    const example = path.join(ROOT, 'services/capture/hosts/python/agent.py');
+    const env = {
+      PATH: `${bin}:${process.env['PATH']}`,
+      HOME: place.dataDir,
+      TRIPLINE_DATA_DIR: place.dataDir,
+      TRIPLINE_SESSION_ID: session,
+    };
+    const stdio = await run(interpreter, [example, 'stdio', ...EVERYTHING], { env, timeout: 60_000 });
+    assert.match(stdio.stdout, /answer: Echo: hello/);
+    assert.deepEqual(await outcomes(session, 1), { 'echo ok': 1 });
+    const server = await everything(context);
+    const site = await gated(context, server.url, session);
+    const http = await run(interpreter, [example, 'http', `${site.gate.url}/peer`], { env, timeout: 60_000 });
+    assert.match(http.stdout, /answer: Echo: hello/);
+    assert.deepEqual(await outcomes(session, 2), { 'echo ok': 2 });
+  });
+});
