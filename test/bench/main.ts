@@ -10,7 +10,7 @@ import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { gateCall } from './gate.bench.ts';
 import { detectBench } from './detect.bench.ts';
-import { matcher } from './matcher.bench.ts';
+import { matchers } from './matcher.bench.ts';
 import { matcherMemory } from './memory.bench.ts';
 import { backtestBench } from './backtest.bench.ts';
 import { labels } from './labels.bench.ts';
@@ -24,7 +24,7 @@ const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/
 const BENCHES: readonly Bench[] = [
   recordPath,
   detect,
-  matcher,
+  ...matchers,
   matcherMemory,
   backtestBench,
   labels,
