@@ -242,7 +242,7 @@ it('of a batch what is refused stays, the rest leaves byte for byte', async (con
 
 it('a line that cannot be read does not reach a server that might read it', async (context) => {
   const { line } = await host(context);
-  for (const text of ['{"method":"tools/call","params":{"name":"x",}}', 'tools/call', '[1,2', '{', '"x"', '7']) {
+  for (const text of ['{"method":"tools/call","params":{"name":"x",}}', 'tools/call', '[1,2', '{', '"x"', '7', '[{"method":"ping"},7]']) {
     const { forward, answers } = line(text);
     assert.equal(forward, undefined, text);
     assert.match(answers[0] ?? '', /-32700/u);
