@@ -17,6 +17,7 @@ import { zDeadLetterLine } from './deadletter/v1.ts';
 import { ERRORS } from './errors.ts';
 import { zEvent } from './event/v1.ts';
 import { zGateConfig } from './gate/v1.ts';
+import { zBoundary } from './labels/v1.ts';
 import { zRule } from './rule/v1.ts';
 import { zPolicy } from './policy/v1.ts';
 import { zApprovalDecision, zDenyRequest, zGrantRequest } from './approval/v1.ts';
@@ -38,6 +39,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'checkpoint.v1': zCheckpoint,
   'config.v1': zConfig,
   'gate.v1': zGateConfig,
+  'boundary.v1': zBoundary,
   'rule.v1': zRule,
   'witness.v1': zWitnessConfig,
   'policy.v1': zPolicy,

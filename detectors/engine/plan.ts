@@ -97,6 +97,14 @@ function advancedStates(rule: CompiledRule): boolean[] {
   );
 }
 
+/** No joins, gaps or calls that may stand twice: the latest start is all there is to know of a prefix. */
+export function isSingle({ steps, distinctCalls }: CompiledRule): boolean {
+  return (
+    !distinctCalls &&
+    steps.every(({ gapMs, joins }) => gapMs === Number.POSITIVE_INFINITY && joins.length === 0)
+  );
+}
+
 /** What a plan reports while it is run. */
 export interface PlanReports {
   /** A limit pushed a prefix out. */
@@ -112,15 +120,13 @@ export function planRule(rule: CompiledRule, index: number, reports: PlanReports
     step.joins.map((join) => plannedJoin(join, indexOf, reports.onLeftOut)),
   );
   const finalState = automaton.states - 1;
-  const gapless = rule.steps.every((step) => step.gapMs === Number.POSITIVE_INFINITY);
-  const joinless = rule.steps.every((step) => step.joins.length === 0);
   const completing = automaton.transitions.filter(({ to }) => to === finalState);
   return {
     rule,
     index,
     onEvicted: reports.onEvicted,
     comparing: rule.recordsValues,
-    single: joinless && gapless && !rule.distinctCalls,
+    single: isSingle(rule),
     finalState,
     completingMask:
       rule.body === 'any_of' ? -1 : completing.reduce((mask, { step }) => mask | (1 << step), 0),

@@ -25,7 +25,7 @@ export class CellArena {
   starts = new Float64Array(FIRST_CAPACITY * 4);
   /** Eight a cell: from the fifth on what holds by event time, by append time, number of the state plus one. */
   numbers = new Int32Array(this.starts.buffer);
-  private capacity = FIRST_CAPACITY;
+  capacity = FIRST_CAPACITY;
   private used = 0;
   /** Blocks given back, by size. */
   private readonly free = new Map<number, number[]>();

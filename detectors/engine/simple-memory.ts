@@ -194,7 +194,7 @@ export const asFirst = (entry: number): number => -2 - entry;
  * has a run of its own, long enough for all that it may write.
  */
 export class UndoArena {
-  private capacity = SMALLEST;
+  capacity = SMALLEST;
   private used = 0;
   starts = new Float64Array(SMALLEST);
   /** Two a record: number of the state, entry or node. */
@@ -238,10 +238,18 @@ export class UndoArena {
 }
 
 export class SimpleMemory {
-  readonly entries = new EntryArena();
-  readonly nodes = new NodeArena();
-  readonly cells = new CellArena();
-  readonly undos = new UndoArena();
+  entries = new EntryArena();
+  nodes = new NodeArena();
+  cells = new CellArena();
+  undos = new UndoArena();
   /** By entry the rules that it completed an alert of: the rule's number twice, plus one where by append time only. */
   readonly told = new Map<number, number[]>();
+
+  /** Takes the arenas of another, whose rows are the same. */
+  take({ entries, nodes, cells, undos }: SimpleMemory): void {
+    this.entries = entries;
+    this.nodes = nodes;
+    this.cells = cells;
+    this.undos = undos;
+  }
 }

@@ -284,7 +284,7 @@ function link(row: SimpleRow, { entries, undos }: SimpleMemory, entry: number, a
 }
 
 /** How many states an event may write at most. */
-const writesOf = ({ later, firsts }: Touches): number => later.length + firsts.length;
+export const writesOf = ({ later, firsts }: Touches): number => later.length + firsts.length;
 
 /** The entry has left the ring: it will not be taken back any more. */
 function dropUndo({ entries, undos }: SimpleMemory, entry: number): void {

@@ -7,7 +7,8 @@ import { Evidence, type SimpleEntry } from './simple-evidence.ts';
 import { SimpleGroup, type Touch, type Touches } from './simple-group.ts';
 import { SimpleMemory } from './simple-memory.ts';
 import { newRow, releaseRow, RowRunner, type RowOutcome, type SimpleRow } from './simple-row.ts';
-import { isLow, sweep } from './simple-sweep.ts';
+import { isLow, reserve, sweep } from './simple-sweep.ts';
+import { compact, isSpacious } from './simple-compact.ts';
 import { LATE_SPAN_MS, type Completed } from './state.ts';
 
 /** What came of one event in one row. */
@@ -21,6 +22,10 @@ export interface RowVisit {
 
 const NO_VISITS: readonly RowVisit[] = [];
 
+/** Rows that have to go before memory is looked through for what they left; and so many times as many as are left. */
+const MIN_DROPPED = 1_024;
+const DROPPED_PER_ROW = 2;
+
 export class SimpleRules {
   readonly memory = new SimpleMemory();
   readonly runner = new RowRunner(this.memory);
@@ -28,6 +33,9 @@ export class SimpleRules {
   private readonly byName = new Map<string, SimpleGroup>();
   private readonly admit: (row: SimpleRow) => void;
   private newestAppendMs = Number.NEGATIVE_INFINITY;
+  private rowCount = 0;
+  /** Rows that have gone since memory was last looked through for it. */
+  private dropped = 0;
 
   /** `admit` counts a new row in; it may give up another. */
   constructor(admit: (row: SimpleRow) => void) {
@@ -71,11 +79,14 @@ export class SimpleRules {
   drop(row: SimpleRow): void {
     row.group.drop(row);
     releaseRow(row, this.memory);
+    this.rowCount--;
+    this.dropped++;
   }
 
   /** Takes a row of a snapshot in. */
   adopt(row: SimpleRow): void {
     row.group.hold(row);
+    this.rowCount++;
     this.admit(row);
   }
 
@@ -83,7 +94,17 @@ export class SimpleRules {
     this.newestAppendMs = Math.max(this.newestAppendMs, call.appendMs);
     // Before the event has a number: none that is in use changes, and what is being worked with is held by its row.
     if (isLow(this.memory)) sweep(this.memory, this.allRows(), this.newestAppendMs);
+    else if (this.dropped > MIN_DROPPED && this.dropped > DROPPED_PER_ROW * this.rowCount) this.shrink();
     return this.memory.entries.add(call.timeMs, call.appendMs, call.keep(), touches);
+  }
+
+  /** A flood has passed: gives back what it took. */
+  private shrink(): void {
+    this.dropped = 0;
+    const inUse = sweep(this.memory, this.allRows(), this.newestAppendMs);
+    if (!isSpacious(this.memory, inUse)) return;
+    compact(this.memory, this.allRows());
+    reserve(this.memory, inUse);
   }
 
   private visit(row: SimpleRow, entry: number, outcome: RowOutcome): RowVisit {
@@ -112,6 +133,7 @@ export class SimpleRules {
     const row = newRow(group, call.tenant, group.keyTextOf(call) ?? '', name);
     row.usedMs = call.appendMs;
     group.hold(row);
+    this.rowCount++;
     this.admit(row);
     return row;
   }

@@ -11,8 +11,14 @@ const LOW = 64;
 export const isLow = ({ entries, nodes }: SimpleMemory): boolean =>
   entries.available < LOW || nodes.available < LOW;
 
-/** `nowMs`: no event will be appended before it. */
-export function sweep(memory: SimpleMemory, rows: Iterable<SimpleRow>, nowMs: number): void {
+export interface SweptCounts {
+  readonly entries: number;
+  readonly nodes: number;
+  readonly cells: number;
+}
+
+/** `nowMs`: no event will be appended before it. Answers what is in use, of cells the blocks of all rows. */
+export function sweep(memory: SimpleMemory, rows: Iterable<SimpleRow>, nowMs: number): SweptCounts {
   const marker = new Marker(memory);
   let cells = 0;
   for (const row of rows) {
@@ -21,9 +27,14 @@ export function sweep(memory: SimpleMemory, rows: Iterable<SimpleRow>, nowMs: nu
     cells += row.cellCount;
   }
   for (const entry of memory.told.keys()) if (memory.entries.marks[entry] === 0) memory.told.delete(entry);
-  const inUse = memory.entries.sweep() + memory.nodes.sweep();
-  // What was looked at now is paid by as many events to come.
-  const toCome = Math.max(2 * LOW, inUse, cells >> 2);
+  const swept = { entries: memory.entries.sweep(), nodes: memory.nodes.sweep(), cells };
+  reserve(memory, swept);
+  return swept;
+}
+
+/** What was looked at now is paid by as many events to come. */
+export function reserve(memory: SimpleMemory, { entries, nodes, cells }: SweptCounts): void {
+  const toCome = Math.max(2 * LOW, entries + nodes, cells >> 2);
   memory.entries.reserve(toCome);
   memory.nodes.reserve(toCome);
 }

@@ -4,28 +4,29 @@
  */
 
 /** Issuer ranges by their first digits, and lengths that they issue. */
-const RANGES: readonly (readonly [low: number, high: number, digits: number, lengths: readonly number[]])[] = [
-  [4, 4, 1, [13, 16, 19]], // Visa
-  [51, 55, 2, [16]], // Mastercard
-  [2221, 2720, 4, [16]], // Mastercard, since 2017
-  [34, 34, 2, [15]], // American Express
-  [37, 37, 2, [15]],
-  [6011, 6011, 4, [16, 17, 18, 19]], // Discover
-  [644, 649, 3, [16, 17, 18, 19]],
-  [65, 65, 2, [16, 17, 18, 19]],
-  [300, 305, 3, [14, 15, 16, 17, 18, 19]], // Diners Club
-  [3095, 3095, 4, [14, 15, 16, 17, 18, 19]],
-  [36, 36, 2, [14, 15, 16, 17, 18, 19]],
-  [38, 39, 2, [14, 15, 16, 17, 18, 19]],
-  [3528, 3589, 4, [16, 17, 18, 19]], // JCB
-  [62, 62, 2, [16, 17, 18, 19]], // UnionPay
-  [81, 81, 2, [16, 17, 18, 19]],
-  [50, 50, 2, [12, 13, 14, 15, 16, 17, 18, 19]], // Maestro
-  [56, 58, 2, [12, 13, 14, 15, 16, 17, 18, 19]],
-  [6304, 6304, 4, [12, 13, 14, 15, 16, 17, 18, 19]],
-  [67, 67, 2, [12, 13, 14, 15, 16, 17, 18, 19]],
-  [2200, 2204, 4, [16, 17, 18, 19]], // Mir
-];
+const RANGES: readonly (readonly [low: number, high: number, digits: number, lengths: readonly number[]])[] =
+  [
+    [4, 4, 1, [13, 16, 19]], // Visa
+    [51, 55, 2, [16]], // Mastercard
+    [2221, 2720, 4, [16]], // Mastercard, since 2017
+    [34, 34, 2, [15]], // American Express
+    [37, 37, 2, [15]],
+    [6011, 6011, 4, [16, 17, 18, 19]], // Discover
+    [644, 649, 3, [16, 17, 18, 19]],
+    [65, 65, 2, [16, 17, 18, 19]],
+    [300, 305, 3, [14, 15, 16, 17, 18, 19]], // Diners Club
+    [3095, 3095, 4, [14, 15, 16, 17, 18, 19]],
+    [36, 36, 2, [14, 15, 16, 17, 18, 19]],
+    [38, 39, 2, [14, 15, 16, 17, 18, 19]],
+    [3528, 3589, 4, [16, 17, 18, 19]], // JCB
+    [62, 62, 2, [16, 17, 18, 19]], // UnionPay
+    [81, 81, 2, [16, 17, 18, 19]],
+    [50, 50, 2, [12, 13, 14, 15, 16, 17, 18, 19]], // Maestro
+    [56, 58, 2, [12, 13, 14, 15, 16, 17, 18, 19]],
+    [6304, 6304, 4, [12, 13, 14, 15, 16, 17, 18, 19]],
+    [67, 67, 2, [12, 13, 14, 15, 16, 17, 18, 19]],
+    [2200, 2204, 4, [16, 17, 18, 19]], // Mir
+  ];
 
 function passesLuhn(digits: string): boolean {
   let sum = 0;
@@ -43,8 +44,7 @@ export function isCardNumber(digits: string): boolean {
     const first = Number(digits.slice(0, count));
     return first >= low && first <= high && lengths.includes(digits.length);
   });
-  // 0000… passes Luhn, and so do other fillers.
-  return issued && passesLuhn(digits) && !/^(\d)\1{6}/.test(digits.slice(1));
+  return issued && passesLuhn(digits);
 }
 
 const GROUPED = /\d{4}([ -])(?:\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{6}\1\d{4,5})(?![\d-])/y;

@@ -7,7 +7,7 @@ import type { Event } from '../../schemas/event/v1.ts';
 import { DATA_LABELS, TRUST_LEVELS, type DataLabel, type LabelMapping } from '../../schemas/labels/v1.ts';
 import { hostsIn } from '../classify/dest-host.ts';
 import { secretsInValue } from './body-secrets.ts';
-import { ignoredKinds, labelledBy } from './labels.ts';
+import { ignoredKinds, kindLabels, labelledBy } from './labels.ts';
 import { graverLabel, lessTrusted, NO_MAPPING, trustOf, type Trust } from './mapping.ts';
 
 /** What is read: an event and what was computed about it. */
@@ -18,7 +18,7 @@ export interface EffectiveSource {
 }
 
 export interface EffectiveLabels {
-  /** What capture has to say of the message, then the gravest data label. */
+  /** What capture has to say of the message, `secret:KIND` for what was found, then the gravest data label. */
   readonly labels: readonly string[];
   readonly data: DataLabel | undefined;
   /** Kinds of secrets, each once. */
@@ -51,10 +51,14 @@ export function effectiveLabels(source: EffectiveSource): EffectiveLabels {
   const of = RESULTS.has(kind) ? 'result' : 'args';
   const found = secretsInValue(event[of], { ignore: ignoredKinds(labelMapping) });
   const subject = { server: event.server, tool: event.tool, class: toolClass };
-  const own = event[of] === undefined ? undefined : labelledBy(found, { of, ...subject, mapping: labelMapping }).labels[0];
+  const own =
+    event[of] === undefined
+      ? undefined
+      : labelledBy(found, { of, ...subject, mapping: labelMapping }).labels[0];
   const data = graverLabel(claimedData, own);
+  const kinds = kindLabels(found.secrets).filter((label) => !said.includes(label));
   return {
-    labels: data === undefined ? said : [...said, data],
+    labels: data === undefined ? said : [...said, ...kinds, data],
     data,
     secretKinds: [...new Set([...claimedKinds, ...found.secrets.map((secret) => secret.kind)])],
   };
@@ -72,7 +76,9 @@ const OTHER_WORDS: Readonly<Record<string, Trust['level']>> = {
 export function claimedTrust(trust: Event['trust']): Trust | undefined {
   if (trust === undefined) return undefined;
   const { level, by } = typeof trust === 'string' ? { level: trust, by: undefined } : trust;
-  const known = TRUST_LEVELS.find((name) => name === level) ?? (Object.hasOwn(OTHER_WORDS, level) ? OTHER_WORDS[level] : undefined);
+  const known =
+    TRUST_LEVELS.find((name) => name === level) ??
+    (Object.hasOwn(OTHER_WORDS, level) ? OTHER_WORDS[level] : undefined);
   return known === undefined ? undefined : { level: known, ...(by === undefined ? {} : { by }) };
 }
 
@@ -95,7 +101,13 @@ export function secretPart(source: EffectiveSource, value: unknown, effective: E
   if (effective.data !== 'secret') return undefined;
   const { event, toolClass, labelMapping = NO_MAPPING } = source;
   const of = RESULTS.has(event.kind ?? '') ? 'result' : 'args';
-  const subject = { of, server: event.server, tool: event.tool, class: toolClass, mapping: labelMapping } as const;
+  const subject = {
+    of,
+    server: event.server,
+    tool: event.tool,
+    class: toolClass,
+    mapping: labelMapping,
+  } as const;
   if (labelledBy({ secrets: [], cut: false }, subject).labels[0] === 'secret') return value;
   const texts: string[] = [];
   secretsInValue(value, { ignore: ignoredKinds(labelMapping), taken: (text) => void texts.push(text) });

@@ -1,4 +1,4 @@
-export { labelled, labelledBy, labelsOf, LABELS_VERSION } from './labels.ts';
+export { kindLabels, labelled, labelledBy, labelsOf, LABELS_VERSION } from './labels.ts';
 export type { Labelled, LabelledBody } from './labels.ts';
 export { secretsInJson, secretsInValue, type BodySecret, type BodySecrets } from './body-secrets.ts';
 export { secretsIn, type FoundSecret } from './secrets.ts';

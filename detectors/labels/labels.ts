@@ -33,6 +33,11 @@ export function ignoredKinds(mapping: LabelMapping): NonNullable<LookOptions['ig
   return kinds;
 }
 
+/** `secret:KIND` for each kind, once: so that lists of labels tell what was found. */
+export function kindLabels(secrets: BodySecrets['secrets']): readonly string[] {
+  return [...new Set(secrets.map(({ kind }) => `secret:${kind}`))];
+}
+
 /** Labels of a body whose secrets are known. */
 export function labelledBy(found: BodySecrets, about: LabelledBody): Labelled {
   const label = graverLabel(

@@ -34,6 +34,7 @@ const COLON = 0x3a;
 const EQUALS = 0x3d;
 const DOT = 0x2e;
 const DASH = 0x2d;
+const BACKSLASH = 0x5c;
 /** A shorter run is the beginning of a credential only where another run follows it. */
 const MIN_RUN = 16;
 /** Quotes and blanks between a name and its sign. */
@@ -86,6 +87,14 @@ class Walk {
     }
     this.runStart = start;
     this.runEnd = end;
+    const at = this.look(start, end, first);
+    // JSON that stands in a text writes line ends as \n: the letter is no part of the run.
+    const isEscaped = at === end && end - start > 1 && text.charCodeAt(start - 1) === BACKSLASH;
+    return isEscaped ? this.look(start + 1, end, text.charCodeAt(start + 1)) : at;
+  }
+
+  private look(start: number, end: number, first: number): number {
+    const { text } = this;
     const length = end - start;
     const next = text.charCodeAt(end);
     if (length >= MIN_RUN || next === DOT || first === DASH) {
@@ -102,7 +111,7 @@ class Walk {
       const key = shortRunKeyAt(this.text, start);
       if (key !== undefined) return this.add(key.kind, start, key.end);
     }
-    const card = cardNumberAt(this.text, start, end, this.context.near);
+    const card = cardNumberAt(this.text, start, end, () => this.context.near());
     return card === -1 ? end : this.add('card_number', start, card);
   }
 

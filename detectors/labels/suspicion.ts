@@ -11,7 +11,8 @@ const RUN = 12;
 const TELLING =
   /(?:pass|pwd|secret|token|credential|authoriz|(?:api|access|private|account|client|shared|signing|encryption|master|storage|license|app|service)[ _.-]{0,3}key)[^"'\\:=]{0,64}[\s"'\\]{0,8}[:=]/i;
 const BEARER = /bearer +[\w.~+/-]{20}/i;
-const GROUPED = /\d{4}[ -]\d{4,6}[ -]\d{4}/;
+/** The inner groups of a card number; with dashes it is one run. */
+const GROUPED = /\d \d{4,6} \d{4}/;
 const USER_INFO = /:\/\/[^\s/?#@"'<>]{0,400}@/;
 
 const IS_WORD = new Uint8Array(128);
@@ -29,17 +30,22 @@ function runStart(text: string, at: number, least: number): number {
 }
 
 function beginsWithDigits(text: string, from: number): boolean {
-  for (let at = from; at < from + RUN; at++) if (!isDigit(text.charCodeAt(at))) return false;
-  return true;
+  let at = from;
+  while (at < from + RUN && isDigit(text.charCodeAt(at))) at++;
+  const digits = at - from;
+  return digits === RUN || (digits === 4 && text.charCodeAt(at) === 0x2d && isDigit(text.charCodeAt(at + 4)));
 }
 
+const beginsAt = (text: string, from: number): boolean =>
+  beginsWithDigits(text, from) || beginsLikeKey(text, from);
+
 function isSuspiciousRun(text: string, start: number): boolean {
+  if (beginsAt(text, start)) return true;
   const before = start === 0 ? 0 : text.charCodeAt(start - 1);
   // The letter of an escape (\n) is no part of the run in the decoded string.
-  const from = before === 0x5c ? start + 1 : start;
-  if (beginsWithDigits(text, from) || beginsLikeKey(text, from)) return true;
+  if (before === 0x5c) return beginsAt(text, start + 1);
   // SG.…, hvs.…, 110201543:A…
-  if (before === 0x2e) return beginsLikeKey(text, runStart(text, start - 2, Math.max(0, start - 4)));
+  if (before === 0x2e) return beginsLikeKey(text, start - 3) || beginsLikeKey(text, start - 4);
   return before === 0x3a && text.charCodeAt(start) === 0x41 && isDigit(text.charCodeAt(start - 2));
 }
 
@@ -70,7 +76,7 @@ export function mayHoldSecret(text: string): boolean {
     text.includes('hooks.slack.com') ||
     hasSuspiciousRun(text) ||
     GROUPED.test(text) ||
-    (text.includes('://') && USER_INFO.test(text)) ||
+    (text.includes('@') && USER_INFO.test(text)) ||
     BEARER.test(text) ||
     TELLING.test(text)
   );

@@ -15,6 +15,7 @@ export const AUDIT_ACTIONS = [
   'read',
   'export',
   'evidence.fork',
+  'evidence.accept_loss',
   'subscribe',
   'service.start',
   'service.stop',

@@ -215,6 +215,7 @@ CREATE TABLE tripline.payloads
     `line` UInt16,
     `prev_ev_hash` FixedString(32),
     `bytes` String CODEC(ZSTD(1)),
+    `batch` String,
     INDEX by_offset offset TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree

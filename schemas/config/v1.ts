@@ -8,7 +8,7 @@ import { zLabelMapping } from '../labels/v1.ts';
 import { zException, zRuleId } from '../rule/v1.ts';
 import { RULE_MODES } from '../alert/v1.ts';
 
-export const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query'] as const;
+export const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query', 'verify'] as const;
 export type Step = (typeof STEPS)[number];
 export const ROLES = ['producer', 'analyst', 'responder', 'auditor', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -215,6 +215,17 @@ export const zConfig = z.strictObject({
       copyDir: z.string().min(1).optional(),
       /** Serve the root log without a token. It shows log ids, sizes, roots and offsets, and no event. */
       public: z.boolean().default(false),
+    })
+    .prefault({}),
+  verify: z
+    .strictObject({
+      /** How often what was signed since is read again. */
+      everyMs: zMs.min(100).default(5_000),
+      /** The first reading of everything after a start, and how long after its end the next one begins. */
+      firstSweepAfterMs: zMs.default(60_000),
+      sweepEveryMs: zMs.min(1_000).default(3_600_000),
+      /** Of each: it shares the machine with recording. */
+      maxEntriesPerSecond: z.number().int().min(1).default(2_000),
     })
     .prefault({}),
   log: z

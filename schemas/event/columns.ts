@@ -59,6 +59,11 @@ const COLUMN_OF: Readonly<Record<string, CallColumn | null>> = {
   approval_id: 'approval_id',
 };
 
+/** The column that holds a field whole, undefined where none does. */
+export function columnOf(field: string): CallColumn | undefined {
+  return (Object.hasOwn(COLUMN_OF, field) ? COLUMN_OF[field] : undefined) ?? undefined;
+}
+
 /** Columns that hold these fields; undefined where some field is in none, so that it takes the bodies. */
 export function columnsFor(fields: Iterable<string>): readonly CallColumn[] | undefined {
   const columns = new Set<CallColumn>();
@@ -74,12 +79,41 @@ const zInstant = z.iso.datetime({ offset: true });
 const zIndex = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const columnNames = Object.keys(CALL_COLUMNS) as [CallColumn, ...CallColumn[]];
 
-/** Calls of one of the kinds and, where classes are named, of one of them. */
+/** Names are at most 256 characters long, hosts are cut at 253: shorter texts mean the same to a table and to a rule. */
+export const MAX_EQUAL_CHARACTERS = 200;
+export const MAX_EQUALS = 8;
+export const MAX_EQUAL_VALUES = 64;
+
+/** A column holds one of the values; without case where they are not `cased`: they are ASCII in lower case then. */
+const zCallEquality = z.strictObject({
+  column: z.enum(columnNames),
+  cased: z.boolean(),
+  values: z.array(z.string().min(1).max(MAX_EQUAL_CHARACTERS)).min(1).max(MAX_EQUAL_VALUES),
+});
+export type CallEquality = z.infer<typeof zCallEquality>;
+
+/** Calls of one of the kinds and, where classes are named, of one of them; all of `equals` hold. */
 export const zCallSelection = z.strictObject({
   kinds: z.array(z.enum(EVENT_KINDS)).min(1),
   classes: z.array(z.enum(TOOL_CLASSES)).min(1).nullable(),
+  equals: z.array(zCallEquality).max(MAX_EQUALS).optional(),
 });
 export type CallSelection = z.infer<typeof zCallSelection>;
+
+/** Selections of a request whose calls are sifted: they are told apart by the bits of a number. */
+export const MAX_SIFTED_SELECTIONS = 31;
+
+/** Of each session only the calls that can have a part in an assignment (detectors/engine/sieve.ts). */
+export const zCallSieve = z.strictObject({
+  /** Position of each step's selection in `of`. */
+  steps: z.array(z.number().int().min(0).max(MAX_SIFTED_SELECTIONS - 1)).min(2).max(MAX_SIFTED_SELECTIONS),
+  /** One after another; else in any order. */
+  ordered: z.boolean(),
+  withinMs: z.number().min(0),
+  /** Alerts do not depend on earlier ones. */
+  everyMatch: z.boolean(),
+});
+export type CallSieve = z.infer<typeof zCallSieve>;
 
 /** Places asked for in one request: a statement of ClickHouse is at most 256 KiB long. */
 export const MAX_CALL_PLACES = 8_000;
@@ -90,6 +124,8 @@ export const zCallRequest = z.strictObject({
   until: zInstant.optional(),
   /** Any of them. */
   of: z.array(zCallSelection).min(1).max(64),
+  /** Without `lines` and `at`. Left aside where there are too many calls for it. */
+  sieve: zCallSieve.optional(),
   columns: z.array(z.enum(columnNames)).max(columnNames.length),
   /** With the exact text of each line: whatever is an event is UTF-8. */
   lines: z.boolean(),
@@ -114,6 +150,7 @@ export const zCallHeader = z.strictObject({
   refused: z.enum(['class_mapping', 'append_time']).nullable(),
   /** Events in the range, asked for or not. */
   events: zIndex,
+  /** That come. */
   calls: zIndex,
   /** By partition the offsets between which the range lies. */
   spans: z.array(z.strictObject({ partition: zIndex, from: zIndex, to: zIndex })),

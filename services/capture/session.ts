@@ -22,6 +22,10 @@ const LAUNCHERS: ReadonlySet<string> = new Set(
 const INTERPRETERS: ReadonlySet<string> = new Set(['node', 'node.exe', 'nodejs', 'bun', 'deno']);
 const LAUNCHER_SCRIPT =
   /(?:^|[/\\])(?:npm-cli|npx-cli|npm|npx|pnpm|pnpx|yarn|corepack|tsx|tripline)(?:\.[cm]?js)?$|[/\\]tsx[/\\]dist[/\\]cli\.[cm]?js$/u;
+/** Options of Node whose value is a word of its own. */
+const VALUED_OPTIONS: ReadonlySet<string> = new Set(
+  '--import --require -r --loader --experimental-loader --conditions -C --input-type --title'.split(' '),
+);
 const MAX_ANCESTORS = 32;
 
 function baseName(program: string): string {
@@ -35,8 +39,13 @@ export function isLauncher(argv: readonly string[]): boolean {
   const program = baseName(argv[0] ?? '');
   if (LAUNCHERS.has(program)) return true;
   if (!INTERPRETERS.has(program)) return false;
-  const script = argv.slice(1).find((argument) => !argument.startsWith('-'));
+  const script = scriptOf(argv.slice(1));
   return script !== undefined && LAUNCHER_SCRIPT.test(script);
+}
+
+/** The first word that is neither an option nor an option's value: in `node --import tsx agent.ts` it is the agent. */
+function scriptOf(words: readonly string[]): string | undefined {
+  return words.find((word, at) => !word.startsWith('-') && !VALUED_OPTIONS.has(words[at - 1] ?? ''));
 }
 
 /** The nearest ancestor at or above `pid` that is no launcher; the topmost that can be seen when all are. */

@@ -131,7 +131,8 @@ export class Feed {
     if (this.#request === undefined) return;
     // An interruption ends the reading; what was found is told all the same.
     const client = new ApiClient(this.#client.endpoint, AbortSignal.timeout(CITING_MS));
-    const request = { ...this.#request, columns: [...CITED_COLUMNS], lines: false, at: [...at] };
+    const { sieve: _, ...asked } = this.#request;
+    const request = { ...asked, columns: [...CITED_COLUMNS], lines: false, at: [...at] };
     for await (const line of storedCalls(client, filters['tenant'], request))
       if (line.type === 'calls') run.citations.complete(line);
   }

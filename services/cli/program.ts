@@ -48,6 +48,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addControls(program, run);
   addPolicy(program, run);
   addEvidence(program, run);
+  addKeys(program, run);
   addRules(program, run);
   addBacktest(program, run);
   addOperation(program, run);
@@ -88,7 +89,7 @@ function withFilters(command: Command, names: readonly (typeof FILTERS)[number][
 }
 
 function filtersOf(options: Options): Readonly<Record<string, string | undefined>> {
-  const names = [...FILTERS, 'limit', 'kind', 'rule', 'level', 'disposition'];
+  const names = [...FILTERS, 'event', 'limit', 'kind', 'rule', 'level', 'disposition'];
   return Object.fromEntries(
     names.map((name) => [name, typeof options[name] === 'string' ? options[name] : undefined]),
   );
@@ -220,10 +221,23 @@ function addReading(program: Command, run: Run): void {
     '--tenant <value>',
     'tenant',
   );
-  define(program, 'ledger', ['Shows heads, lag and coverage of the ledger.', ledgerAction], run).option(
-    '--tenant <value>',
-    'tenant',
-  );
+  const ledger = define(
+    program,
+    'ledger',
+    ['Shows heads, lag, coverage and faults of the ledger.', ledgerAction],
+    run,
+  ).option('--tenant <value>', 'tenant');
+  define(
+    ledger,
+    'accept-loss',
+    ['Lets record go on behind records that are gone from the bus for good; on record.', lossAction],
+    run,
+  )
+    .requiredOption('--topic <name>', 'topic')
+    .requiredOption('--partition <n>', 'partition')
+    .requiredOption('--from <offset>', 'first offset that is gone')
+    .requiredOption('--to <offset>', 'first one that is there again')
+    .requiredOption('--reason <text>', 'why; on record');
 }
 
 const tailAction: Action = async (context, _operands, options) => {
@@ -238,6 +252,15 @@ const tailAction: Action = async (context, _operands, options) => {
 const sessionAction: Action = async (context, [id = ''], options) => {
   const { session } = await import('./commands/read.ts');
   await session(context, id, filtersOf(options));
+};
+const lossAction: Action = async (context, _operands, options) => {
+  const { acceptLoss } = await import('./commands/accept-loss.ts');
+  const [topic = '', reason = ''] = [text(options, 'topic'), text(options, 'reason')];
+  const count = (name: string, most: number): number =>
+    parseCount(text(options, name) ?? '', `--${name}`, [0, most]);
+  const most = Number.MAX_SAFE_INTEGER;
+  const offsets = { fromOffset: count('from', most), toOffset: count('to', most) };
+  await acceptLoss(context, { topic, partition: count('partition', 65_535), ...offsets, reason });
 };
 const ledgerAction: Action = async (context, _operands, options) => {
   const { ledger } = await import('./commands/read.ts');
@@ -341,6 +364,37 @@ function addPolicy(program: Command, run: Run): void {
     .option('--task <name>', 'as TRIPLINE_TASK of the host');
 }
 
+function addKeys(program: Command, run: Run): void {
+  const keys = program.command('keys').description('Agent keys: who vouches for events.').exitOverride();
+  keys.configureOutput({ ...program.configureOutput() });
+  const agent = keys.command('agent').description('The agent key of this host.').exitOverride();
+  agent.configureOutput({ ...program.configureOutput() });
+  const create: Action = async (context) => {
+    const { createAgentKey } = await import('./commands/keys.ts');
+    await createAgentKey(context);
+  };
+  define(agent, 'create', ['Makes the agent key of this host; taps sign with it from then on.', create], run);
+  const register: Action = async (context, [key = ''], options) => {
+    const { registerKey } = await import('./commands/keys.ts');
+    await registerKey(context, key, { name: text(options, 'name') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'register <key>', ['Registers a public key (base64, or a file) for a tenant.', register], run)
+    .requiredOption('--name <name>', 'whose key it is')
+    .option('--tenant <name>', 'tenant');
+  const list: Action = async (context, _operands, options) => {
+    const { listKeys } = await import('./commands/keys.ts');
+    await listKeys(context, text(options, 'tenant'));
+  };
+  define(keys, 'list', ['Lists the agent keys of a tenant.', list], run).option('--tenant <name>', 'tenant');
+  const revoke: Action = async (context, [id = ''], options) => {
+    const { revokeKey } = await import('./commands/keys.ts');
+    await revokeKey(context, id, { reason: text(options, 'reason') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'revoke <id>', ['Revokes an agent key: nothing that is appended later counts.', revoke], run)
+    .requiredOption('--reason <text>', 'why; on record')
+    .option('--tenant <name>', 'tenant');
+}
+
 function addEvidence(program: Command, run: Run): void {
   const verifyAction: Action = async (context, _operands, options) => {
     const { verify } = await import('./commands/evidence.ts');
@@ -349,6 +403,7 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      agentKeysFile: text(options, 'agentKeys'),
       sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
       resumeFile: text(options, 'resume'),
     });
@@ -375,11 +430,19 @@ function addEvidence(program: Command, run: Run): void {
       '--checkpoint <file>',
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
     )
+    .option(
+      '--agent-keys <file>',
+      'agent keys that count, whatever is registered: `<base64> <name> [revoked <RFC 3339>]` a line',
+    )
     .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
     .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
-    await exportBundle(context, { out: text(options, 'out') ?? '', filters: filtersOf(options) });
+    await exportBundle(context, {
+      out: text(options, 'out') ?? '',
+      filters: filtersOf(options),
+      payloads: options['payloads'] === true,
+    });
   };
   define(
     program,
@@ -388,6 +451,8 @@ function addEvidence(program: Command, run: Run): void {
     run,
   )
     .requiredOption('--out <dir>', 'directory to write into')
+    .option('--event <id>', 'one event, as the API and alerts name it')
+    .option('--payloads', 'the bytes of each entry as a file of its own too')
     .option('--session <id>', 'one session')
     .option('--tenant <name>', 'tenant')
     .option('--since <time>', 'RFC 3339 time')

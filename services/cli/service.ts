@@ -25,6 +25,7 @@ import { createMetrics } from '../platform/telemetry/metrics.ts';
 import { startQuery } from '../query/main.ts';
 import { httpSigner, startRecord, type Signer } from '../record/main.ts';
 import { startRespond } from '../respond/main.ts';
+import { startVerify, type RunningVerify } from '../verify/main.ts';
 import { openLocalSigner, startSign, type LocalSigner } from '../sign/main.ts';
 import { registerControlReader } from './control-reader.ts';
 
@@ -171,7 +172,10 @@ async function startSteps(
     const readOnly = !options.announce;
     keep(await startSign(context, local, { ...signToken(context.config), readOnly }));
   }
-  if (wants('query')) keep(await startQuery(context, headsOf(context.config, local)));
+  const heads = headsOf(context.config, local);
+  const verify = wants('verify') ? openVerify(context, local) : undefined;
+  if (verify !== undefined) keep(verify);
+  if (wants('query')) keep(await startQuery(context, heads, verify));
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
   if (wants('ingest')) keep(await startIngest(context));
@@ -194,6 +198,10 @@ async function openSigner(context: StepContext, closers: Closer[]): Promise<Loca
   const signer = await openLocalSigner({ dir: context.dataDir, clock: context.clock });
   closers.push(() => signer.close());
   return signer;
+}
+
+function openVerify(context: StepContext, local: LocalSigner | undefined): RunningVerify {
+  return startVerify(context, local ?? remoteSigner(context.config));
 }
 
 function signToken(config: Config): { readonly token?: string } {

@@ -1,11 +1,26 @@
 /** Calls that a rule could hear of, out of the store as columns. */
 import { heardSelections } from '../../detectors/engine/cost.ts';
-import { columnsFor, zCallLine, type CallLine, type CallRequest } from '../../schemas/event/columns.ts';
+import { sieveOf } from '../../detectors/engine/sieve.ts';
+import {
+  columnOf,
+  columnsFor,
+  MAX_EQUAL_CHARACTERS,
+  MAX_EQUAL_VALUES,
+  MAX_EQUALS,
+  MAX_SIFTED_SELECTIONS,
+  zCallLine,
+  type CallEquality,
+  type CallLine,
+  type CallRequest,
+  type CallSelection,
+} from '../../schemas/event/columns.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { EVENT_KINDS } from '../../schemas/event/v1.ts';
 import type { Config } from '../../schemas/config/v1.ts';
-import type { CompiledRule } from '../../detectors/compile/rule.ts';
+import type { Condition } from '../../detectors/compile/predicate.ts';
+import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
 import { fieldsReadBy } from '../../detectors/compile/needs.ts';
+import { CITED_COLUMNS } from '../detect/main.ts';
 import { classMappingVersion } from '../evidence/projection.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
 import type { ApiClient } from './client.ts';
@@ -21,25 +36,65 @@ export function requestFor(
   { classify }: Pick<Config, 'classify'>,
   filters: Filters,
 ): CallRequest | undefined {
-  const of = heardSelections(rule).flatMap(({ kinds, classes }) => {
-    const own = EVENT_KINDS.filter((kind) => (kinds as readonly string[]).includes(kind));
-    const wanted = classes === undefined ? null : [...classes];
-    return own.length === 0 || wanted?.length === 0 ? [] : [{ kinds: own, classes: wanted }];
-  });
+  const of: CallSelection[] = [];
+  const numbers = new Map<string, number>();
+  for (const selection of heardSelections(rule)) {
+    const asked = askedOf(selection);
+    if (asked !== undefined) numbers.set(selection.name, of.push(asked) - 1);
+  }
   if (of.length === 0) return undefined;
   const columns = columnsFor(fieldsReadBy(rule));
-  // A call is told from another by its writer and id where one call may stand for two steps.
-  const identity = rule.distinctCalls ? (['stream', 'call_id'] as const) : [];
   const { since, until } = filters;
-  return {
+  const common = {
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
     of,
-    columns: columns === undefined ? [] : [...new Set([...columns, ...identity])],
-    lines: columns === undefined,
     mapping: classMappingVersion(classify, sha256).version,
   };
+  if (columns === undefined) return { ...common, columns: [], lines: true };
+  const sieve = sieveOf(rule, ({ name }) => numbers.get(name) ?? -1);
+  if (sieve !== null && of.length <= MAX_SIFTED_SELECTIONS) {
+    // Few are left: all that an alert cites comes with them.
+    const all = [...new Set([...columns, ...CITED_COLUMNS])];
+    return { ...common, columns: all, lines: false, sieve: { ...sieve, steps: [...sieve.steps] } };
+  }
+  // A call is told from another by its writer and id where one call may stand for two steps.
+  const identity = rule.distinctCalls ? (['stream', 'call_id'] as const) : [];
+  return { ...common, columns: [...new Set([...columns, ...identity])], lines: false };
 }
+
+/** Undefined where no event fits it. */
+function askedOf(selection: Selection): CallSelection | undefined {
+  const { kinds, classes } = selection;
+  const own = EVENT_KINDS.filter((kind) => (kinds as readonly string[]).includes(kind));
+  if (own.length === 0 || classes?.length === 0) return undefined;
+  const equals = equalitiesOf(selection);
+  return {
+    kinds: own,
+    classes: classes === undefined ? null : [...classes],
+    ...(equals.length === 0 ? {} : { equals }),
+  };
+}
+
+/** Equalities that a table judges as the rule does; what else the selection asks, the rule itself finds out. */
+function equalitiesOf({ maps }: Selection): CallEquality[] {
+  const [conditions, ...others] = maps;
+  if (conditions === undefined || others.length > 0) return [];
+  return conditions.flatMap((condition) => equalityOf(condition) ?? []).slice(0, MAX_EQUALS);
+}
+
+function equalityOf({ field, operator, negated, cased, values }: Condition): CallEquality | undefined {
+  const column = columnOf(field);
+  if (column === undefined || operator !== 'eq' || negated) return undefined;
+  if (values.length === 0 || values.length > MAX_EQUAL_VALUES) return undefined;
+  const texts = values.flatMap((value) => (typeof value === 'string' ? [value] : []));
+  if (texts.length < values.length || !texts.every(isPlain)) return undefined;
+  return { column, cased, values: cased ? texts : texts.map((text) => text.toLowerCase()) };
+}
+
+/** Printable ASCII, no reference to another field of the event. */
+const isPlain = (text: string): boolean =>
+  /^[\x20-\x7e]+$/.test(text) && text.length <= MAX_EQUAL_CHARACTERS && !text.startsWith('$self.');
 
 /** Throws export_invalid for what is no such answer, and for one that is cut off. */
 export async function* storedCalls(

@@ -10,9 +10,7 @@ import type { VerifiedLog } from '../evidence/depth.ts';
 
 const zState = z.strictObject({
   v: z.literal(1),
-  verified: z
-    .array(z.strictObject({ logId: zHex64, size: z.int().min(1), root: zHex64 }))
-    .max(100_000),
+  verified: z.array(z.strictObject({ logId: zHex64, size: z.int().min(1), root: zHex64 })).max(100_000),
 });
 
 const PATH = '--resume';
@@ -32,7 +30,8 @@ export class VerifyState {
     try {
       text = readFileSync(file, 'utf8');
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return new VerifyState(file, []);
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
+        return new VerifyState(file, []);
       throw new TriplineError('usage', `${file} cannot be read`, { path: PATH, cause });
     }
     const parsed = zState.safeParse(jsonOf(text));

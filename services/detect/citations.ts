@@ -1,22 +1,10 @@
 /** References of cited calls that were read as columns: they are completed before alerts are made of them. */
-import type { CallColumn, CallPart } from '../../schemas/event/columns.ts';
+import type { CallPart } from '../../schemas/event/columns.ts';
 import type { CallSummary } from '../../detectors/engine/call.ts';
 import type { Finding } from '../../detectors/engine/engine.ts';
 import { chainOf } from '../../detectors/engine/prefixes.ts';
 import { CallReader, type Citation } from './column-call.ts';
 import type { DetectSettings } from './step.ts';
-
-/** What an alert cites of a call. */
-export const CITED_COLUMNS: readonly CallColumn[] = [
-  'session_id',
-  'agent',
-  'stream',
-  'call_id',
-  'trace_id',
-  'server',
-  'tool',
-  'dest_host',
-];
 
 export type CitedPlace = readonly [partition: number, offset: number, line: number];
 

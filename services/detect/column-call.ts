@@ -11,6 +11,18 @@ import type { CallSummary, KeptCall } from '../../detectors/engine/call.ts';
 import { isoTime, ParsedCall, type CallPlace } from '../../detectors/engine/parsed-call.ts';
 import type { DetectSettings } from './step.ts';
 
+/** All that an alert cites of a call. */
+export const CITED_COLUMNS: readonly CallColumn[] = [
+  'session_id',
+  'agent',
+  'stream',
+  'call_id',
+  'trace_id',
+  'server',
+  'tool',
+  'dest_host',
+];
+
 /** A reference that is completed where an alert cites it. */
 export type Citation = { -readonly [Name in keyof CallSummary]: CallSummary[Name] };
 
@@ -34,7 +46,9 @@ export class CallReader {
       return new ParsedCall(read.event, place, { toolClass, destHost: host, sha256Hex, labelMapping });
     }
     const host = part.columns['dest_host']?.[at] ?? '';
-    return new ColumnCall(eventOf(part, at), place, { toolClass, destHost: () => host, sha256Hex });
+    const facts = { toolClass, destHost: () => host, sha256Hex };
+    const isCitable = CITED_COLUMNS.every((column) => part.columns[column] !== undefined);
+    return new (isCitable ? ParsedCall : ColumnCall)(eventOf(part, at), place, facts);
   }
 
   /** What an alert cites of a call, from the columns for citations. */

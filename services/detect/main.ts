@@ -26,7 +26,8 @@ import type { DetectSettings } from './step.ts';
 import { runStage, type RunningStage } from './worker.ts';
 
 export { Backtest, type StoredLine } from './backtest.ts';
-export { CITED_COLUMNS, type CitedPlace } from './citations.ts';
+export type { CitedPlace } from './citations.ts';
+export { CITED_COLUMNS } from './column-call.ts';
 export type { Reloaded, Reloads } from './reload.ts';
 export { registerReload } from './routes.ts';
 export { readBuiltinRules, readRuleFiles, sha256Hex } from './rules.ts';

@@ -79,6 +79,8 @@ export const zBundleRootHead = z.object({
   size: zCount,
   leaf: zText,
   proof: z.array(zHex64),
+  /** The checkpoint that the leaf holds, as a note signed by the log key; for other tools, the leaf says it all. */
+  note: zText.optional(),
 });
 export type BundleRootHead = z.infer<typeof zBundleRootHead>;
 

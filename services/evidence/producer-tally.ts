@@ -41,7 +41,7 @@ export interface ProducerReport {
   readonly revoked: number;
   /** Under a signature that holds; the bundle does not tell which keys were registered. */
   readonly unjudged: number;
-  /** Their record was cut by a filter, so that the signature does not reach them. */
+  /** Their record was cut by a filter or a sample, so that the signature does not reach them. */
   readonly unchecked: number;
   readonly unsigned: number;
   /** True when the keys that count are those that the caller named. */
@@ -81,6 +81,7 @@ export class ProducerTally {
   #openEndCount = 0;
   #unsigned = 0;
   #unchecked = 0;
+  #skips = false;
 
   constructor(sha256: Sha256, trusted?: TrustedProducers) {
     this.#sha256 = sha256;
@@ -100,6 +101,11 @@ export class ProducerTally {
 
   unchecked(_tenant: string, entries: number): void {
     this.#unchecked += entries;
+  }
+
+  /** Entries were not looked into: which keys they register is not known. */
+  skipped(): void {
+    this.#skips = true;
   }
 
   /** A KEY entry; those of one tenant come in the order of its log. */
@@ -129,7 +135,8 @@ export class ProducerTally {
 
   /** `isWhole`: the audit logs of the tenants are all here. */
   report(isWhole: boolean): ProducerReport {
-    const judged = [...this.#entries.values()].map((of) => this.#judge(of, isWhole));
+    const isKnown = isWhole && !this.#skips;
+    const judged = [...this.#entries.values()].map((of) => this.#judge(of, isKnown));
     const sum = (of: (key: JudgedKey) => number): number => judged.reduce((total, key) => total + of(key), 0);
     return {
       signed: sum(({ report }) => report.counted),

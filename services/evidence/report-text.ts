@@ -18,7 +18,7 @@ export function reportText(report: VerifyReport): string {
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
   lines.push(...shallowLines(report));
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
-  lines.push(...witnessLines(report));
+  lines.push(...witnessLines(report), ...producerLines(report));
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>
@@ -42,6 +42,22 @@ function shallowLines({ shallow }: VerifyReport): string[] {
       `of ${resumed} entries only chain and tree were checked: an earlier run looked into them, as its file says`,
     );
   return lines;
+}
+
+const MAX_ENDS_SHOWN = 10;
+
+function producerLines({ producers }: VerifyReport): string[] {
+  const { signed, unsigned, unregistered, revoked, unjudged, unchecked, openEnds, openEndCount } = producers;
+  const others = { unregistered, revoked, unjudged, unchecked };
+  const marks = Object.entries(others).flatMap(([name, count]) => (count === 0 ? [] : [`, ${name}: ${count}`]));
+  const ends = openEnds.slice(0, MAX_ENDS_SHOWN).map((end) => {
+    const missing = end.count === null ? 'fell silent' : `closed over ${end.count} events`;
+    return `  stream ${end.stream}, session ${visible(end.session)}: ${missing} after ${end.nextSeq}`;
+  });
+  return [
+    `lines of hosts: signed: ${signed}, unsigned: ${unsigned}${marks.join('')}`,
+    ...(openEndCount === 0 ? [] : [`${openEndCount} streams without their end`, ...ends]),
+  ];
 }
 
 function witnessLines({ witness }: VerifyReport): string[] {

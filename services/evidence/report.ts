@@ -47,6 +47,7 @@ export const FAULT_CODES = [
   'coverage_differs',
   'signature_missing',
   'signature_invalid',
+  'file_differs',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
@@ -121,6 +122,8 @@ export interface VerifyReport {
   /** Events that their streams announced and that never came; at most 100 are listed. */
   readonly gaps: readonly OpenGap[];
   readonly gapCount: number;
+  /** Records that were gone from the bus before they were read, where a person decided to go on: FINDING leaves say which. */
+  readonly losses: number;
   readonly equivocations: number;
   readonly deadLetters: number;
   /** Entries beyond the signed heads: not judged yet. */

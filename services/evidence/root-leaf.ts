@@ -58,6 +58,9 @@ export interface RestartLeaf {
 }
 
 /** What the service found about itself, such as a lost offset. */
+/** Code of a FINDING leaf: records are gone, and a person decided that the log goes on without them. */
+export const LOSS_ACCEPTED = 'loss_accepted';
+
 export interface FindingLeaf {
   readonly type: 'finding';
   readonly atMs: number;

@@ -87,8 +87,9 @@ export class LogVerifier {
     this.#settings = settings;
     const { tenant, topic, partition } = log;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
-    const { partial, signatures, tally } = settings;
-    this.#producers = new ProducerCheck({ partial, signatures, tally, origin: this.origin });
+    const { partial, depth, signatures, tally } = settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
@@ -132,7 +133,7 @@ export class LogVerifier {
     if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
     const look = lookOf(rows.idx, this.#settings.depth);
     if (look === 'deep') this.#content(rows, entry, check);
-    else this.#skip(entry.row, look);
+    else this.#skip(rows, entry.row, look);
     this.#lastLeaf = entry.leafHash;
     this.#range.append(entry.leafHash);
     this.#checkCoverage(rows.idx, entry.row, fail);
@@ -182,10 +183,11 @@ export class LogVerifier {
   }
 
   /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */
-  #skip(row: LedgerColumns, look: 'sampled_out' | 'resumed'): void {
+  #skip(rows: BundleRows, row: LedgerColumns, look: 'sampled_out' | 'resumed'): void {
     this.#herald = undefined;
     this.#inRun.delete(row.stream_id);
     this.#countType(row);
+    this.#producers.skip(rows, row);
     if (look === 'resumed') this.counts.resumed += 1;
     else this.counts.sampledOut += 1;
   }

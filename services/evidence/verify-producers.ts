@@ -34,6 +34,8 @@ interface SignedEntry {
 
 export interface ProducerSettings {
   readonly partial: boolean;
+  /** Entries may be missing between others, or not be looked into. */
+  readonly leavesOut: boolean;
   readonly signatures: BatchSignatures;
   readonly tally: ProducerTally;
   /** Origin of the log. */
@@ -60,17 +62,28 @@ export class ProducerCheck {
     return undefined;
   }
 
+  /** An entry whose bytes and columns are not looked into. */
+  skip(rows: BundleRows, row: LedgerColumns): void {
+    this.#leaveOut();
+    this.#ends.accept(rows, row);
+    this.#settings.tally.skipped();
+    if ((row.flags & ENTRY_FLAGS.signed) !== 0) this.#settings.tally.unchecked(row.tenant, 1);
+    else if (isProduced(row) && row.type !== ENTRY_TYPES.gap) this.#settings.tally.unsigned(row.tenant, 1);
+  }
+
   #acceptSignature(rows: BundleRows, row: LedgerColumns): ProducerFault | undefined {
     const [payload] = rows.payloads;
     const batch = payload?.batch ?? '';
     const entry = { index: rows.idx, row };
     const open = this.#run.at(-1);
     if (open !== undefined && !follows(open.row, row, payload?.prev_ev_hash)) {
-      if (!this.#settings.partial) return faultAt(open, 'signature_missing', 'payloads.batch');
+      if (!this.#settings.leavesOut) return faultAt(open, 'signature_missing', 'payloads.batch');
       this.#leaveOut();
     }
-    if ((row.flags & ENTRY_FLAGS.signed) === 0) return this.#acceptUnsigned(entry, payload !== undefined, batch);
-    if (row.key_id === NO_KEY || payload === undefined) return faultAt(entry, 'signature_invalid', 'ledger.key_id');
+    if ((row.flags & ENTRY_FLAGS.signed) === 0)
+      return this.#acceptUnsigned(entry, payload !== undefined, batch);
+    if (row.key_id === NO_KEY || payload === undefined)
+      return faultAt(entry, 'signature_invalid', 'ledger.key_id');
     this.#run.push(entry);
     return batch === '' ? undefined : this.#close(entry, batch);
   }
@@ -89,7 +102,8 @@ export class ProducerCheck {
     const stored = bytes === undefined || bytes.length < PLACE_BYTES ? undefined : bytes;
     const signature = stored === undefined ? undefined : decodeBatchSignature(stored.subarray(PLACE_BYTES));
     const first = this.#run[0] ?? entry;
-    if (stored === undefined || signature === undefined) return faultAt(entry, 'signature_invalid', 'payloads.batch');
+    if (stored === undefined || signature === undefined)
+      return faultAt(entry, 'signature_invalid', 'payloads.batch');
     const { row } = entry;
     const firstSeq = Number(new DataView(stored.buffer, stored.byteOffset).getBigUint64(0));
     const range = {
@@ -101,7 +115,10 @@ export class ProducerCheck {
     const keyId = firstSeq <= first.row.seq ? this.#settings.signatures.keyIdOf(range, signature) : undefined;
     const holds = keyId !== undefined && this.#run.every((signed) => signed.row.key_id === toHex(keyId));
     if (!holds) return faultAt(entry, 'signature_invalid', 'payloads.batch');
-    this.#settings.tally.signed(row.tenant, row.key_id, { appendMs: row.append_ms, entries: this.#run.length });
+    this.#settings.tally.signed(row.tenant, row.key_id, {
+      appendMs: row.append_ms,
+      entries: this.#run.length,
+    });
     this.#run = [];
     return undefined;
   }
@@ -123,11 +140,9 @@ export class ProducerCheck {
   /** After the last row. */
   finish(): ProducerFault | undefined {
     const open = this.#run.at(-1);
-    if (this.#settings.partial) {
-      this.#leaveOut();
-      return undefined;
-    }
-    if (open !== undefined) return faultAt(open, 'signature_missing', 'payloads.batch');
+    if (this.#settings.leavesOut) this.#leaveOut();
+    else if (open !== undefined) return faultAt(open, 'signature_missing', 'payloads.batch');
+    if (this.#settings.partial) return undefined;
     for (const end of this.#ends.open()) this.#settings.tally.openEnd({ log: this.#settings.origin, ...end });
     return undefined;
   }

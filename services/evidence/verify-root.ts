@@ -11,6 +11,7 @@ import { NotBeforeClaims } from './not-before.ts';
 import { FaultFound, type FaultCode, type NotBeforeReport, type WitnessReport } from './report.ts';
 import {
   decodeRootLeaf,
+  LOSS_ACCEPTED,
   type CoveredLog,
   type CoverageLeaf,
   type CoveredPartition,
@@ -96,6 +97,7 @@ export class RootVerifier {
   #checkpoint: CheckedCheckpoint | undefined;
   #cosigned: CheckedCheckpoint | undefined;
   #hasEntries = false;
+  #losses = 0;
   #isFinished = false;
 
   constructor(settings: RootSettings) {
@@ -158,6 +160,7 @@ export class RootVerifier {
     const index = this.#range.end;
     const leaf = decodeRootLeaf(bytes);
     if (leaf === undefined) throw this.#fault('root_entries_invalid', 'form', index);
+    if (leaf.type === 'finding' && leaf.code === LOSS_ACCEPTED) this.#losses += 1;
     if (leaf.type === 'head') this.#head(leaf, index);
     if (leaf.type === 'coverage') this.#coverage(leaf, index);
     this.#range.append(leafHash(bytes, this.#settings.crypto.sha256));
@@ -270,6 +273,11 @@ export class RootVerifier {
     const isLonger = this.#hasEntries && kept.size <= size;
     const isKnown = kept.origin === rootOrigin(deployment) && (isLonger || isSame || kept.size === 0);
     if (!isKnown) throw this.#fault('known_head_differs', 'root log');
+  }
+
+  /** Losses that were accepted: each has a leaf. Only bundles of everything show them. */
+  losses(): number {
+    return this.#losses;
   }
 
   claims(): ReadonlyMap<string, LogClaims> {

@@ -9,7 +9,7 @@ import {
   toHex,
   ZERO_STREAM,
 } from './bytes.ts';
-import { ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash } from './entry.ts';
+import { encodeEntry, ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash, type LedgerEntry } from './entry.ts';
 import { eventHash } from './event-hash.ts';
 import { readLedgerLine, type LedgerLine } from './lines.ts';
 import { isKeyChange } from './producer-keys.ts';
@@ -35,24 +35,30 @@ export function checkEntry(rows: BundleRows, prevLeafHash: Uint8Array, check: Ro
     if (!Number.isSafeInteger(row[column])) return check.fail('entry_altered', column);
   }
   if (row.prev_leaf_hash !== toHex(prevLeafHash)) return check.fail('link_broken');
-  const leafHash = entryLeafHash(
-    {
-      type: row.type,
-      index: rows.idx,
-      prevLeafHash,
-      appendMs: row.append_ms,
-      offset: row.offset,
-      line: row.line,
-      stream: fromHex(row.stream_id, STREAM_ID_BYTES) ?? ZERO_STREAM,
-      seq: row.seq,
-      eventHash: hashFromHex(row.ev_hash),
-      keyId: hashFromHex(row.key_id),
-      flags: row.flags,
-    },
-    check.crypto.sha256,
-  );
+  const leafHash = entryLeafHash(entryOf(row, rows.idx, prevLeafHash), check.crypto.sha256);
   if (toHex(leafHash) !== row.leaf_hash) return check.fail('entry_altered', 'ledger');
   return { row, leafHash };
+}
+
+function entryOf(row: LedgerColumns, index: number, prevLeafHash: Uint8Array): LedgerEntry {
+  return {
+    type: row.type,
+    index,
+    prevLeafHash,
+    appendMs: row.append_ms,
+    offset: row.offset,
+    line: row.line,
+    stream: fromHex(row.stream_id, STREAM_ID_BYTES) ?? ZERO_STREAM,
+    seq: row.seq,
+    eventHash: hashFromHex(row.ev_hash),
+    keyId: hashFromHex(row.key_id),
+    flags: row.flags,
+  };
+}
+
+/** The leaf of a row: 166 bytes. */
+export function encodeRow(row: LedgerColumns, index: number, prevLeafHash: Uint8Array): Uint8Array {
+  return encodeEntry(entryOf(row, index, prevLeafHash));
 }
 
 const WITHOUT_BYTES: ReadonlySet<number> = new Set([ENTRY_TYPES.gap]);
@@ -85,6 +91,16 @@ export function checkContent(
   checkLine(row, read, check.fail);
   const projected = checkProjections(rows, { row, read, bytes }, check);
   return { ...bare, prevEventHash: payload.prev_ev_hash, ...projected };
+}
+
+/** Bytes of an entry whose leaf hash holds, without the tables that follow from them: what is not read costs nothing. */
+export function checkBytes(rows: BundleRows, row: LedgerColumns, check: RowsCheck): void {
+  if (rows.payloads.length > 1) return check.fail('payload_twin');
+  const [payload] = rows.payloads;
+  const mayBeBare = WITHOUT_BYTES.has(row.type) || row.type === ENTRY_TYPES.equivocation;
+  if (payload === undefined) return mayBeBare ? undefined : check.fail('payload_missing');
+  if (WITHOUT_BYTES.has(row.type)) return check.fail('payload_unexpected');
+  checkLine(row, readLedgerLine(row.topic, checkPayload(row, payload, check)), check.fail);
 }
 
 function checkPayload(row: LedgerColumns, payload: PayloadColumns, check: RowsCheck): Uint8Array {

@@ -241,7 +241,8 @@ class BundleRun {
 
   progress(): void {
     this.#entries += 1;
-    if (this.#entries % PROGRESS_EVERY === 0) this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
+    if (this.#entries % PROGRESS_EVERY === 0)
+      this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
   }
 
   #verifiedSoFar(): readonly VerifiedLog[] {
@@ -335,7 +336,8 @@ class BundleRun {
   report(firstFault: Fault | null): VerifyReport {
     const witness = this.#root?.report(this.#unwitnessed) ?? null;
     const isWitnessed = witness?.quorum === true && this.#unwitnessed === 0;
-    const missing = this.#gapCount + this.#tally.openEndCount;
+    const losses = this.#root?.losses() ?? 0;
+    const missing = this.#gapCount + this.#tally.openEndCount + losses;
     const verdict = verdictOf(firstFault, missing, isWitnessed);
     return {
       verdict,
@@ -345,6 +347,7 @@ class BundleRun {
       firstFault,
       gaps: this.#gaps,
       gapCount: this.#gapCount,
+      losses,
       ...this.#counts,
       pending: this.#pending,
       shallow: { sample: this.#options.sample ?? null, ...this.#shallow },

@@ -1,5 +1,5 @@
 /** Calls out of table `events`: what there is, and slices of it as columns. SQL is ours; values come as parameters. */
-import type { CallColumn, CallPart, CallRequest } from '../../schemas/event/columns.ts';
+import type { CallColumn, CallEquality, CallPart, CallRequest } from '../../schemas/event/columns.ts';
 import { EVENT_KINDS, TOOL_CLASSES } from '../../schemas/event/v1.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import type { SqlParameter, Store } from '../platform/store/port.ts';
@@ -14,7 +14,7 @@ const LINE_BYTES = 512;
 const PART_OFFSETS = 65_536;
 const LINES_PER_PART = 1_024;
 
-interface Where {
+export interface Where {
   readonly sql: string;
   readonly params: Readonly<Record<string, SqlParameter>>;
 }
@@ -25,7 +25,7 @@ const both = (a: Where, b: Where): Where => ({
 });
 
 /** Events of topic toolcalls that a stream's place belongs to: a second event of a place is no call of its own. */
-function rangeOf(tenant: string, { since, until, at }: CallRequest): Where {
+export function rangeOf(tenant: string, { since, until, at }: CallRequest): Where {
   const conditions = ['topic = {topic:String}', "NOT has(findings, 'equivocation')"];
   const params: Record<string, SqlParameter> = { topic: TOPICS.toolcalls.name };
   if (tenant !== ALL_TENANTS) {
@@ -52,17 +52,34 @@ function isAt(places: NonNullable<CallRequest['at']>): string {
   return `(partition, offset, line) IN (SELECT p.1, p.2, p.3 FROM (SELECT arrayJoin(${zipped}) AS p))`;
 }
 
-/** Of one of the kinds and classes. */
-function fits({ of }: CallRequest): Where {
+/** By selection whether a call may fit it. */
+export function fitsEach({ of }: CallRequest): { readonly sql: readonly string[]; readonly params: Where['params'] } {
   const params: Record<string, SqlParameter> = {};
-  const any = of.map(({ kinds, classes }, n) => {
+  const sql = of.map(({ kinds, classes, equals }, n) => {
     params[`k${n}`] = kinds;
-    const ofKind = `kind IN {k${n}:Array(String)}`;
-    if (classes === null) return ofKind;
-    params[`c${n}`] = classes;
-    return `(${ofKind} AND class IN {c${n}:Array(String)})`;
+    const conditions = [`kind IN {k${n}:Array(String)}`];
+    if (classes !== null) {
+      params[`c${n}`] = classes;
+      conditions.push(`class IN {c${n}:Array(String)}`);
+    }
+    equals?.forEach((equality, at) => {
+      params[`e${n}_${at}`] = equality.values;
+      conditions.push(`${comparedText(equality)} IN {e${n}_${at}:Array(String)}`);
+    });
+    return `(${conditions.join(' AND ')})`;
   });
-  return { sql: `(${any.join(' OR ')})`, params };
+  return { sql, params };
+}
+
+/** Without case as JavaScript has it: the Kelvin sign is the one letter outside of ASCII whose lower case is inside. */
+function comparedText({ column, cased }: CallEquality): string {
+  return cased ? textOf(column) : `lower(replaceAll(${textOf(column)}, '\u212A', 'k'))`;
+}
+
+/** Of one of the selections. */
+function fits(request: CallRequest): Where {
+  const { sql, params } = fitsEach(request);
+  return { sql: `(${sql.join(' OR ')})`, params };
 }
 
 /** What the range holds of one tenant and partition. */
@@ -120,7 +137,8 @@ export async function readOverview(
 
 /**
  * Logs in which append times run back. Detection goes by their running maximum, over calls that are not read here too.
- * Entries are compared with the one before, thousands at a time; ends of neighbours are compared by their extremes.
+ * Entries are compared with the one before, thousands at a time, and sorted only where the engine did not collect them in
+ * order; ends of neighbours are compared by their extremes. A tenant has one log in a partition of the topic.
  */
 async function runningBack(
   store: Store,
@@ -128,13 +146,18 @@ async function runningBack(
   { since, until }: CallRequest,
 ): Promise<ReadonlySet<string>> {
   const own = tenant === ALL_TENANTS ? '' : 'AND tenant = {tenant:String}';
+  const range =
+    since === undefined && until === undefined
+      ? ''
+      : 'AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}';
   const rows = await store.query<{ tenant: string; partition: number }>(
     `SELECT tenant, partition FROM (
-       SELECT tenant, partition, log_id, intDiv(idx, 4096) AS g, min(append_ms) AS low, max(append_ms) AS high,
-         arrayExists(d -> d < 0, arrayDifference(arrayMap(p -> toInt64(p.2), arraySort(groupArray((idx, append_ms)))))) AS back
-       FROM ledger WHERE topic = {topic:String} ${own} AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
-       GROUP BY tenant, partition, log_id, g)
-     GROUP BY tenant, partition, log_id
+       SELECT tenant, partition, intDiv(idx, 65536) AS g, min(append_ms) AS low, max(append_ms) AS high,
+         groupArray(idx) AS i, groupArray(append_ms) AS a,
+         arrayMin(arrayDifference(if(arrayMin(arrayDifference(i)) < 0, arraySort((x, y) -> y, a, i), a))) < 0 AS back
+       FROM ledger WHERE topic = {topic:String} ${own} ${range}
+       GROUP BY tenant, partition, g)
+     GROUP BY tenant, partition
      HAVING max(back) = 1 OR arrayExists(p -> p.3 < p.2, arrayMap((a, b) -> (a.1, a.3, b.2),
        arrayPopBack(arraySort(groupArray((g, low, high)))), arrayPopFront(arraySort(groupArray((g, low, high))))))`,
     {
@@ -222,8 +245,8 @@ const textOf = (column: CallColumn): string =>
 type PartRow = Readonly<Record<string, unknown>> & { readonly tenant: string; readonly partition: number };
 
 /** The calls of a slice as columns. */
-export async function* readPart(store: Store, wanted: Wanted): AsyncGenerator<CallPart> {
-  const { sql, params } = whereOf(wanted);
+export async function* readPart(store: Store, wanted: Wanted, only?: Where): AsyncGenerator<CallPart> {
+  const { sql, params } = only === undefined ? whereOf(wanted) : both(whereOf(wanted), only);
   const asked = wanted.request.columns;
   const own = asked.map((column) => `, groupArray(${textOf(column)}) AS c_${column}`).join('');
   const seq = asked.includes('stream') ? ', groupArray(toFloat64(seq)) AS seq_' : '';

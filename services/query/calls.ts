@@ -17,6 +17,7 @@ import type { Store } from '../platform/store/port.ts';
 import { auditRead } from './access.ts';
 import { zTenantQuery } from './filters.ts';
 import { readOverview, readPart, readLines, slicesOf, sumOf } from './call-rows.ts';
+import { canSift, countOf, readSifted, siftCalls } from './call-sieve.ts';
 
 const ROLES = ['auditor', 'admin'] as const;
 
@@ -52,7 +53,16 @@ async function* callLines(store: Store, tenant: string, request: CallRequest): A
     : logs.some(({ runsBack }) => runsBack)
       ? 'append_time'
       : null;
-  yield headerOf(logs, refused);
+  const header = headerOf(logs, refused);
+  const { sieve } = request;
+  if (refused === null && sieve !== undefined && !request.lines && canSift(header.calls)) {
+    const left = await siftCalls(store, tenant, { ...request, sieve }, header.calls);
+    yield { ...header, calls: countOf(left) };
+    yield* readSifted(store, { tenant, request }, { left, logs });
+    yield { type: 'end' };
+    return;
+  }
+  yield header;
   if (refused !== null) return;
   for (const slice of slicesOf(logs, request.lines)) {
     const read = request.lines ? readLines : readPart;

@@ -6,6 +6,7 @@ import { TriplineError } from '../../schemas/errors.ts';
 import { zHex64 } from '../../schemas/event/v1.ts';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
 import { exportLedger } from '../platform/ledger/export.ts';
+import type { LedgerHealth } from '../platform/ledger/health.ts';
 import { headsOfSigner, headsOfStore, type HeadSource } from '../platform/ledger/heads.ts';
 import type { StepContext } from '../platform/step.ts';
 
@@ -13,6 +14,10 @@ const zLedgerQuery = z.strictObject({ tenant: z.string().min(1).max(256).optiona
 const zExportQuery = z.strictObject({
   ...zLedgerQuery.shape,
   session: z.string().min(1).max(256).optional(),
+  event: z
+    .string()
+    .regex(/^[0-9a-f]{32}-\d{1,16}$/)
+    .optional(),
   since: z.iso.datetime({ offset: true }).optional(),
   until: z.iso.datetime({ offset: true }).optional(),
 });
@@ -58,8 +63,17 @@ function tenantOf(reader: Reader, asked: string | undefined): string | undefined
 const READ_ROLES = ['analyst', 'responder', 'auditor', 'admin'] as const;
 const EXPORT_ROLES = ['auditor', 'admin'] as const;
 
+/** The continuous verifier, where it runs in this process. */
+export interface LedgerVerifier {
+  ledger(): LedgerHealth;
+}
+
 /** Registers both routes. `signer` where this process can ask it; else the heads that `checkpoints` keeps. */
-export function registerLedgerRoutes(context: StepContext, signer?: HeadSource): void {
+export function registerLedgerRoutes(
+  context: StepContext,
+  signer?: HeadSource,
+  verifier?: LedgerVerifier,
+): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
   http.route({
     method: 'GET',
@@ -70,7 +84,8 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
       const reader = readerOf(request);
       const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'read', target: '/v1/ledger' });
-      return ledgerState(context, tenant, signer);
+      const state = await ledgerState(context, tenant, signer);
+      return { ...state, health: healthFor(verifier?.ledger(), tenant, state.heads) };
     },
   });
   registerVerifyRoute(context, signer);
@@ -81,7 +96,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
     schema: { summary: 'An evidence bundle, streamed as NDJSON', querystring: zExportQuery },
     handler: async (request, reply) => {
       const reader = readerOf(request);
-      const { session, since, until } = request.query;
+      const { session, event, since, until } = request.query;
       const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'export', target: '/v1/ledger/export' });
       const bundle = exportLedger(context.store, {
@@ -89,6 +104,7 @@ export function registerLedgerRoutes(context: StepContext, signer?: HeadSource):
         nowMs: context.clock.nowMs(),
         tenant,
         session,
+        event,
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
         heads: signer,
@@ -122,6 +138,20 @@ function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
   });
+}
+
+/** Null where this process does not verify. A tenant sees the faults of its own logs, and no counts of others. */
+function healthFor(
+  health: LedgerHealth | undefined,
+  tenant: string | undefined,
+  lists: readonly { readonly heads: readonly { readonly origin: string }[] }[],
+): LedgerHealth | Pick<LedgerHealth, 'faults' | 'state' | 'sweptAtMs'> | null {
+  if (health === undefined) return null;
+  if (tenant === undefined) return health;
+  const own = new Set(lists.flatMap(({ heads }) => heads.map(({ origin }) => origin)));
+  const faults = health.faults.filter(({ log }) => own.has(log));
+  const isSound = health.state === 'faulty' && faults.length === 0;
+  return { faults, state: isSound ? 'sound' : health.state, sweptAtMs: health.sweptAtMs };
 }
 
 async function audit(

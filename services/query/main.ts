@@ -4,7 +4,6 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { zName } from '../../schemas/event/v1.ts';
 import { principalOf, readableTenant } from '../platform/http/principal.ts';
-import type { HeadSource } from '../platform/ledger/heads.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { auditRead, READERS } from './access.ts';
 import { listAlerts } from './alerts.ts';
@@ -14,7 +13,9 @@ import { registerDisposition } from './dispositions.ts';
 import { listEvents, readEvent } from './events.ts';
 import { zAlertQuery, zEventQuery, zSessionQuery, zTenantQuery } from './filters.ts';
 import { createTailHub } from './hub.ts';
-import { registerLedgerRoutes } from './ledger-routes.ts';
+import { registerKeys } from './keys.ts';
+import { registerLedgerRoutes, type LedgerVerifier } from './ledger-routes.ts';
+import { registerLossRoute, type LossSigner } from './loss-route.ts';
 import { registerLogRoutes } from './log-routes.ts';
 import { listSessions, readSession } from './sessions.ts';
 import { registerTail } from './tail.ts';
@@ -22,13 +23,19 @@ import { registerTail } from './tail.ts';
 const zId = z.object({ id: zName });
 
 /** Starts the step: reading routes, live tail, ledger routes, console. Heads come from `signer` where this process has one, else from table checkpoints. */
-export async function startQuery(context: StepContext, signer?: HeadSource): Promise<RunningStep> {
+export async function startQuery(
+  context: StepContext,
+  signer?: LossSigner,
+  verifier?: LedgerVerifier,
+): Promise<RunningStep> {
   const hub = createTailHub(context);
   registerListings(context);
   registerSingles(context);
   registerDisposition(context);
+  registerKeys(context);
   registerTail(context, hub);
-  registerLedgerRoutes(context, signer);
+  registerLedgerRoutes(context, signer, verifier);
+  registerLossRoute(context, signer);
   registerLogRoutes(context, signer);
   registerCalls(context);
   await registerConsole(context.http);

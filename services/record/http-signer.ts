@@ -26,6 +26,7 @@ export function httpSigner(options: HttpSignerOptions): Signer {
       return new Uint8Array(Buffer.from(publicKey, 'base64'));
     },
     report: async (finding) => void (await call('finding', finding)),
+    acceptLoss: async (loss) => void (await call('loss', loss)),
     root: {
       settle: () => call<RootSnapshot>('root/settle', {}),
       read: async (path) => {

@@ -77,8 +77,21 @@ export interface Signer {
   publicKey(): Promise<Uint8Array>;
   /** Puts a fault of a partition that only a person can explain on record in the root log; once, however often it is told. */
   report?(finding: SignerFinding): Promise<void>;
+  /** Goes on behind records that are gone for good, by a person's decision. Throws conflict where the partition stands elsewhere. */
+  acceptLoss?(loss: AcceptedLoss): Promise<void>;
   /** For readers; absent where there is no root log. */
   readonly root?: RootSource | undefined;
+}
+
+/** Offsets [fromOffset, toOffset) are not on the bus any more. */
+export interface AcceptedLoss {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromOffset: number;
+  readonly toOffset: number;
+  /** Id of the key that decided. */
+  readonly actor: string;
+  readonly reason: string;
 }
 
 export interface SignerFinding {

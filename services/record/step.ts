@@ -374,9 +374,7 @@ export class Batch {
     const own = line.read.kind === 'event' ? lineFlags(line.read.event, appendMs) : 0;
     const { signed, lastOfRecord } = context;
     const flags =
-      own |
-      (lastOfRecord ? ENTRY_FLAGS.lastOfBatch : 0) |
-      (signed === undefined ? 0 : ENTRY_FLAGS.signed);
+      own | (lastOfRecord ? ENTRY_FLAGS.lastOfBatch : 0) | (signed === undefined ? 0 : ENTRY_FLAGS.signed);
     const session = sessionOf(line.read);
     const who = signed === undefined ? {} : { keyId: signed.keyId };
     const at = this.#append(context, {

@@ -16,6 +16,14 @@ const zFinding = z.strictObject({
   partition: z.number().int().min(0).max(0xffff_ffff),
   detail: z.string().max(512),
 });
+const zOffset = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const zLoss = z.strictObject({
+  ...zPartition.shape,
+  fromOffset: zOffset,
+  toOffset: zOffset,
+  actor: z.string().max(256),
+  reason: z.string().max(1024),
+});
 const zPath = z.strictObject({ path: z.string().min(1).max(256) });
 const zLog = z.strictObject({ logId: zHex64 });
 /** A manifest of a batch with thousands of tenants. */
@@ -29,7 +37,7 @@ function parse<Value>(schema: z.ZodType<Value>, body: unknown): Value {
 }
 
 /**
- * Serves POST /v1/signer/state, /reserve, /commit, /finding, /root/… and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
+ * Serves POST /v1/signer/state, /reserve, /commit, /finding, /loss, /root/… and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
  * token is the signer's own: no role of the API may sign. Faults come back as {error:{code,message}}.
  */
 export async function registerSignerRoutes(
@@ -58,6 +66,10 @@ export async function registerSignerRoutes(
     );
     scope.post('/v1/signer/finding', options, async (request) => {
       await signer.report?.(parse(zFinding, request.body));
+      return {};
+    });
+    scope.post('/v1/signer/loss', options, async (request) => {
+      await signer.acceptLoss?.(parse(zLoss, request.body));
       return {};
     });
     registerRoot(scope, signer, options);

@@ -6,12 +6,14 @@ import { open, type RootDatabase } from 'lmdb';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
 import { headsMessage } from '../evidence/heads.ts';
+import { LOSS_ACCEPTED } from '../evidence/root-leaf.ts';
 import type { SignedHeadList } from '../evidence/bundle.ts';
 import type { Clock } from '../platform/clock.ts';
 import { ed25519Sign, sha256 } from '../platform/ledger/crypto.ts';
 import { listsOf } from '../platform/ledger/heads.ts';
 import type { RootSource } from '../platform/ledger/root-source.ts';
 import type {
+  AcceptedLoss,
   LogHead,
   Manifest,
   PartitionState,
@@ -83,6 +85,12 @@ const NEW_PARTITION: StoredPartition = Object.freeze({
 });
 /** Sorts after every log id and number of a key. */
 const KEY_END = '\u{10FFFF}';
+
+/** `verify` counts findings of this code: what they name is missing, by decision and on record. */
+function lossFinding({ topic, partition, fromOffset, toOffset, actor, reason }: AcceptedLoss): Finding {
+  const detail = `offsets ${fromOffset} to ${toOffset - 1}, accepted by ${actor}: ${reason}`.slice(0, 512);
+  return { code: LOSS_ACCEPTED, topic, partition, detail };
+}
 
 /** Opens (or makes) key and state of `dir`. */
 export async function openLocalSigner(options: LocalSignerOptions): Promise<LocalSigner> {
@@ -210,6 +218,20 @@ class LmdbSigner implements LocalSigner {
 
   async report(finding: Finding): Promise<void> {
     if (!(await this.rootLedger.addFinding(finding))) return;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Offset and finding are one transaction: what is signed from here on stands beside who decided that, and why. */
+  async acceptLoss(loss: AcceptedLoss): Promise<void> {
+    const { topic, partition, fromOffset, toOffset } = loss;
+    await this.#change(() => {
+      const stored = this.#partition(topic, partition);
+      const isThere = stored.outstanding === null && stored.nextOffset === fromOffset;
+      if (!isThere || toOffset <= fromOffset)
+        throw new TriplineError('conflict', `${topic}/${partition} goes on at ${stored.nextOffset}`);
+      this.#put(topic, partition, { ...stored, nextOffset: toOffset, committed: null });
+      this.rootLedger.root.addFinding(lossFinding(loss), this.#clock.nowMs());
+    });
     for (const listener of this.#listeners) listener();
   }
 

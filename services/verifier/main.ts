@@ -7,10 +7,9 @@ import { parseArgs } from 'node:util';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 import { VERDICT_EXIT_CODES } from '../evidence/report.ts';
 import { reportText } from '../evidence/report-text.ts';
-import { verifyBundle } from '../evidence/verify.ts';
 import { visible } from '../evidence/visible.ts';
-import { nodeCrypto } from '../platform/ledger/crypto.ts';
-import { openBundle, readTrust, type TrustFiles } from './sources.ts';
+import { verifyPath } from './folder.ts';
+import { readTrust, type TrustFiles } from './sources.ts';
 
 const USAGE = `node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--json]
 
@@ -18,6 +17,7 @@ Checks an evidence bundle (a file, or the directory that \`tripline export\` wro
   --policy FILE      C2SP tlog-policy: the logs and witnesses that you trust, and how many must vouch
   --key FILE         log.pub of the deployment, kept from elsewhere: heads of any other key are refused
   --checkpoint FILE  checkpoint of the root log, kept from earlier: what does not extend it diverges
+  --agent-keys FILE  agent keys that count, whatever is registered: BASE64 NAME [revoked TIME], one a line
   --json             the report as one line of JSON
 
 Exit: 0 verified and witnessed, 10 verified, 20 incomplete, 30 diverges from a known head, 40 invalid; 1 failed, 2 usage.
@@ -34,7 +34,14 @@ interface Asked extends TrustFiles {
 function readArguments(args: readonly string[]): Asked | undefined {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
-  const options = { policy: text, key: text, checkpoint: text, json: flag, help: flag };
+  const options = {
+    policy: text,
+    key: text,
+    checkpoint: text,
+    'agent-keys': text,
+    json: flag,
+    help: flag,
+  };
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true });
@@ -46,7 +53,7 @@ function readArguments(args: readonly string[]): Asked | undefined {
   const [bundle, ...more] = positionals;
   if (bundle === undefined || more.length > 0) throw new TriplineError('usage', 'name one bundle');
   const { policy: policyFile, key: keyFile, checkpoint: checkpointFile, json } = values;
-  return { bundle, policyFile, keyFile, checkpointFile, json };
+  return { bundle, policyFile, keyFile, checkpointFile, agentKeysFile: values['agent-keys'], json };
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -55,7 +62,7 @@ async function run(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const report = await verifyBundle(openBundle(asked.bundle), nodeCrypto, readTrust(asked));
+  const report = await verifyPath(asked.bundle, readTrust(asked));
   process.stdout.write(`${asked.json ? JSON.stringify(report) : reportText(report)}\n`);
   return VERDICT_EXIT_CODES[report.verdict];
 }

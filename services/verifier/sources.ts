@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { checkEd25519PublicKey } from '../../schemas/control/key.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { fromBase64 } from '../evidence/bytes.ts';
+import { parseTrustedProducers } from '../evidence/producer-policy.ts';
+import type { TrustedProducers } from '../evidence/producer-tally.ts';
 import { parseCheckpoint, type Checkpoint } from '../evidence/tlog/checkpoint.ts';
 import { parsePolicy, type Policy } from '../evidence/tlog/policy.ts';
 import type { VerifyOptions } from '../evidence/verify.ts';
@@ -19,13 +21,17 @@ export interface TrustFiles {
   readonly policyFile: string | undefined;
   /** A root checkpoint that was kept. */
   readonly checkpointFile: string | undefined;
+  /** Agent keys that count, whatever is registered. */
+  readonly agentKeysFile: string | undefined;
 }
 
-export type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint'>;
+export type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint' | 'trustedProducers'>;
 
 /** Throws usage for a file that cannot be read or holds nothing of its kind, policy_invalid for a policy at fault. */
-export function readTrust({ keyFile, policyFile, checkpointFile }: TrustFiles): Trust {
+export function readTrust(files: TrustFiles): Trust {
+  const { keyFile, policyFile, checkpointFile, agentKeysFile } = files;
   return {
+    ...(agentKeysFile === undefined ? {} : { trustedProducers: readAgentKeys(agentKeysFile) }),
     ...(keyFile === undefined ? {} : { publicKeys: [readLogKey(keyFile)] }),
     ...(policyFile === undefined ? {} : { policy: readPolicy(policyFile) }),
     ...(checkpointFile === undefined ? {} : { keptCheckpoint: readKept(checkpointFile) }),
@@ -35,6 +41,12 @@ export function readTrust({ keyFile, policyFile, checkpointFile }: TrustFiles): 
 /** Bytes above ASCII are opaque in a policy: one character a byte. */
 function readPolicy(path: string): Policy {
   return parsePolicy(readOption(path, '--policy', 'latin1'), sha256);
+}
+
+function readAgentKeys(path: string): TrustedProducers {
+  const parsed = parseTrustedProducers(readOption(path, '--agent-keys', 'utf8'), sha256);
+  if (parsed.kind === 'keys') return parsed.keys;
+  throw new TriplineError('usage', `${path}, line ${parsed.line}: ${parsed.fault}`, { path: '--agent-keys' });
 }
 
 function readKept(path: string): Checkpoint {
@@ -65,9 +77,12 @@ export function openBundle(path: string, signal?: AbortSignal): AsyncIterable<Ui
   return createReadStream(file, { highWaterMark: READ_BYTES, ...(signal === undefined ? {} : { signal }) });
 }
 
+export const isFolder = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
 function bundlePath(path: string): string {
   try {
-    const file = statSync(path).isDirectory() ? join(path, BUNDLE_FILE) : path;
+    const file = isFolder(path) ? join(path, BUNDLE_FILE) : path;
     statSync(file);
     return file;
   } catch (cause) {

@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query', 'witness', 'capture'];
+const STEPS = ['ingest', 'record', 'sign', 'detect', 'respond', 'query', 'verify', 'witness', 'capture'];
 
 interface Import {
   readonly from: string;

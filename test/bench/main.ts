@@ -13,6 +13,7 @@ import { detectBench } from './detect.bench.ts';
 import { matcher } from './matcher.bench.ts';
 import { matcherMemory } from './memory.bench.ts';
 import { backtestBench } from './backtest.bench.ts';
+import { labels } from './labels.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
@@ -25,6 +26,7 @@ const BENCHES: readonly Bench[] = [
   matcher,
   matcherMemory,
   backtestBench,
+  labels,
   pack,
   ingestPost,
   durableEmbedded,

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { TriplineError } from '../../../schemas/errors.ts';
 import type { GateConfig, GateSecret, GateUpstreamConfig } from '../../../schemas/gate/v1.ts';
+import type { BoundaryConfig } from '../../../schemas/labels/v1.ts';
 import type { Environment } from '../settings.ts';
 import { expandHome } from '../settings.ts';
 import { isLoopback } from './peer-process.ts';
@@ -41,6 +42,8 @@ export interface GateSettings {
   readonly sessions: GateConfig['sessions'];
   readonly streams: GateConfig['streams'];
   readonly upstreams: readonly GateUpstream[];
+  /** Goes before that of the environment. */
+  readonly boundary: BoundaryConfig | undefined;
 }
 
 const LOOPBACK_NAMES = ['127.0.0.1', 'localhost', '[::1]'];
@@ -60,7 +63,14 @@ export function resolveGateConfig(config: GateConfig, env: Environment): GateSet
   refuseOpenDoor(config, reader);
   if (reader.faults.length > 0)
     throw new TriplineError('config_invalid', `configuration has faults:\n  ${reader.faults.join('\n  ')}`);
-  return { listen, clients, sessions: config.sessions, streams: config.streams, upstreams };
+  return {
+    listen,
+    clients,
+    sessions: config.sessions,
+    streams: config.streams,
+    upstreams,
+    boundary: config.labels,
+  };
 }
 
 class Reader {

@@ -102,7 +102,7 @@ class Gate {
       nowMs,
     });
     this.#streams = new StreamTable({
-      settings,
+      settings: { ...settings, boundary: gate.boundary ?? settings.boundary },
       shared,
       spans: options.spans,
       timings: options.timings ?? {},

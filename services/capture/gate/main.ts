@@ -18,8 +18,7 @@ export async function runGate(
   env: Environment,
   log: (line: string) => void,
 ): Promise<StartedGate> {
-  const fromEnvironment = readSettings(env);
-  const settings = { ...fromEnvironment, boundary: config.labels ?? fromEnvironment.boundary };
+  const settings = readSettings(env);
   const gate = resolveGateConfig(config, env);
   const captureLog = jsonLog(log, 'warn', () => Date.now());
   const telemetry = await telemetryIfConfigured(env, captureLog);

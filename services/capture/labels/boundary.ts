@@ -3,7 +3,15 @@
  * trust in results, and what the host wants done with both on the wire. Without a wish of the host no byte changes.
  */
 import { hostsIn, UNSEEN_HOST } from '../../../detectors/classify/index.ts';
-import { labelled, NO_MAPPING, readsHosts, trustOf, type Labelled, type Trust } from '../../../detectors/labels/index.ts';
+import {
+  kindLabels,
+  labelled,
+  NO_MAPPING,
+  readsHosts,
+  trustOf,
+  type Labelled,
+  type Trust,
+} from '../../../detectors/labels/index.ts';
 import type { BoundaryConfig } from '../../../schemas/labels/v1.ts';
 import type { DraftBody } from '../draft.ts';
 import { given } from '../exchange-drafts.ts';
@@ -86,7 +94,7 @@ export class Boundary {
     const marking = this.#marking(result, members, trust);
     const splices = [...marking.splices, ...this.#meta(result, members, { found, trust, marking })];
     return {
-      labels: [...about.labels, ...(marking.cut ? ['instructions_unchecked'] : [])],
+      labels: [...about.labels, ...this.#markingLabels(marking)],
       fields: { trust, ...about.fields, ...this.#delivered(result, splices, marking) },
       splices,
     };
@@ -111,6 +119,12 @@ export class Boundary {
     return markInstructions(bytes, members, { mode, nonce: randomHex(4) });
   }
 
+  #markingLabels({ texts, cut }: Marking): readonly string[] {
+    const done =
+      this.#options.config.instructions === 'strip' ? 'instructions_stripped' : 'instructions_marked';
+    return [...(texts > 0 ? [done] : []), ...(cut ? ['instructions_unchecked'] : [])];
+  }
+
   #meta(
     { bytes, span }: DraftBody,
     members: readonly Member[] | undefined,
@@ -129,11 +143,16 @@ export class Boundary {
   }
 
   /** What the client gets where that is not what the server sent. */
-  #delivered({ bytes, span }: DraftBody, splices: readonly Splice[], marking: Marking): Record<string, unknown> {
+  #delivered(
+    { bytes, span }: DraftBody,
+    splices: readonly Splice[],
+    marking: Marking,
+  ): Record<string, unknown> {
     if (splices.length === 0) return {};
     const own = splices.map((one) => ({ ...one, start: one.start - span.start, end: one.end - span.start }));
     const delivered = applySplices(bytes.subarray(span.start, span.end), own);
-    const marked = marking.texts === 0 ? {} : { instructions: this.#options.config.instructions, texts: marking.texts };
+    const marked =
+      marking.texts === 0 ? {} : { instructions: this.#options.config.instructions, texts: marking.texts };
     return { delivered: { hash: this.#options.sha256Hex(delivered), bytes: delivered.length, ...marked } };
   }
 }
@@ -141,7 +160,7 @@ export class Boundary {
 function fieldsOf({ labels, secrets, cut }: Labelled): BoundaryFields {
   if (labels.length === 0 && !cut) return NOTHING;
   return {
-    labels: cut ? [...labels, 'secrets_unchecked'] : labels,
+    labels: [...labels, ...kindLabels(secrets), ...(cut ? ['secrets_unchecked'] : [])],
     fields: given({ sensitive: secrets.length === 0 ? undefined : secrets }),
   };
 }

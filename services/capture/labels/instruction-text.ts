@@ -63,8 +63,9 @@ function blockEnd(text: string, match: string, end: number): number {
   return /["\\]/u.test(text.slice(end, to)) ? end : to;
 }
 
-function spanOf(text: string, start: number, match: string): TextSpan {
+function spanOf(text: string, start: number, match: string, isSpoken: boolean): TextSpan {
   const end = start + match.length;
+  if (!isSpoken) return { start, end };
   if (match.startsWith('<') || match.startsWith('[')) return { start, end: blockEnd(text, match, end) };
   return { start: sentenceStart(text, start), end: sentenceEnd(text, end) };
 }
@@ -81,12 +82,15 @@ function merged(spans: readonly TextSpan[]): readonly TextSpan[] {
 }
 
 /** Passages of a text that read like instructions, in order, not overlapping; `more`: there are others behind. */
-export function instructionsIn(text: string): { readonly spans: readonly TextSpan[]; readonly more: boolean } {
+export function instructionsIn(text: string): {
+  readonly spans: readonly TextSpan[];
+  readonly more: boolean;
+} {
   const spans: TextSpan[] = [];
   for (const pattern of [SPOKEN, UNSEEN]) {
     for (const match of text.matchAll(pattern)) {
       if (spans.length >= MAX_SPANS) return { spans: merged(spans), more: true };
-      spans.push(spanOf(text, match.index, match[0]));
+      spans.push(spanOf(text, match.index, match[0], pattern === SPOKEN));
     }
   }
   return { spans: merged(spans), more: false };

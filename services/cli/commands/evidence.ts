@@ -1,15 +1,19 @@
 /** verify and export: proof of the ledger, from a running service, a data directory or a bundle alike. */
 import { randomInt } from 'node:crypto';
 import { createWriteStream, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { BundleFiles, type BundleFile } from '../../evidence/bundle-files.ts';
+import { readBundle } from '../../evidence/bundle.ts';
 import type { VerifiedLog } from '../../evidence/depth.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
 import { reportText } from '../../evidence/report-text.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
-import { nodeCrypto } from '../../platform/ledger/crypto.ts';
+import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
+import { verifyPath } from '../../verifier/folder.ts';
 import { BUNDLE_FILE, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
@@ -39,8 +43,11 @@ export async function verify(context: CommandContext, sources: VerifySources): P
   const run = { context, options, state };
   const report =
     file === undefined
-      ? await withReader(context, async (client) => await check(run, await liveBundle(client, run)))
-      : await check(run, openBundle(file, context.io.signal));
+      ? await withReader(context, async (client) => {
+          const source = await liveBundle(client, run);
+          return await check(run, (options) => verifyBundle(source, nodeCrypto, options));
+        })
+      : await check(run, (options) => verifyPath(file, options, context.io.signal));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
@@ -69,7 +76,7 @@ function liveBundle(client: ApiClient, { options, state }: VerifyRun): Promise<A
 /** The state is written also where the run is cut short: what it says was checked by then. */
 async function check(
   { context, options, state }: VerifyRun,
-  source: AsyncIterable<Uint8Array>,
+  act: (options: VerifyOptions) => Promise<VerifyReport>,
 ): Promise<VerifyReport> {
   let noted = 0;
   let verified: () => readonly VerifiedLog[] = () => [];
@@ -82,7 +89,7 @@ async function check(
   };
   const resume = state === undefined ? {} : { resume: state.verified };
   try {
-    const report = await verifyBundle(source, nodeCrypto, { ...options, ...resume, onProgress });
+    const report = await act({ ...options, ...resume, onProgress });
     if (report.firstFault === null) state?.write(verified());
     return report;
   } catch (error) {
@@ -93,14 +100,23 @@ async function check(
 
 export interface ExportOptions {
   readonly out: string;
+  /** Each entry's bytes as a file of its own. */
+  readonly payloads: boolean;
   readonly filters: Filters;
 }
 
-/** Writes the bundle into a directory. The key to check it with comes from elsewhere: one that lies beside it proves nothing. */
-export async function exportBundle(context: CommandContext, { out, filters }: ExportOptions): Promise<void> {
+/**
+ * Writes the bundle into a directory, and what follows from it in the forms of other tools (services/evidence/bundle-files.ts
+ * has the layout). The key to check it with comes from
+ * elsewhere: one that lies beside it proves nothing.
+ */
+export async function exportBundle(
+  context: CommandContext,
+  { out, filters, payloads }: ExportOptions,
+): Promise<void> {
   mkdirSync(out, { recursive: true });
   const path = join(out, BUNDLE_FILE);
-  const wanted = ['tenant', 'session', 'since', 'until'].flatMap((name) => {
+  const wanted = ['tenant', 'session', 'event', 'since', 'until'].flatMap((name) => {
     const value = filters[name];
     return value === undefined ? [] : [[name, value] satisfies [string, string]];
   });
@@ -116,8 +132,27 @@ export async function exportBundle(context: CommandContext, { out, filters }: Ex
     };
     await pipeline(Readable.from(counted()), createWriteStream(path));
   });
+  const files = await writeBeside(out, payloads);
   context.output.item(
-    { file: path, bytes },
+    { file: path, bytes, files },
     () => `${path}: ${bytes} bytes. Check it with: tripline verify --export ${out}`,
   );
+}
+
+/** Answers how many files were written. */
+async function writeBeside(dir: string, withPayloads: boolean): Promise<number> {
+  const files = new BundleFiles(sha256);
+  let written = 0;
+  const write = async (some: Iterable<BundleFile>): Promise<void> => {
+    for (const [name, content] of some) {
+      if (!withPayloads && name.startsWith('payload/')) continue;
+      const file = join(dir, name);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, content);
+      written += 1;
+    }
+  };
+  for await (const line of readBundle(openBundle(dir))) await write(files.take(line));
+  await write(files.finish());
+  return written;
 }

@@ -47,6 +47,7 @@ interface Check {
 /** Checks, one line each; exit 1 when one fails. */
 export async function doctor(context: CommandContext): Promise<number> {
   const checks = [nodeCheck(), ...dataDirChecks(context), await engineCheck(), await serviceCheck(context)];
+  checks.push(...(await ledgerChecks(context)));
   for (const check of checks)
     context.output.item(check, () => `${check.ok ? 'ok  ' : 'FAIL'}  ${check.check}: ${check.detail}`);
   return checks.every((check) => check.ok) ? EXIT.done : EXIT.failed;
@@ -117,5 +118,33 @@ async function serviceCheck(context: CommandContext): Promise<Check> {
       ok: false,
       detail: `${url}: ${error instanceof Error ? error.message : 'fault'}`,
     };
+  }
+}
+
+interface LedgerState {
+  readonly health?: {
+    readonly state: string;
+    readonly faults: readonly {
+      readonly code: string;
+      readonly log: string;
+      readonly index: number | null;
+    }[];
+  } | null;
+}
+
+/** What the running service's continuous verifier says; nothing where there is none to ask. */
+async function ledgerChecks(context: CommandContext): Promise<readonly Check[]> {
+  if (runningUrl(context.io.env) === undefined || tokenOf(context.io.env) === undefined) return [];
+  try {
+    const { health } = (await connect(context).get('/v1/ledger')) as LedgerState;
+    if (health === null || health === undefined) return [];
+    const [fault] = health.faults;
+    const detail =
+      fault === undefined
+        ? health.state
+        : `${fault.code} in ${fault.log} at ${fault.index ?? '?'}: keep everything, run \`tripline verify\``;
+    return [{ check: 'ledger', ok: fault === undefined, detail }];
+  } catch {
+    return []; // The service itself was checked before.
   }
 }

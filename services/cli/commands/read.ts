@@ -173,7 +173,21 @@ function ledgerText(found: Item): string {
       .map((key) => show(key['keyId'], 17))
       .join(', ')}`,
     table(['TOPIC', 'PARTITION', 'ENTRIES', 'LAG', 'SIGNED', 'WHAT'], rows),
+    ...healthText(found['health']),
   ].join('\n');
+}
+
+/** What the continuous verifier found; nothing where it does not run in that process. */
+function healthText(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const health = value as Item;
+  const sweptAtMs = health['sweptAtMs'];
+  const swept = typeof sweptAtMs === 'number' ? new Date(sweptAtMs).toISOString() : 'not yet';
+  const faults = listOf(health['faults']).map(
+    (fault) =>
+      `FAULT ${show(fault['code'])}: ${show(fault['log'], 128)} index ${show(fault['index'])} offset ${show(fault['offset'])} session ${show(fault['session'])} ${show(fault['detail'])}`,
+  );
+  return [`verified: ${show(health['state'])}, everything read again: ${swept}`, ...faults];
 }
 
 /** Follows the live tail until interrupted, or until `count` events were shown. */

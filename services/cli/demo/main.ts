@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: Tripline embedded on loopback, a harmless agent, a turned one, the alert, the kill switch, the proof.
- * With --once it ends, and exits 0 only if everything in it happened.
+ * With --once it ends, and exits 0 only if everything in it happened. With --hold risky calls wait for the verdict on their
+ * own intent, so that the first post is refused itself and nothing leaves at all.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,6 +19,7 @@ import {
   checklist,
   fact,
   instructionLines,
+  holdCostLines,
   refusedLines,
   verdictLines,
 } from './story.ts';
@@ -26,11 +28,18 @@ type Item = Readonly<Record<string, unknown>>;
 
 const RULE = 'chain.search-vault-post';
 const WAIT_MS = 30_000;
+/** Of the two sessions, and of the one that shows what waiting costs. */
+const CALLS_IN_ALL = 6 + 200;
 const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
 const node = [process.execPath, ...process.execArgv];
 const tripline = new URL(`../main.${extension}`, import.meta.url).pathname;
 const agentScript = new URL(`./agent.${extension}`, import.meta.url).pathname;
 const once = process.argv.includes('--once');
+const hold = process.argv.includes('--hold');
+/** The budget is long: a demo on a busy machine must not let the post go because its verdict came late. */
+const HOLD = hold
+  ? { TRIPLINE_HOLD: 'risky', TRIPLINE_HOLD_BUDGET_MS: '10000', TRIPLINE_HOLD_ON_TIMEOUT: 'closed' }
+  : {};
 
 const print = (...lines: readonly string[]): void =>
   lines.filter((line) => line !== '').forEach((line) => console.log(line));
@@ -50,7 +59,7 @@ async function main(): Promise<number> {
   try {
     const done = await play(stage);
     print(
-      chapter(6, `What happened, in ${((performance.now() - started) / 1000).toFixed(1)} s`),
+      chapter(hold ? 7 : 6, `What happened, in ${((performance.now() - started) / 1000).toFixed(1)} s`),
       ...checklist(done),
     );
     const ok = done.every(([, happened]) => happened);
@@ -95,7 +104,7 @@ async function openStage(): Promise<Stage> {
     outside,
     service,
     client: new ApiClient({ url, token }, AbortSignal.timeout(3_600_000)),
-    env: { ...env, TRIPLINE_URL: url },
+    env: { ...env, ...HOLD, TRIPLINE_URL: url },
   };
 }
 
@@ -130,13 +139,64 @@ async function play(stage: Stage): Promise<Done> {
     ['search → vault → external post was found in the other', alert !== undefined],
     ['the team was paged by a signed webhook, once for each alert', paged !== undefined],
     ['the kill switch reached the host', acknowledged],
-    [
-      'the second post was refused (-32090) and never reached its server',
-      refused['code'] === -32090 && outsidePosts === 1,
-    ],
+    ...(hold
+      ? await heldFacts(stage, attack, outsidePosts)
+      : ([
+          [
+            'the second post was refused (-32090) and never reached its server',
+            refused['code'] === -32090 && outsidePosts === 1,
+          ],
+        ] as const)),
     ['the ledger verifies', report['verdict'] === 'verified'],
   ];
 }
+
+/** What holding is for, and what it costs. */
+async function heldFacts(stage: Stage, { first }: Attack, outsidePosts: number): Promise<Done> {
+  print(chapter(6, 'What waiting costs: 100 harmless posts, and 100 searches that do not wait'));
+  await startAgent(stage, 'many').next((item) => item['done'] === true);
+  const { held, free } = await heldAndFree(stage);
+  const ms = held.map(waitedMs).toSorted((a, b) => a - b);
+  print(...holdCostLines(ms, free.length));
+  const { controlId } = (first['data'] ?? {}) as Item;
+  return [
+    [
+      'the post that completes the chain was refused itself (-32090)',
+      first['code'] === -32090 && controlId === 'hold',
+    ],
+    ['nothing was posted to the outside host, as its server counts', outsidePosts === 0],
+    ['harmless posts waited for their verdict and went out', held.filter(isClear).length >= 101],
+    [
+      'calls of other classes did not wait',
+      free.length >= 104 && free.every((item) => item['hold'] === undefined),
+    ],
+  ];
+}
+
+interface HeldAndFree {
+  readonly held: readonly Item[];
+  readonly free: readonly Item[];
+}
+
+/** Results of all calls, by whether they had to wait; those that a kill switch refused at once did neither. */
+async function heldAndFree(stage: Stage): Promise<HeldAndFree> {
+  const results: Item[] = [];
+  await until(async () => {
+    results.length = 0;
+    for await (const item of stage.client.items('/v1/events', { kind: 'call.result' }, 1000))
+      results.push(item as Item);
+    return results.length >= CALLS_IN_ALL ? true : undefined;
+  });
+  const isPost = (item: Item): boolean => item['tool'] === 'http_post';
+  return {
+    held: results.filter((item) => isPost(item) && item['hold'] !== undefined && isClear(item)),
+    free: results.filter((item) => !isPost(item)),
+  };
+}
+
+const holdOf = (item: Item): Item => (item['hold'] ?? {}) as Item;
+const isClear = (item: Item): boolean => holdOf(item)['verdict'] === 'clear' && item['outcome'] === 'ok';
+const waitedMs = (item: Item): number => Number(holdOf(item)['waitedMs']);
 
 /** Alerts that page somebody: rules in mode shadow only take notes. */
 async function toldAlerts(stage: Stage): Promise<readonly Item[]> {
@@ -144,7 +204,7 @@ async function toldAlerts(stage: Stage): Promise<readonly Item[]> {
   return alerts.filter((item) => bodyOf(item)['mode'] !== 'shadow');
 }
 
-function startAgent(stage: Stage, scenario: 'attack' | 'benign'): JsonProcess {
+function startAgent(stage: Stage, scenario: 'attack' | 'benign' | 'many'): JsonProcess {
   return startJsonProcess(
     [...node, agentScript, scenario, `${stage.outside.url}/outside`, tripline],
     stage.env,
@@ -161,6 +221,8 @@ interface Attack {
   readonly agent: JsonProcess;
   readonly alert: Item | undefined;
   readonly acknowledged: boolean;
+  /** How its first post ended. */
+  readonly first: Item;
 }
 
 async function playAttack(stage: Stage, follow: Follow): Promise<Attack> {
@@ -170,12 +232,14 @@ async function playAttack(stage: Stage, follow: Follow): Promise<Attack> {
   await follow.settled();
   print(...instructionLines(turned));
   agent.send('go on');
+  const first = await agent.next((item) => item['call'] === 'http_post');
   await agent.next((item) => item['waiting'] === 'again');
   const alert = await until(async () =>
     (await items(stage.client, '/v1/alerts')).find((item) => item['ruleId'] === RULE),
   );
   await follow.settled();
   print(...alertLines(bodyOf(alert)));
+  if (first['outcome'] === 'refused') print(...refusedLines('the post itself', first['data'] as Item));
   const acknowledged = await until(async () => {
     const acks = await items(stage.client, '/v1/events?kind=control.ack&limit=50');
     return acks.length >= 3 ? true : undefined;
@@ -191,7 +255,7 @@ async function playAttack(stage: Stage, follow: Follow): Promise<Attack> {
     ),
     ...otherAlertLines((await toldAlerts(stage)).map(bodyOf), RULE),
   );
-  return { agent, alert, acknowledged: acknowledged === true };
+  return { agent, alert, acknowledged: acknowledged === true, first };
 }
 
 async function playAgain(agent: JsonProcess, follow: Follow): Promise<Item> {
@@ -200,7 +264,7 @@ async function playAgain(agent: JsonProcess, follow: Follow): Promise<Item> {
   const refused = await agent.next((item) => item['outcome'] === 'refused' || item['done'] === true);
   await agent.ended;
   await follow.settled();
-  if (refused['outcome'] === 'refused') print(...refusedLines(refused['data'] as Item));
+  if (refused['outcome'] === 'refused') print(...refusedLines('the second post', refused['data'] as Item));
   return refused;
 }
 

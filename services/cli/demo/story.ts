@@ -74,9 +74,9 @@ export function alertLines(alert: Item): readonly string[] {
   ];
 }
 
-export function refusedLines(data: Item): readonly string[] {
+export function refusedLines(what: string, data: Item): readonly string[] {
   return [
-    `    ${pc.bgGreen(pc.black(pc.bold(' REFUSED ')))} the second post never reached the server`,
+    `    ${pc.bgGreen(pc.black(pc.bold(' REFUSED ')))} ${what} never reached the server`,
     fact('control', pc.dim(field(data, 'controlId'))),
     fact('scope', `${field(data, 'scope')}, ${field(data, 'mode')}, until ${field(data, 'expiresAt')}`),
     fact('reason', field(data, 'reason')),
@@ -105,4 +105,16 @@ export function otherAlertLines(alerts: readonly Item[], shown: string): readonl
       `${field(alert, 'level').padEnd(8)}  ${visible(String(alert['title']), TITLE_COLUMNS)}`,
     ),
   );
+}
+
+/** `waitedMs` ascending. */
+export function holdCostLines(waitedMs: readonly number[], free: number): readonly string[] {
+  const at = (quantile: number): string =>
+    (waitedMs[Math.min(waitedMs.length - 1, Math.floor(quantile * waitedMs.length))] ?? Number.NaN).toFixed(
+      1,
+    );
+  return [
+    fact('time added', `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms to ${waitedMs.length} posts that waited`),
+    fact('', `none to ${free} other calls`),
+  ];
 }

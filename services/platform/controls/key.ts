@@ -12,11 +12,12 @@ import {
   verify,
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import type { PinnedControlKey, VerifyEd25519 } from '../../../schemas/control/verify.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { checkOwn } from '../ledger/key-file.ts';
 import type { RandomBytes } from '../step.ts';
 
 export const CONTROL_KEY_FILE = 'control.key';
@@ -38,6 +39,8 @@ export interface ControlKey extends PinnedControlKey {
 export async function openControlKey(dataDir: string, randomBytes: RandomBytes): Promise<ControlKey> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, CONTROL_KEY_FILE);
+  const found = await stat(path).catch(() => undefined);
+  if (found !== undefined) checkOwn(path, found);
   const pem = (await readIfThere(path)) ?? (await createKeyFile(path, randomBytes));
   const privateKey = parsePrivateKey(pem, path);
   const publicKeyObject = createPublicKey(privateKey);

@@ -1,10 +1,5 @@
 /** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
-import type {
-  BundleRoot,
-  BundleRootEntries,
-  BundleRootHead,
-  BundleRootNote,
-} from '../../evidence/bundle.ts';
+import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from '../../evidence/bundle.ts';
 import { toHex, ZERO_HASH } from '../../evidence/bytes.ts';
 import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
@@ -19,7 +14,7 @@ import {
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
-import { notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
+import { headNotePath, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
 
 export interface RootEvidence {
   readonly source: RootSource;
@@ -94,6 +89,7 @@ async function* newestHeads(
     const size = index < cosigned ? cosigned : newest;
     const proof = (await trees.get(size)?.inclusionProof(index)) ?? [];
     const leaf = await leafAt(source, index, size);
+    const note = await source.read(headNotePath(index));
     yield {
       type: 'root_head',
       logId,
@@ -101,6 +97,7 @@ async function* newestHeads(
       size,
       leaf: Buffer.from(leaf).toString('base64'),
       proof: proof.map(toHex),
+      ...(note === undefined ? {} : { note: Buffer.from(note).toString() }),
     };
   }
 }

@@ -36,7 +36,9 @@ const MAX_TREE_ROWS = 65_536;
 /** NDJSON of services/evidence/bundle.ts, chunk by chunk; at its pace the store is read. */
 export async function* exportLedger(store: Store, options: ExportOptions): AsyncGenerator<Uint8Array> {
   const { signed, root } = await signedNow(store, options.heads);
-  const partial = [options.session, options.sinceMs, options.untilMs].some((one) => one !== undefined);
+  const partial = [options.session, options.event, options.sinceMs, options.untilMs].some(
+    (one) => one !== undefined,
+  );
   yield encode([await header(store, signed, { ...options, partial })]);
   const logs = await logsOf(store, signed, options);
   if (root !== undefined) {
@@ -88,6 +90,7 @@ async function header(
   const filter: Record<string, string> = {};
   if (options.tenant !== undefined) filter['tenant'] = options.tenant;
   if (options.session !== undefined) filter['session'] = options.session;
+  if (options.event !== undefined) filter['event'] = options.event;
   if (options.sinceMs !== undefined) filter['sinceMs'] = String(options.sinceMs);
   if (options.untilMs !== undefined) filter['untilMs'] = String(options.untilMs);
   const mappings = await store.query<Columns>(

@@ -27,14 +27,18 @@ export async function loadKeyFile(dir: string, name: string): Promise<SigningKey
   return { privateKey, publicKey, keyId: toHex(sha256(publicKey)) };
 }
 
+/** Throws config_invalid for a key file that others may read, or that another user could replace. */
+export function checkOwn(file: string, { mode, uid }: { readonly mode: number; readonly uid: number }): void {
+  const isOurs = process.getuid === undefined || uid === process.getuid();
+  if (isOurs && (mode & 0o077) === 0) return;
+  const fault = isOurs ? 'can be read by others; set mode 0600' : 'belongs to another user';
+  throw new TriplineError('config_invalid', `${path.basename(file)} ${fault}`, { path: file });
+}
+
 async function readOwn(file: string): Promise<string | undefined> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return undefined;
-  if ((found.mode & 0o077) !== 0) {
-    throw new TriplineError('config_invalid', `${path.basename(file)} can be read by others; set mode 0600`, {
-      path: file,
-    });
-  }
+  checkOwn(file, found);
   return readFile(file, 'utf8');
 }
 

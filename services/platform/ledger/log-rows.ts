@@ -20,12 +20,14 @@ export interface LogPlan {
   readonly log: ExportedLog;
   /** In order; absent: all. */
   readonly indexes?: readonly number[];
+  /** Where the wanted ones begin; absent: at 0. Without `indexes` only. */
+  readonly from?: number;
   /** Absent: all of them are looked into. */
   readonly depth?: Depth;
 }
 
 /** Entries [from, to) of one log, all of them or those of `indexes`. */
-interface Piece extends LogPlan {
+interface Piece extends Omit<LogPlan, 'from'> {
   readonly from: number;
   readonly to: number;
 }
@@ -57,10 +59,11 @@ export async function* readRows(store: Store, plans: readonly LogPlan[]): AsyncG
   for (const slice of slicesOf(plans.flatMap(piecesOf))) yield* oneAhead(readSlice(store, slice));
 }
 
-function piecesOf({ log, indexes, ...depth }: LogPlan): Piece[] {
+function piecesOf({ log, indexes, from = 0, ...depth }: LogPlan): Piece[] {
   const count = indexes?.length ?? log.size;
   const pieces: Piece[] = [];
-  for (let at = 0; at < count || at === 0; at += MAX_SLICE_ENTRIES) {
+  const start = indexes === undefined ? from : 0;
+  for (let at = start; at < count || at === start; at += MAX_SLICE_ENTRIES) {
     const end = Math.min(at + MAX_SLICE_ENTRIES, count);
     if (indexes === undefined) pieces.push({ log, from: at, to: end, ...depth });
     else pieces.push(pieceOf(log, indexes.slice(at, end)));
@@ -127,11 +130,7 @@ async function* nothing(): AsyncGenerator<ProjectedRow> {
   yield* [];
 }
 
-async function* readPiece(
-  store: Store,
-  piece: Piece,
-  projected: ProjectedReader,
-): AsyncGenerator<RowsPart> {
+async function* readPiece(store: Store, piece: Piece, projected: ProjectedReader): AsyncGenerator<RowsPart> {
   const { log } = piece;
   if (weightOf(piece) === 0) yield { log, lines: [] };
   for await (const { from, to, indexes } of rangesOf(store, piece)) {
@@ -153,7 +152,8 @@ async function* readPiece(
   }
 }
 
-const depthOf = ({ depth }: LogPlan): Pick<LogPlan, 'depth'> => (depth === undefined ? {} : { depth });
+const depthOf = ({ depth }: Pick<LogPlan, 'depth'>): Pick<LogPlan, 'depth'> =>
+  depth === undefined ? {} : { depth };
 
 type Range = Pick<Piece, 'from' | 'to' | 'indexes'>;
 

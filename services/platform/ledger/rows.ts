@@ -162,6 +162,8 @@ export function readEntries(store: Store, range: IndexRange): Promise<EntryRow[]
 
 export interface RowFilter {
   readonly session?: string | undefined;
+  /** Stream and seq: `<32 hex digits>-<number>`. The whole record comes along, since an entry may stand for its neighbour. */
+  readonly event?: string | undefined;
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
 }
@@ -172,8 +174,11 @@ export async function filteredIndexes(
   range: IndexRange,
   filter: RowFilter,
 ): Promise<readonly number[]> {
+  const [stream = '', seq = '0'] = filter.event?.split('-') ?? [];
   const rows = await store.query<IndexedRow>(
     `SELECT DISTINCT idx FROM ledger WHERE ${RANGE}
+       AND ({anyEvent:UInt8} = 1 OR offset IN
+         (SELECT offset FROM ledger WHERE ${RANGE} AND stream_id = unhex({stream:String}) AND seq = {seq:UInt64}))
        AND ({any:UInt8} = 1 OR session_id = {session:String}) AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
      ORDER BY idx`,
     {
@@ -181,6 +186,9 @@ export async function filteredIndexes(
         log: range.logId,
         from: range.from,
         to: range.to,
+        anyEvent: filter.event === undefined ? 1 : 0,
+        stream: filter.event === undefined ? '0'.repeat(32) : stream,
+        seq,
         any: filter.session === undefined ? 1 : 0,
         session: filter.session ?? '',
         since: filter.sinceMs ?? 0,

@@ -33,6 +33,8 @@ export interface Store {
   query<Row>(sql: string, options?: QueryOptions): Promise<Row[]>;
   /** As query, row batch by row batch, in bounded memory. */
   queryStream<Row>(sql: string, options?: QueryOptions): AsyncIterable<readonly Row[]>;
+  /** As queryStream, as RowBinary: pieces of it, cut anywhere. */
+  queryBinary(sql: string, options?: QueryOptions): AsyncIterable<Uint8Array>;
   /** DDL and other statements without a result. */
   command(sql: string, options?: QueryOptions): Promise<void>;
   /**

@@ -5,7 +5,8 @@
 import type { SignedHeadList } from '../../evidence/bundle.ts';
 import { hashFromHex, toHex, utf8 } from '../../evidence/bytes.ts';
 import { noteNameOf, rootOrigin } from '../../evidence/origin.ts';
-import { checkpointText, parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
+import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
+import { checkpointText, parseCheckpoint, parseCheckpointText } from '../../evidence/tlog/checkpoint.ts';
 import {
   formatNote,
   formatVkey,
@@ -14,10 +15,11 @@ import {
   signNote,
   type NoteKey,
 } from '../../evidence/tlog/note.ts';
-import { parseTilePath, TILE_WIDTH, tileAt, TileTree } from '../../evidence/tlog/tiles.ts';
+import { decodeBundle, parseTilePath, TILE_WIDTH, tileAt, TileTree } from '../../evidence/tlog/tiles.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
 import {
+  headNotePath,
   isNotBeforePath,
   notBeforePath,
   type LogCheckpoint,
@@ -135,6 +137,7 @@ export class RootLog implements RootSource {
       }
       default: {
         if (isNotBeforePath(path)) return await files.read(path);
+        if (path.startsWith('head-note/')) return await this.#headNote(path);
         const tile = parseTilePath(path);
         const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
         return tile === undefined || most === undefined || tile.width > most.width
@@ -142,6 +145,20 @@ export class RootLog implements RootSource {
           : await readTile(files, tile);
       }
     }
+  }
+
+  /** What is signed here is in the root log already, so that nothing new is said. */
+  async #headNote(path: string): Promise<Uint8Array | undefined> {
+    const { files, ledger } = this.#options;
+    const index = Number(path.slice('head-note/'.length));
+    if (headNotePath(index) !== path) return undefined;
+    const bundle = tileAt('entries', Math.floor(index / TILE_WIDTH), ledger.root.published());
+    const bytes = bundle === undefined ? undefined : await readTile(files, bundle);
+    const leaf = bytes === undefined ? undefined : decodeBundle(bytes)?.[index % TILE_WIDTH];
+    const head = leaf === undefined ? undefined : decodeRootLeaf(leaf);
+    if (head?.type !== 'head') return undefined;
+    const origin = parseCheckpointText(head.checkpoint)?.origin;
+    return origin === undefined ? undefined : utf8(this.#sign(head.checkpoint, this.#keyOf(origin)));
   }
 
   async logCheckpoint(logId: string): Promise<LogCheckpoint | undefined> {

@@ -79,6 +79,7 @@ suite('a change whose writes fail', () => {
       kind: store.kind,
       query: (sql, options) => store.query(sql, options),
       queryStream: (sql, options) => store.queryStream(sql, options),
+      queryBinary: (sql, options) => store.queryBinary(sql, options),
       command: (sql, options) => store.command(sql, options),
       insertBinary: (insert) => store.insertBinary(insert),
       insertRows,

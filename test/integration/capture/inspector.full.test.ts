@@ -1,14 +1,17 @@
-/** A host that others wrote, the MCP Inspector, through the tap to servers that others wrote. */
+/** A host that others wrote, the MCP Inspector, through the tap and the gate to servers that others wrote. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { inspectorInstall } from '../../support/inspector/install.ts';
+import { everything, gateBefore, openPlace } from '../../support/mcp/gate.ts';
 import { ROOT, nodeArguments, tapEnvironment, workplace } from '../../support/mcp/host.ts';
+import { modernServer } from '../../support/mcp/modern-server.ts';
 import { ofKind, Service } from '../../support/mcp/service.ts';
+import { copyOfHttp } from '../../support/mcp/wire-copy.ts';
 
 const run = promisify(execFile);
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -25,7 +28,7 @@ const packaged = (name: string, ...args: string[]): readonly string[] => [
   ...args,
 ];
 
-describe('the Inspector through the tap', { skip }, () => {
+describe('the Inspector', { skip }, () => {
   const place = workplace();
   const service = new Service(place.dataDir);
   const file = path.join(place.dataDir, 'files/a.txt');
@@ -117,4 +120,49 @@ describe('the Inspector through the tap', { skip }, () => {
       assert.equal(result.resultHash, sha256(JSON.stringify(JSON.parse(answer))));
     });
   }
+
+  const eras = [
+    { era: 'legacy', tool: 'echo', args: { message: 'hi' }, expected: /Echo: hi/ },
+    { era: 'modern', tool: 'echo', args: { text: 'hi' }, expected: /hi/ },
+  ] as const;
+  for (const { era, tool, args, expected } of eras)
+    it(`${era} era, through the gate: nothing on the wire differs, and the call is on record once`, async (context) => {
+      assert.equal(inspector.kind, 'ready');
+      const session = `gate-${era}`;
+      const upstream = era === 'legacy' ? await everything(context) : await modernServer(context);
+      const behind = await copyOfHttp(context, () => upstream.url);
+      const gate = await gateBefore(context, await openPlace(context), {
+        config: { upstreams: [{ name: 'peer', url: behind.url }] },
+        env: {
+          TRIPLINE_URL: service.url,
+          TRIPLINE_TOKEN: readFileSync(path.join(place.dataDir, 'producer.token'), 'utf8').trim(),
+          TRIPLINE_SESSION_ID: session,
+        },
+      });
+      const ahead = await copyOfHttp(context, () => `${gate.url}/peer`);
+      const words = ['--cli', ahead.url, '--transport', 'http', '--protocol-era', era];
+      const named = Object.entries(args).flatMap(([name, value]) => ['--tool-arg', `${name}=${value}`]);
+      const trace = ['--tool-metadata', `traceparent=00-${PARENT.traceId}-${PARENT.spanId}-01`];
+      const { stdout } = await run(
+        inspector.node,
+        [inspector.script, ...words, '--method', 'tools/call', '--tool-name', tool, ...named, ...trace],
+        { env: { PATH: process.env['PATH'], HOME: place.dataDir }, timeout: 120_000 },
+      );
+      assert.match(stdout, expected);
+      const events = await service.eventsOnce(session, (found) => ofKind(found, 'call.result').length > 0);
+      const [intent, ...others] = ofKind(events, 'call.intent');
+      assert.deepEqual([intent?.tool, intent?.traceId, others], [tool, PARENT.traceId, []]);
+      assert.equal(intent?.argsHash, sha256(JSON.stringify(args)));
+      assert.deepEqual(
+        ofKind(events, 'call.result').map(({ callId, outcome }) => [callId, outcome]),
+        [[intent?.callId, 'ok']],
+      );
+      assert.ok(ahead.exchanges.length >= 2);
+      assert.deepEqual(
+        behind.bodies.map((body) => body.toString()),
+        ahead.bodies.map((body) => body.toString()),
+      );
+      const versions = ahead.bodies.map((body) => body.toString()).join('\n');
+      assert.equal(versions.includes('"2026-07-28"'), era === 'modern');
+    });
 });

@@ -13,7 +13,7 @@ import type { CompiledRule } from '../../../detectors/compile/rule.ts';
 import type { Service } from '../../../services/cli/service.ts';
 import { requestFor, storedCalls } from '../../../services/cli/stored-calls.ts';
 import { storedParts, type StoredPart } from '../../../services/cli/stored-lines.ts';
-import { CITED_COLUMNS } from '../../../services/detect/citations.ts';
+import { CITED_COLUMNS } from '../../../services/detect/column-call.ts';
 import { seeded, type Random } from '../../properties/detect/streams.ts';
 import { eventually, openPlace, startIn, type Place } from './harness.ts';
 

@@ -18,6 +18,7 @@ const DOCUMENTS = [
   'services/README.md',
   'services/ingest/README.md',
   'services/capture/README.md',
+  'services/capture/hosts/README.md',
   'schemas/README.md',
   'dashboards/README.md',
 ];

@@ -177,6 +177,32 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
     ]);
   });
 
+  test(`${name}: a result streams as bytes, row after row, with parameters`, async () => {
+    const pieces: Uint8Array[] = [];
+    const rows = store.queryBinary(
+      `SELECT number, toUInt16(number % 7), {text:String} FROM numbers({n:UInt64}) ORDER BY number`,
+      { params: { n: 100_000, text: HOSTILE[1] ?? '' } },
+    );
+    for await (const piece of rows) pieces.push(piece);
+    const bytes = Buffer.concat(pieces);
+    const text = Buffer.from(HOSTILE[1] ?? '');
+    const row = 8 + 2 + 1 + text.length;
+    assert.equal(bytes.length, 100_000 * row);
+    for (const number of [0, 1, 65_535, 99_999]) {
+      const at = number * row;
+      assert.equal(bytes.readBigUInt64LE(at), BigInt(number));
+      assert.equal(bytes.readUInt16LE(at + 8), number % 7);
+      assert.equal(bytes[at + 10], text.length);
+      assert.deepEqual(bytes.subarray(at + 11, at + row), text);
+    }
+    await assert.rejects(
+      async () => {
+        for await (const _ of store.queryBinary('SELECT no_such_column FROM contract')) continue;
+      },
+      (error) => isTriplineError(error, 'store_query_failed'),
+    );
+  });
+
   test(`${name}: names that are no identifiers are refused before the engine`, async () => {
     await assert.rejects(store.insertRows('contract; DROP TABLE contract', [{ id: 1 }]), (error) =>
       isTriplineError(error),

@@ -9,9 +9,11 @@ import { startService, type Service } from '../../../services/cli/service.ts';
 import { leafHash, verifyInclusion } from '../../../services/evidence/merkle.ts';
 import { decodeRootLeaf } from '../../../services/evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../../services/evidence/tlog/checkpoint.ts';
+import { cosigners, parsePolicy } from '../../../services/evidence/tlog/policy.ts';
+import { parseTlogProof, provesInclusion } from '../../../services/evidence/tlog/proof.ts';
 import { decodeBundle, TileTree, tilePath, tileAt } from '../../../services/evidence/tlog/tiles.ts';
 import { loadConfig } from '../../../services/platform/config/load.ts';
-import { sha256 } from '../../../services/platform/ledger/crypto.ts';
+import { nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { createLogger } from '../../../services/platform/telemetry/log.ts';
 import type { RunningWitness } from '../../../services/witness/main.ts';
 import { openWitness, rootVkey, writePolicy } from '../../support/tlog/witnesses.ts';
@@ -141,6 +143,9 @@ describe('a witnessed deployment', () => {
     const witness = Object(report?.['witness']) as Record<string, unknown>;
     const { witnesses: names, quorum, unwitnessedEntries } = witness;
     assert.deepEqual([names, quorum, unwitnessedEntries], [['w1', 'w2'], true, 0]);
+    const { checked, unknown } = Object(report?.['notBefore']) as Record<string, number>;
+    assert.equal(unknown, 0);
+    assert.ok(Number(checked) > 0, `COVERAGE leaves that name a cosigned checkpoint: ${checked}`);
   });
 
   it('is only verified for whoever asks for all three, or brings no policy', async () => {
@@ -161,6 +166,59 @@ describe('a witnessed deployment', () => {
       const ran = await tripline({}, ['verify', '--json', '--export', out, '--policy', policy]);
       assert.equal(ran.exitCode, 0, `${filter.join(' ')}: ${ran.out}`);
     }
+  });
+
+  it('writes proofs and tiles beside the bundle that other tools read, and that say nothing else than it', async () => {
+    const env = { TRIPLINE_DATA_DIR: join(place.dir, 'data') };
+    const trusted = parsePolicy(readFileSync(policy, 'latin1'), sha256);
+    const { bytes } = await get('/v1/events?session=first&limit=1');
+    const [item] = (JSON.parse(Buffer.from(bytes).toString()) as { items: { id: string }[] }).items;
+    const out = join(place.dir, 'one-event');
+    const args = ['export', '--out', out, '--event', item?.id ?? '', '--payloads'];
+    assert.equal((await tripline(env, args)).exitCode, 0);
+    const names = readdirSync(out, { recursive: true, encoding: 'utf8' });
+    const proofs = names.filter((name) => /^logs\/.*\.tlog-proof$/.test(name));
+    assert.ok(proofs.length > 0);
+    for (const name of proofs) {
+      const [, logId = ''] = name.split('/');
+      const ofEntry = parseTlogProof(readFileSync(join(out, name), 'utf8'));
+      const ofHead = parseTlogProof(readFileSync(join(out, 'heads', `${logId}.tlog-proof`), 'utf8'));
+      assert.ok(ofEntry?.extra && ofHead?.extra);
+      assert.equal(ofEntry.extra.length, 166);
+      for (const proof of [ofEntry, ofHead])
+        assert.ok(provesInclusion(proof, leafHash(proof.extra ?? new Uint8Array(), sha256), sha256));
+      const head = decodeRootLeaf(ofHead.extra);
+      assert.equal(head?.type === 'head' && head.checkpoint, ofEntry.checkpoint.note.text);
+      assert.equal(cosigners(ofHead.checkpoint.note, trusted, nodeCrypto).quorum, true);
+    }
+    const check = () => tripline({}, ['verify', '--json', '--export', out, '--policy', policy]);
+    assert.equal((await check()).exitCode, 0);
+    const [first = ''] = proofs;
+    writeFileSync(join(out, first), readFileSync(join(out, first), 'utf8').replace('index ', 'index 1'));
+    const [report] = (await check()).items();
+    assert.deepEqual(Object(report?.['firstFault']), {
+      ...{ code: 'file_differs', log: null, index: null, topic: null, partition: null, offset: null },
+      ...{ session: null, detail: first },
+    });
+  });
+
+  it('is told by any tile beside a bundle that is not the one of its leaves', async () => {
+    const out = join(place.dir, 'bundle');
+    const check = async (): Promise<number> =>
+      (await tripline({}, ['verify', '--export', out, '--policy', policy])).exitCode;
+    const tiles = readdirSync(join(out, 'tile'), { recursive: true, encoding: 'utf8', withFileTypes: true });
+    assert.ok(tiles.some((tile) => tile.isFile()));
+    for (const tile of tiles) {
+      if (!tile.isFile()) continue;
+      const file = join(tile.parentPath, tile.name);
+      const bytes = readFileSync(file);
+      const changed = Buffer.from(bytes);
+      changed[0] = (changed[0] ?? 0) ^ 1;
+      writeFileSync(file, changed);
+      assert.equal(await check(), 40, file);
+      writeFileSync(file, bytes);
+    }
+    assert.equal(await check(), 0);
   });
 
   it('serves the root log as any tlog client reads it', async () => {

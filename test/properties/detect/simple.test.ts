@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadRules } from '../../../detectors/compile/load.ts';
+import { compact } from '../../../detectors/engine/simple-compact.ts';
+import type { SimpleRow } from '../../../detectors/engine/simple-row.ts';
 import { isSimple } from '../../../detectors/engine/simple-group.ts';
 import { planRule } from '../../../detectors/engine/plan.ts';
 import type { CompiledRule } from '../../../detectors/compile/rule.ts';
@@ -158,6 +160,66 @@ for (const [name, shape] of SHAPES) {
     assert.ok(byAppend > 100, `only ${byAppend} alerts by append time`);
   });
 }
+
+/** The same, with what rows hold put into other arenas before about one in `every` records. */
+function runCompacted(
+  rules: readonly CompiledRule[],
+  records: readonly SourceRecord[],
+  { random, every }: { readonly random: Random; readonly every: number },
+): Told {
+  const stage = new StageOne(settingsFor(rules));
+  const found: Finding[] = [];
+  for (const record of records) {
+    if (random(every) === 0) compact(stage.engine.simpleRules.memory, rowsOf(stage));
+    stage.process(record);
+    found.push(...stage.takeFindings());
+  }
+  return {
+    alerts: toldBy(found).toSorted(),
+    unrepaired: found.filter(({ kind }) => kind === 'degraded').length,
+  };
+}
+
+const rowsOf = (stage: StageOne): SimpleRow[] =>
+  [...stage.engine.states()].flatMap((held) => ('group' in held ? [held] : []));
+
+test('moving what is held to other arenas changes nothing that is told', () => {
+  let alerts = 0;
+  for (const [, shape] of SHAPES) {
+    for (let seed = 1; seed <= 3; seed++) {
+      const random = seeded(seed * 104_729);
+      const rules = compiled(randomRules(random), false);
+      const records = randomRecords(random, shape);
+      const expected = run(rules, records);
+      assert.deepEqual(runCompacted(rules, records, { random, every: 40 }), expected, String(seed));
+      alerts += expected.alerts.length;
+    }
+  }
+  assert.ok(alerts > 500, `only ${alerts} alerts`);
+});
+
+test('after a flood of keys the arenas are as small as before it', () => {
+  const rule = { id: 'r.flood', key: 'session', steps: ['t0', 't1'], within: '300ms', policy: 'every' };
+  const stage = new StageOne(settingsFor(compiled([rule], false)));
+  let offset = 0;
+  const call = (session: string, timeMs: number): void =>
+    stage.process(
+      recordFrom({ writer: `w${offset}`, session, tool: 't0', timeMs, appendMs: timeMs }, { offset: offset++ }),
+    );
+  const bytes = (): number => {
+    const { entries, nodes, cells, undos } = stage.engine.simpleRules.memory;
+    const arrays = [entries.times, entries.links, entries.marks, nodes.columns, cells.starts, undos.starts];
+    return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  };
+  for (let n = 0; n < 2_000; n++) call(`s${n % 20}`, BASE_MS + n);
+  const before = bytes();
+  for (let n = 0; n < 40_000; n++) call(`flood${n}`, BASE_MS + 2_000 + n);
+  const flooded = bytes();
+  for (let n = 0; n < 4_000; n++) call(`s${n % 20}`, BASE_MS + 200_000 + n * 50);
+  assert.equal(stage.engine.stateCount(), 20);
+  assert.ok(flooded > 10 * before, `${before} to ${flooded} bytes`);
+  assert.ok(bytes() < 2 * before, `${before}, ${flooded}, ${bytes()} bytes`);
+});
 
 /** A rule of two steps; x and y by [tool, time, arrival] in s. */
 function arrivals(generic: boolean, events: readonly (readonly [string, number, number])[]): Finding[] {

@@ -16,6 +16,9 @@ describe('host process', () => {
     [['/usr/bin/node', '/usr/lib/node_modules/npm/bin/npx-cli.js', 'x'], true],
     [['node', '/app/node_modules/.bin/tsx', 'host.ts'], true],
     [['node', '/app/host.js'], false],
+    [['node', '--import', 'tsx', '/app/host.ts'], false],
+    [['node', '--import=tsx', '-r', 'npm', '/app/host.ts'], false],
+    [['node', '--import', 'tsx', '/app/node_modules/.bin/tsx', 'host.ts'], true],
     [['/opt/claude/claude', '--mcp'], false],
     [['python3', 'agent.py'], false],
   ] as const) {

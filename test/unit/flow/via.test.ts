@@ -11,9 +11,11 @@ test('the ways that exist are read', () => {
   assert.deepEqual(parseVia('ngram>=32'), { kind: 'via', via: { name: 'ngram', minLength: 32 } });
 });
 
+test('label says which values are followed, not how', () => {
+  assert.deepEqual(parseVia('label'), { kind: 'label' });
+});
+
 test('all else is a fault with a hint', () => {
-  const label = parseVia('label');
-  assert.ok(label.kind === 'fault' && label.message.includes('comes with the provenance engine'));
   for (const text of [
     '',
     'Exact',
@@ -26,6 +28,8 @@ test('all else is a fault with a hint', () => {
     'ngram>=5',
     'ngram>=257',
     'rot13',
+    'label>=8',
+    'Label',
   ]) {
     const parsed = parseVia(text);
     assert.ok(parsed.kind === 'fault' && parsed.hint !== '', text);

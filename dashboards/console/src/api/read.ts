@@ -153,6 +153,7 @@ function readCall(data: unknown): Call {
     durationMs: count(all, 'durationMs'),
     resultBytes: count(all, 'resultBytes'),
     labels: texts(all, 'labels'),
+    argsLabels: texts(inner(call, 'intent') ?? {}, 'labels'),
     findings: texts(all, 'findings'),
     ...readCallTarget(all),
     ...readCallEvidence(all),

@@ -136,6 +136,8 @@ export interface Call {
   readonly argsHash: string;
   readonly resultHash: string;
   readonly resultBytes: number | null;
+  /** Of the arguments (intent), and of the result, or of the arguments where there is none. */
+  readonly argsLabels: readonly string[];
   readonly labels: readonly string[];
   readonly findings: readonly string[];
 }

@@ -161,6 +161,7 @@ function CallFacts({ call }: { readonly call: Call }): ReactNode {
         value={call.resultBytes === null ? '' : `${call.resultBytes.toLocaleString('en')} bytes`}
       />
       <Fact name="Trust of the output" value={call.trust} />
+      <Fact name="Labels of the arguments" value={call.argsLabels.join(', ')} />
       <Fact name="Labels" value={call.labels.join(', ')} />
       <Fact name="Verdict of the host" value={call.verdict} />
       <Fact name="Kill switch" value={call.controlId} />

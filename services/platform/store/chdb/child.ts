@@ -140,11 +140,12 @@ async function read(
 
 async function stream(session: Session, request: Extract<EngineRequest, { op: 'stream' }>): Promise<void> {
   await withParams(session, request.params);
-  const chunks = session.queryStream(marked(request.id, request.sql), { format: 'JSONEachRow' });
+  const { id, sql, format } = request;
+  const chunks = session.queryStream(marked(id, sql), { format });
   try {
     for await (const chunk of chunks) {
-      if (await isCancelled(request.id)) return;
-      send({ id: request.id, kind: 'chunk', text: chunk.text() });
+      if (await isCancelled(id)) return;
+      send({ id, kind: 'chunk', chunk: format === 'RowBinary' ? chunk.raw() : chunk.text() });
     }
   } finally {
     chunks.cancel();

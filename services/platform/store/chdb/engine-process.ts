@@ -6,11 +6,11 @@ import { fork, type ChildProcess } from 'node:child_process';
 import type { Logger } from 'pino';
 import { isTriplineError, TriplineError } from '../../../../schemas/errors.ts';
 import { storeFault } from '../faults.ts';
-import type { EngineOptions, EngineReply, EngineRequest, Params } from './protocol.ts';
+import type { EngineOptions, EngineReply, EngineRequest } from './protocol.ts';
 
 interface Pending {
   readonly onDone: (text: string) => void;
-  readonly onChunk: (text: string) => void;
+  readonly onChunk: (chunk: string | Uint8Array) => void;
   readonly onFailed: (error: TriplineError) => void;
 }
 
@@ -87,10 +87,13 @@ export class EngineProcess {
    * Chunks of a result; the next is fetched when the consumer asks for it. `limits.timeoutMs` is for each of them: a
    * long result is no fault. Leaving the loop cancels the query.
    */
-  async *stream(sql: string, params: Params, limits: RequestLimits = {}): AsyncGenerator<string> {
+  async *stream(
+    query: Pick<Extract<EngineRequest, { op: 'stream' }>, 'sql' | 'params' | 'format'>,
+    limits: RequestLimits = {},
+  ): AsyncGenerator<string | Uint8Array> {
     await this.ready();
     const id = this.#nextId();
-    const chunks: string[] = [];
+    const chunks: (string | Uint8Array)[] = [];
     const state: { over: boolean; failed: TriplineError | undefined; wake: () => void } = {
       over: false,
       failed: undefined,
@@ -101,11 +104,11 @@ export class EngineProcess {
       state.wake();
     };
     this.#pending.set(id, {
-      onChunk: (text) => settle(() => chunks.push(text)),
+      onChunk: (chunk) => settle(() => chunks.push(chunk)),
       onDone: () => settle(() => (state.over = true)),
       onFailed: (error) => settle(() => (state.failed = error)),
     });
-    this.#send({ op: 'stream', id, sql, params });
+    this.#send({ op: 'stream', id, ...query });
     try {
       while (!state.over) {
         const release = this.#limit(id, limits);
@@ -201,7 +204,7 @@ export class EngineProcess {
     if (reply.kind !== 'chunk') this.#pending.delete(reply.id);
     switch (reply.kind) {
       case 'chunk':
-        return pending.onChunk(reply.text);
+        return pending.onChunk(reply.chunk);
       case 'done':
         this.#crashes = 0; // Not when it opened: a statement that kills the engine each time must not spin.
         return pending.onDone(reply.text);

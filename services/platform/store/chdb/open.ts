@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { BinaryInsert, QueryOptions, Store } from '../port.ts';
 import { checkedCount, checkedRead, checkedToken, insertStatement } from '../statement.ts';
 import { EngineProcess, type RequestLimits } from './engine-process.ts';
+import type { StreamFormat } from './protocol.ts';
 
 export interface ChdbStoreOptions {
   /** Directory of its own; made where missing. */
@@ -64,10 +65,18 @@ export class ChdbStore implements Store {
   }
 
   async *queryStream<Row>(sql: string, options: QueryOptions = {}): AsyncGenerator<readonly Row[]> {
-    const chunks = this.#engine.stream(checkedRead(sql), options.params ?? {}, this.#limits(options));
-    for await (const text of chunks) {
-      yield rowsOf<Row>(text);
-    }
+    for await (const chunk of this.#stream(sql, 'JSONEachRow', options))
+      if (typeof chunk === 'string') yield rowsOf<Row>(chunk);
+  }
+
+  async *queryBinary(sql: string, options: QueryOptions = {}): AsyncGenerator<Uint8Array> {
+    for await (const chunk of this.#stream(sql, 'RowBinary', options))
+      if (typeof chunk !== 'string') yield chunk;
+  }
+
+  #stream(sql: string, format: StreamFormat, options: QueryOptions): AsyncGenerator<string | Uint8Array> {
+    const query = { sql: checkedRead(sql), params: options.params ?? {}, format };
+    return this.#engine.stream(query, this.#limits(options));
   }
 
   async command(sql: string): Promise<void> {

@@ -10,12 +10,21 @@ export interface EngineOptions {
   readonly streams: number;
 }
 
+/** Chunks are text, or bytes. */
+export type StreamFormat = 'JSONEachRow' | 'RowBinary';
+
 export type Params = Readonly<Record<string, SqlParameter>>;
 
 export type EngineRequest =
   | { readonly op: 'open'; readonly id: number; readonly options: EngineOptions }
   | { readonly op: 'query'; readonly id: number; readonly sql: string; readonly params: Params }
-  | { readonly op: 'stream'; readonly id: number; readonly sql: string; readonly params: Params }
+  | {
+      readonly op: 'stream';
+      readonly id: number;
+      readonly sql: string;
+      readonly params: Params;
+      readonly format: StreamFormat;
+    }
   /** One more chunk of a stream, please; or no more at all. */
   | { readonly op: 'pull'; readonly id: number }
   | { readonly op: 'cancel'; readonly id: number }
@@ -27,7 +36,7 @@ export type EngineRequest =
 
 export type EngineReply =
   | { readonly id: number; readonly kind: 'done'; readonly text: string }
-  | { readonly id: number; readonly kind: 'chunk'; readonly text: string }
+  | { readonly id: number; readonly kind: 'chunk'; readonly chunk: string | Uint8Array }
   | {
       readonly id: number;
       readonly kind: 'failed';

@@ -87,6 +87,23 @@ export class ClickHouseStore implements Store {
     }
   }
 
+  async *queryBinary(sql: string, options: QueryOptions = {}): AsyncGenerator<Uint8Array> {
+    const read = this.#read(sql, options);
+    const { stream } = await converting(() =>
+      this.#client.exec({ ...read, query: `${read.query} FORMAT RowBinary` }),
+    );
+    try {
+      const chunks = stream[Symbol.asyncIterator]();
+      for (;;) {
+        const next = await converting(() => chunks.next());
+        if (next.done === true) return;
+        yield next.value as Uint8Array;
+      }
+    } finally {
+      stream.destroy();
+    }
+  }
+
   async command(sql: string): Promise<void> {
     await converting(() =>
       this.#client.command({ query: sql, clickhouse_settings: { wait_end_of_query: 1 } }),
