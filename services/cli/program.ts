@@ -46,6 +46,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
+  addApprove(program, run);
   addPolicy(program, run);
   addEvidence(program, run);
   addKeys(program, run);
@@ -322,17 +323,22 @@ const liftAction: Action = async (context, [id = ''], options) => {
   await lift(context, id, text(options, 'reason') ?? '');
 };
 
-function addPolicy(program: Command, run: Run): void {
+function addApprove(program: Command, run: Run): void {
   const approveAction: Action = async (context, [id], options) => {
     const { approve } = await import('./commands/approve.ts');
     const answer = options['grant'] === true ? 'grant' : options['deny'] === true ? 'deny' : undefined;
-    const [reason, ttl, state, tenant] = ['reason', 'ttl', 'state', 'tenant'].map((name) => text(options, name));
+    const [reason, ttl, state, tenant] = ['reason', 'ttl', 'state', 'tenant'].map((name) =>
+      text(options, name),
+    );
     await approve(context, { id, answer, reason, ttl, state, tenant });
   };
   define(
     program,
     'approve [id]',
-    ['Lists the calls that wait for approval; with an id shows its exact arguments, grants or denies it.', approveAction],
+    [
+      'Lists the calls that wait for approval; with an id shows its exact arguments, grants or denies it.',
+      approveAction,
+    ],
     run,
   )
     .option('--grant', 'let this very call leave, once')
@@ -340,25 +346,46 @@ function addPolicy(program: Command, run: Run): void {
     .option('--reason <text>', 'why; on record')
     .option('--ttl <duration>', 'how long the grant may be used (default 10m, at most 24h)')
     .addOption(
-      new Option('--state <state>', 'of the list').choices(['pending', 'granted', 'denied', 'expired', 'all']),
+      new Option('--state <state>', 'of the list').choices([
+        'pending',
+        'granted',
+        'denied',
+        'expired',
+        'all',
+      ]),
     )
     .option('--tenant <name>', 'tenant');
-  const policy = program.command('policy').description('Checks and tries the policy of a host.').exitOverride();
+}
+
+function addPolicy(program: Command, run: Run): void {
+  const policy = program
+    .command('policy')
+    .description('Checks and tries the policy of a host.')
+    .exitOverride();
   policy.configureOutput({ ...program.configureOutput() });
   const checkAction: Action = async (context, [file = ''], options) => {
     const { checkPolicy } = await import('./commands/policy.ts');
     return checkPolicy(context, file, { strict: options['strict'] === true });
   };
-  define(policy, 'check <file>', ['Tells every fault of a policy, and what in it is hardly meant.', checkAction], run).option(
-    '--strict',
-    'warnings fail too',
-  );
+  define(
+    policy,
+    'check <file>',
+    ['Tells every fault of a policy, and what in it is hardly meant.', checkAction],
+    run,
+  ).option('--strict', 'warnings fail too');
   const testAction: Action = async (context, [file = ''], options) => {
     const { testPolicy } = await import('./commands/policy.ts');
-    const [events = '', environment, task] = ['events', 'environment', 'task'].map((name) => text(options, name));
+    const [events = '', environment, task] = ['events', 'environment', 'task'].map((name) =>
+      text(options, name),
+    );
     return testPolicy(context, { file, events, environment, task });
   };
-  define(policy, 'test <file>', ['Says which recorded calls a policy would not have let go.', testAction], run)
+  define(
+    policy,
+    'test <file>',
+    ['Says which recorded calls a policy would not have let go.', testAction],
+    run,
+  )
     .requiredOption('--events <file>', 'NDJSON of events')
     .option('--environment <name>', 'as TRIPLINE_ENVIRONMENT of the host')
     .option('--task <name>', 'as TRIPLINE_TASK of the host');
