@@ -32,6 +32,9 @@ export interface CallParts extends Shared {
   readonly messages: MessageObserver;
 }
 
+/** A control, or the policy with what it has to say beside. */
+type RefusedBy = Pick<Refused, 'control'> & Partial<Pick<Refused, 'detail' | 'after'>>;
+
 interface JudgedCall {
   readonly tool: string;
   readonly class: string;
@@ -71,7 +74,8 @@ export class CallObserver {
     const refused = refusedBy(decision, answer);
     const holdMs = refused === undefined ? this.#holdMs(judged.class) : undefined;
     if (answer?.kind === 'pass') state.drafts.push(...answer.before);
-    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
+    const draft =
+      state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
     if (refused !== undefined) return this.#refused(call, message, state, refused);
     this.#parts.exchanges.open(call, state);
     if (round !== undefined) this.#parts.messages.inputsAnswered(message, round, state);
@@ -104,14 +108,16 @@ export class CallObserver {
   /** Waits for the approval of a call that does. */
   #approval({ policyCall, answer }: JudgedCall): HeldCall['approved'] {
     const { policy } = this.#options;
-    return answer?.kind === 'wait' && policy !== undefined ? () => policy.wait(policyCall, answer) : undefined;
+    return answer?.kind === 'wait' && policy !== undefined
+      ? () => policy.wait(policyCall, answer)
+      : undefined;
   }
 
   #refused(
     call: Exchange,
     message: WireMessage,
     state: LineState,
-    { control, detail, after = [] }: Pick<Refused, 'control'> & Partial<Pick<Refused, 'detail' | 'after'>>,
+    { control, detail, after = [] }: RefusedBy,
   ): void {
     state.refused.add(message);
     state.answers.push(refusalAnswer(message, control, detail));
@@ -124,18 +130,29 @@ export class CallObserver {
   }
 
   /** A call that waited; one that was cancelled or abandoned meanwhile does not leave either. */
-  settle({ call, message }: HeldCall, { held, approval }: Settled, state: LineState): void {
+  settle({ call, message }: HeldCall, settled: Settled, state: LineState): void {
+    const { held, approval } = settled;
     if (approval?.kind === 'granted') state.drafts.push(...approval.before);
     if (call.ended || !this.#parts.exchanges.isOpen(call)) return void state.refused.add(message);
     call.hold = held?.field;
-    if (approval?.kind === 'refused') return this.#unapproved(call, message, state, approval.refused);
-    const control = approval === undefined ? undefined : this.#approved(call, approval.approvalId);
-    if (control === undefined && held?.refused !== true) return;
+    const refused = this.#settledBy(call, settled);
+    if (refused === undefined) return;
     this.#parts.exchanges.remove(call);
+    this.#refused(call, message, state, refused);
+  }
+
+  /** Who refuses a call that waited, as its result will say. */
+  #settledBy(call: Exchange, { held, approval }: Settled): RefusedBy | undefined {
+    if (approval?.kind === 'refused') {
+      const { verdict, policy } = approval.refused;
+      call.about = { ...(call.about as CallAbout), verdict, policy };
+      return approval.refused;
+    }
+    const control = approval === undefined ? undefined : this.#approved(call, approval.approvalId);
+    if (control === undefined && held?.refused !== true) return undefined;
     const about = call.about as CallAbout;
     call.about = { ...about, verdict: 'refuse' };
-    const own = (): Control => holdRefusal(held as Held, about, this.#options.clock.nowMs());
-    this.#refused(call, message, state, { control: control ?? own() });
+    return { control: control ?? holdRefusal(held as Held, about, this.#options.clock.nowMs()) };
   }
 
   /** The granted call goes on record as such; the kill that came while somebody thought about it, if one did. */
@@ -145,13 +162,6 @@ export class CallObserver {
     const decision = this.#options.decide({ agent, session, server, tool: about.tool, class: about.class });
     call.about = { ...about, ...verdictOf(decision), approvalId };
     return decision.kind === 'refuse' ? decision.control : undefined;
-  }
-
-  #unapproved(call: Exchange, message: WireMessage, state: LineState, refused: Refused): void {
-    this.#parts.exchanges.remove(call);
-    const { verdict, policy } = refused;
-    call.about = { ...(call.about as CallAbout), verdict, policy };
-    this.#refused(call, message, state, refused);
   }
 
   #about(
@@ -226,10 +236,7 @@ export class CallObserver {
 }
 
 /** Who refuses a call at once. */
-function refusedBy(
-  decision: CallDecision,
-  answer: PolicyAnswer | undefined,
-): Pick<Refused, 'control'> | Refused | undefined {
+function refusedBy(decision: CallDecision, answer: PolicyAnswer | undefined): RefusedBy | undefined {
   if (decision.kind === 'refuse') return { control: decision.control };
   return answer?.kind === 'refuse' ? answer : undefined;
 }

@@ -131,7 +131,8 @@ export class ApprovalDesk {
     if (!answersCall(decision, request)) return undefined;
     if (decision.verdict === 'denied') return isOpen ? { kind: 'denied', decision } : undefined;
     // Whoever asks cannot answer; the service refuses it too.
-    if (decision.by === notBy || !isWithinTime(decision, firstSeenMs, this.#options.nowMs())) return undefined;
+    if (decision.by === notBy || !isWithinTime(decision, firstSeenMs, this.#options.nowMs()))
+      return undefined;
     return this.#consume(id) ? { kind: 'granted', decision } : undefined;
   }
 

@@ -145,7 +145,8 @@ class Board implements Approvals {
   #verified(value: Uint8Array | null, offset: number): HeldApproval | undefined {
     const { pinnedKeys, log } = this.#options;
     const signed = decode(value);
-    const verified = signed === undefined ? undefined : verifySignedApproval(signed, pinnedKeys, verifyEd25519);
+    const verified =
+      signed === undefined ? undefined : verifySignedApproval(signed, pinnedKeys, verifyEd25519);
     if (signed !== undefined && verified?.kind === 'valid') return { decision: verified.decision, signed };
     // Somebody who may write to the bus but has not the key, or a key that was replaced.
     const code = verified?.kind === 'invalid' ? verified.code : 'approval_invalid';

@@ -114,7 +114,8 @@ function requestOf(row: Row, line: Buffer): ApprovalRequest | undefined {
   const parsed = eventOf(line);
   if (!zApprovalId.safeParse(row.approval_id).success || parsed === undefined) return undefined;
   const args = rawMember(parsed.text, 'args');
-  const argsHash = args === undefined ? NO_ARGS_HASH : createHash('sha256').update(args, 'utf8').digest('hex');
+  const argsHash =
+    args === undefined ? NO_ARGS_HASH : createHash('sha256').update(args, 'utf8').digest('hex');
   return {
     id: row.approval_id,
     tenant: row.tenant,
