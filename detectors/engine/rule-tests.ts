@@ -115,7 +115,7 @@ function eventOfSelection(
   return event;
 }
 
-/** A stream of its own for each event, so that the clock of one never holds back another. */
+/** A stream of its own for each event that names none, so that the clock of one never holds back another. */
 function streamOf(index: number): string {
   return index.toString(16).padStart(32, '0');
 }
@@ -146,7 +146,7 @@ function arrivalOf(rule: CompiledRule, source: TestEvent, index: number): Arriva
     ...own,
     ...(source.agent === undefined ? {} : { agent: source.agent }),
     session: source.session ?? 's1',
-    stream: streamOf(index),
+    stream: typeof own['stream'] === 'string' ? own['stream'] : streamOf(index),
     seq: index,
   } as Event;
   return { event, timeMs: atMs(source.t), appendMs: atMs(source.arrives ?? source.t), toolClass };

@@ -177,6 +177,12 @@ export const zConfig = z.strictObject({
       maxBatchWaitMs: zMs.default(200),
     })
     .prefault({}),
+  producers: z
+    .strictObject({
+      /** What becomes of events that no host signed: they are marked in any case; `alert` also tells of each stream once. */
+      unsigned: z.enum(['mark', 'alert']).default('mark'),
+    })
+    .prefault({}),
   detect: z
     .strictObject({
       snapshotEveryEvents: z.number().int().min(1).default(20_000),

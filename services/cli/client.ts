@@ -22,12 +22,21 @@ export function dataDirOf(env: Environment): string {
   return expandHome(env['TRIPLINE_DATA_DIR'] ?? '~/.tripline');
 }
 
+/** True while a service that announced itself in the directory lives. */
+export function runsIn(dataDir: string): boolean {
+  return urlAnnounced(dataDir) !== undefined;
+}
+
 /** URL of the running service: TRIPLINE_URL, else run.json of the data directory when its process lives, else undefined. */
 export function runningUrl(env: Environment): string | undefined {
   const fixed = env['TRIPLINE_URL'];
   if (fixed !== undefined && fixed !== '') return fixed.replace(/\/+$/, '');
+  return urlAnnounced(dataDirOf(env));
+}
+
+function urlAnnounced(dataDir: string): string | undefined {
   try {
-    const run: unknown = JSON.parse(readFileSync(join(dataDirOf(env), 'run.json'), 'utf8'));
+    const run: unknown = JSON.parse(readFileSync(join(dataDir, 'run.json'), 'utf8'));
     if (typeof run !== 'object' || run === null || !('url' in run) || !('pid' in run)) return undefined;
     return isRunning(Number(run.pid)) ? String(run.url) : undefined;
   } catch {

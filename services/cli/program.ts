@@ -323,6 +323,49 @@ const liftAction: Action = async (context, [id = ''], options) => {
   await lift(context, id, text(options, 'reason') ?? '');
 };
 
+function addKeys(program: Command, run: Run): void {
+  const keys = program.command('keys').description('Agent keys: who vouches for events.').exitOverride();
+  keys.configureOutput({ ...program.configureOutput() });
+  const agent = keys.command('agent').description('The agent key of this host.').exitOverride();
+  agent.configureOutput({ ...program.configureOutput() });
+  const create: Action = async (context) => {
+    const { createAgentKey } = await import('./commands/keys.ts');
+    await createAgentKey(context);
+  };
+  define(agent, 'create', ['Makes the agent key of this host; taps sign with it from then on.', create], run);
+  const register: Action = async (context, [key = ''], options) => {
+    const { registerKey } = await import('./commands/keys.ts');
+    await registerKey(context, key, { name: text(options, 'name') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'register <key>', ['Registers a public key (base64, or a file) for a tenant.', register], run)
+    .requiredOption('--name <name>', 'whose key it is')
+    .option('--tenant <name>', 'tenant');
+  const rotate = keys.command('rotate').description('Replaces a key of the service.').exitOverride();
+  rotate.configureOutput({ ...program.configureOutput() });
+  const rotateAction: Action = async (context, _operands, options) => {
+    const { rotateLog } = await import('./commands/keys.ts');
+    await rotateLog(context, text(options, 'config'));
+  };
+  define(
+    rotate,
+    'log',
+    ['Makes a new log key, signed in by the old one; the service must be stopped.', rotateAction],
+    run,
+  ).option('--config <file>', 'YAML configuration');
+  const list: Action = async (context, _operands, options) => {
+    const { listKeys } = await import('./commands/keys.ts');
+    await listKeys(context, text(options, 'tenant'));
+  };
+  define(keys, 'list', ['Lists the agent keys of a tenant.', list], run).option('--tenant <name>', 'tenant');
+  const revoke: Action = async (context, [id = ''], options) => {
+    const { revokeKey } = await import('./commands/keys.ts');
+    await revokeKey(context, id, { reason: text(options, 'reason') ?? '', tenant: text(options, 'tenant') });
+  };
+  define(keys, 'revoke <id>', ['Revokes an agent key: nothing that is appended later counts.', revoke], run)
+    .requiredOption('--reason <text>', 'why; on record')
+    .option('--tenant <name>', 'tenant');
+}
+
 function addApprove(program: Command, run: Run): void {
   const approveAction: Action = async (context, [id], options) => {
     const { approve } = await import('./commands/approve.ts');
@@ -389,37 +432,6 @@ function addPolicy(program: Command, run: Run): void {
     .requiredOption('--events <file>', 'NDJSON of events')
     .option('--environment <name>', 'as TRIPLINE_ENVIRONMENT of the host')
     .option('--task <name>', 'as TRIPLINE_TASK of the host');
-}
-
-function addKeys(program: Command, run: Run): void {
-  const keys = program.command('keys').description('Agent keys: who vouches for events.').exitOverride();
-  keys.configureOutput({ ...program.configureOutput() });
-  const agent = keys.command('agent').description('The agent key of this host.').exitOverride();
-  agent.configureOutput({ ...program.configureOutput() });
-  const create: Action = async (context) => {
-    const { createAgentKey } = await import('./commands/keys.ts');
-    await createAgentKey(context);
-  };
-  define(agent, 'create', ['Makes the agent key of this host; taps sign with it from then on.', create], run);
-  const register: Action = async (context, [key = ''], options) => {
-    const { registerKey } = await import('./commands/keys.ts');
-    await registerKey(context, key, { name: text(options, 'name') ?? '', tenant: text(options, 'tenant') });
-  };
-  define(keys, 'register <key>', ['Registers a public key (base64, or a file) for a tenant.', register], run)
-    .requiredOption('--name <name>', 'whose key it is')
-    .option('--tenant <name>', 'tenant');
-  const list: Action = async (context, _operands, options) => {
-    const { listKeys } = await import('./commands/keys.ts');
-    await listKeys(context, text(options, 'tenant'));
-  };
-  define(keys, 'list', ['Lists the agent keys of a tenant.', list], run).option('--tenant <name>', 'tenant');
-  const revoke: Action = async (context, [id = ''], options) => {
-    const { revokeKey } = await import('./commands/keys.ts');
-    await revokeKey(context, id, { reason: text(options, 'reason') ?? '', tenant: text(options, 'tenant') });
-  };
-  define(keys, 'revoke <id>', ['Revokes an agent key: nothing that is appended later counts.', revoke], run)
-    .requiredOption('--reason <text>', 'why; on record')
-    .option('--tenant <name>', 'tenant');
 }
 
 function addEvidence(program: Command, run: Run): void {

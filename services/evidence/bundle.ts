@@ -45,6 +45,8 @@ export const zBundleHeader = z.object({
   partial: z.boolean(),
   filter: z.record(z.string(), z.string()),
   keys: z.array(z.object({ keyId: zHex64, publicKey: zText })),
+  /** KEY leaves of the root log, in order: how one log key followed another. */
+  rotations: z.array(z.object({ index: zCount, leaf: zText })).default([]),
   heads: z.array(zSignedHeadList),
   mappings: z.array(z.object({ version: zHex64, body: zText })),
 });

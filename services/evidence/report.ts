@@ -18,6 +18,7 @@ export const FAULT_CODES = [
   'bundle_malformed',
   'head_signature_invalid',
   'head_key_unknown',
+  'key_rotation_invalid',
   'log_name_differs',
   'log_missing',
   'entry_missing',

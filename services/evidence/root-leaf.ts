@@ -8,13 +8,14 @@
  *              range     = log_id[32] || u64 first_index || u64 next_index
  *   RESTART  = u64 at_ms
  *   FINDING  = u64 at_ms || u16 len || code || u16 len || topic || u32 partition || u16 len || detail
+ *   KEY      = u64 at_ms || old_pk[32] || new_pk[32] || root_before[32] || old_sig[64] || new_sig[64]
  *
  * `previous` is the index of the log's previous HEAD. `not_before` is SHA-256 of the newest cosigned root checkpoint
  * (a signed note) when the epoch was cut, zeros where there was none: the leaf cannot be older.
  */
 import { concatBytes, domain, equalBytes, fromHex, HASH_BYTES, putU64, toHex, utf8 } from './bytes.ts';
 
-export const ROOT_LEAF_TYPES = { head: 1, coverage: 2, restart: 3, finding: 4 } as const;
+export const ROOT_LEAF_TYPES = { head: 1, coverage: 2, restart: 3, finding: 4, key: 5 } as const;
 
 export interface HeadLeaf {
   readonly type: 'head';
@@ -70,9 +71,23 @@ export interface FindingLeaf {
   readonly detail: string;
 }
 
-export type RootLeaf = HeadLeaf | CoverageLeaf | RestartLeaf | FindingLeaf;
+/** The log key changes here; both keys signed that (log-keys.ts). Keys and root in hex. */
+export interface KeyLeaf {
+  readonly type: 'key';
+  readonly atMs: number;
+  readonly previousKey: string;
+  readonly nextKey: string;
+  /** Root of the leaves before this one. */
+  readonly rootBefore: string;
+  /** 64 bytes. */
+  readonly previousSignature: Uint8Array;
+  readonly nextSignature: Uint8Array;
+}
+
+export type RootLeaf = HeadLeaf | CoverageLeaf | RestartLeaf | FindingLeaf | KeyLeaf;
 
 const DOMAIN = domain('tripline/root/v1');
+const SIGNATURE_BYTES = 64;
 /** Ranges in one COVERAGE leaf: 48 bytes each, so that it stays well under 64 KiB. */
 const MAX_RANGES_PER_LEAF = 1000;
 /** Partitions too: a topic has up to 256 bytes. */
@@ -124,6 +139,15 @@ function bodyOf(leaf: RootLeaf): Uint8Array[] {
       return [u64(leaf.atMs)];
     case 'finding':
       return [u64(leaf.atMs), text(leaf.code), text(leaf.topic), u32(leaf.partition), text(leaf.detail)];
+    case 'key':
+      return [
+        u64(leaf.atMs),
+        hash(leaf.previousKey),
+        hash(leaf.nextKey),
+        hash(leaf.rootBefore),
+        leaf.previousSignature,
+        leaf.nextSignature,
+      ];
   }
 }
 
@@ -222,9 +246,23 @@ class LeafReader {
           partition: this.#number(4),
           detail: this.#text(),
         };
+      case ROOT_LEAF_TYPES.key:
+        return this.#key();
       default:
         throw new RangeError('an unknown type');
     }
+  }
+
+  #key(): KeyLeaf {
+    return {
+      type: 'key',
+      atMs: this.#number(8),
+      previousKey: toHex(this.#take(HASH_BYTES)),
+      nextKey: toHex(this.#take(HASH_BYTES)),
+      rootBefore: toHex(this.#take(HASH_BYTES)),
+      previousSignature: this.#take(SIGNATURE_BYTES),
+      nextSignature: this.#take(SIGNATURE_BYTES),
+    };
   }
 
   #head(): HeadLeaf {

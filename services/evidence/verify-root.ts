@@ -4,7 +4,8 @@
  * each log with its inclusion proof.
  */
 import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from './bundle.ts';
-import { fromBase64, hashFromHex, toHex, type EvidenceCrypto } from './bytes.ts';
+import { equalBytes, fromBase64, hashFromHex, toHex, type EvidenceCrypto } from './bytes.ts';
+import { LogKeys, type KeyRotation } from './log-keys.ts';
 import { CompactRange, leafHash, verifyInclusion } from './merkle.ts';
 import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
 import { NotBeforeClaims } from './not-before.ts';
@@ -12,10 +13,12 @@ import { FaultFound, type FaultCode, type NotBeforeReport, type WitnessReport } 
 import {
   decodeRootLeaf,
   LOSS_ACCEPTED,
+  encodeRootLeaf,
   type CoveredLog,
   type CoverageLeaf,
   type CoveredPartition,
   type HeadLeaf,
+  type KeyLeaf,
 } from './root-leaf.ts';
 import {
   parseCheckpoint,
@@ -32,6 +35,8 @@ export interface RootSettings {
   readonly crypto: EvidenceCrypto;
   /** Raw keys that may sign heads, and so the root log, where the policy names no log. */
   readonly publicKeys: readonly Uint8Array[];
+  /** How one log key followed another: a chain whose signatures hold. */
+  readonly rotations?: readonly KeyRotation[];
   readonly policy: Policy | undefined;
   /** Kept by the caller from earlier, and believed. */
   readonly kept: Checkpoint | undefined;
@@ -96,12 +101,15 @@ export class RootVerifier {
   readonly #notBefore: NotBeforeClaims;
   #checkpoint: CheckedCheckpoint | undefined;
   #cosigned: CheckedCheckpoint | undefined;
+  readonly #rotations: readonly KeyRotation[];
+  #rotated = 0;
   #hasEntries = false;
   #losses = 0;
   #isFinished = false;
 
   constructor(settings: RootSettings) {
     this.#settings = settings;
+    this.#rotations = settings.rotations ?? [];
     this.#range = new CompactRange(0, settings.crypto.sha256);
     this.#notBefore = new NotBeforeClaims(settings.crypto.sha256);
   }
@@ -124,7 +132,7 @@ export class RootVerifier {
     const checkpoint = parseCheckpoint(text);
     if (checkpoint === undefined) throw this.#fault('root_checkpoint_invalid', 'form');
     if (checkpoint.origin !== rootOrigin(deployment)) throw this.#fault('root_checkpoint_invalid', 'origin');
-    if (checkNote(checkpoint.note, this.#logKeys(), crypto).kind !== 'signed')
+    if (checkNote(checkpoint.note, this.#logKeys(checkpoint.size), crypto).kind !== 'signed')
       throw this.#fault('root_checkpoint_invalid', 'signature');
     if (policy === undefined) return { ...checkpoint, cosigners: undefined };
     const by = cosigners(checkpoint.note, policy, crypto);
@@ -132,12 +140,15 @@ export class RootVerifier {
     return { ...checkpoint, cosigners: by };
   }
 
-  /** Keys of the policy's logs, where it names any, else those of the heads. */
-  #logKeys(): readonly NoteKey[] {
+  /** Of the keys of the policy's logs, where it names any, else of those of the heads: who may sign so many leaves. */
+  #logKeys(size: number): readonly NoteKey[] {
     const { policy, publicKeys, deployment, crypto } = this.#settings;
     const name = noteNameOf(rootOrigin(deployment));
-    if (policy !== undefined && policy.logs.length > 0) return policy.logs.filter((key) => key.name === name);
-    return publicKeys.map((key) => noteKey(name, NOTE_KEY_TYPES.ed25519, key, crypto.sha256));
+    const named = policy?.logs.filter((key) => key.name === name).map(({ publicKey }) => publicKey) ?? [];
+    const trusted = (policy?.logs.length ?? 0) > 0 ? named : publicKeys;
+    return new LogKeys(trusted, this.#rotations)
+      .at(size)
+      .map((key) => noteKey(name, NOTE_KEY_TYPES.ed25519, key, crypto.sha256));
   }
 
   /** A cosigned checkpoint of before; its root is compared when its size is reached. */
@@ -163,6 +174,7 @@ export class RootVerifier {
     if (leaf.type === 'finding' && leaf.code === LOSS_ACCEPTED) this.#losses += 1;
     if (leaf.type === 'head') this.#head(leaf, index);
     if (leaf.type === 'coverage') this.#coverage(leaf, index);
+    if (leaf.type === 'key') this.#key(leaf, index);
     this.#range.append(leafHash(bytes, this.#settings.crypto.sha256));
     this.#compareAt(this.#range.end);
   }
@@ -171,6 +183,17 @@ export class RootVerifier {
     if (!this.#notBefore.accept(leaf.notBefore, index))
       throw this.#fault('coverage_differs', 'not_before', index);
     for (const at of leaf.partitions) this.#cover(leaf, at, index);
+  }
+
+  /** The header names all rotations; here stands each of them, over the leaves that it says it follows. */
+  #key(leaf: KeyLeaf, index: number): void {
+    const rotation = this.#rotations[this.#rotated];
+    const isNext =
+      rotation?.index === index &&
+      equalBytes(encodeRootLeaf(rotation.leaf), encodeRootLeaf(leaf)) &&
+      leaf.rootBefore === toHex(this.#range.root());
+    if (!isNext) throw this.#fault('key_rotation_invalid', 'leaf', index);
+    this.#rotated += 1;
   }
 
   /** Each head of a log names the one before, so that none is left out of what a reader of proofs is shown. */
@@ -255,6 +278,8 @@ export class RootVerifier {
     const size = this.#checkpoint?.size ?? 0;
     const isShort = this.#hasEntries ? this.#range.end !== size : this.#settings.whole && size > 0;
     if (isShort) throw this.#fault('root_entries_invalid', 'size');
+    if (this.#hasEntries && this.#rotated < this.#rotations.length)
+      throw this.#fault('key_rotation_invalid', 'missing');
     if (this.#hasEntries) this.#expectCoverage();
     this.#compareKept(size);
   }

@@ -16,7 +16,8 @@ import {
 } from './bundle.ts';
 import type { Sample, VerifiedLog } from './depth.ts';
 import { headsMessage } from './heads.ts';
-import { logId, logOrigin } from './origin.ts';
+import { holdsRotation, isChain, LogKeys, type KeyRotation } from './log-keys.ts';
+import { logId, logOrigin, rootOrigin } from './origin.ts';
 import { readClassMapping, type ClassMappingVersion } from './projection.ts';
 import {
   FaultFound,
@@ -33,6 +34,7 @@ import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
+import { decodeRootLeaf } from './root-leaf.ts';
 import { RootVerifier } from './verify-root.ts';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 
@@ -142,11 +144,13 @@ class BundleRun {
       const mapping = readClassMapping(version, body, sha256);
       if (mapping !== undefined) this.#mappings.set(version, mapping);
     }
-    const keys = this.#keys(header);
+    const rotations = this.#rotations(header);
+    const keys = this.#keys(header, rotations);
     this.#root = new RootVerifier({
       deployment: header.deployment,
       crypto: this.#crypto,
-      publicKeys: [...keys.values()],
+      publicKeys: this.#trusted(header),
+      rotations,
       policy: this.#options.policy,
       kept: this.#options.keptCheckpoint,
       whole: isWhole(header),
@@ -165,10 +169,27 @@ class BundleRun {
   }
 
   /** Keys by id: those that the caller pinned, else those that the bundle names. */
-  #keys(header: BundleHeader): ReadonlyMap<string, Uint8Array> {
-    const named = header.keys.flatMap(({ publicKey }) => fromBase64(publicKey) ?? []);
-    const keys = this.#pinned() ?? named;
+  #keys(header: BundleHeader, rotations: readonly KeyRotation[]): ReadonlyMap<string, Uint8Array> {
+    const keys = new LogKeys(this.#trusted(header), rotations).current();
     return new Map(keys.map((key) => [toHex(this.#crypto.sha256(key)), key]));
+  }
+
+  #trusted(header: BundleHeader): readonly Uint8Array[] {
+    return this.#pinned() ?? header.keys.flatMap(({ publicKey }) => fromBase64(publicKey) ?? []);
+  }
+
+  /** Every rotation must hold, whichever keys are trusted: one that does not was put there by somebody. */
+  #rotations({ deployment, rotations }: BundleHeader): readonly KeyRotation[] {
+    const origin = rootOrigin(deployment);
+    const read = rotations.map(({ index, leaf }) => ({
+      index,
+      leaf: decodeRootLeaf(fromBase64(leaf) ?? new Uint8Array(0)),
+    }));
+    const isKey = (one: (typeof read)[number]): one is KeyRotation => one.leaf?.type === 'key';
+    const { ed25519Verify } = this.#crypto;
+    const sound = read.filter(isKey).filter((one) => holdsRotation(origin, one, ed25519Verify));
+    if (sound.length === read.length && isChain(sound)) return sound;
+    throw fault('key_rotation_invalid', { log: origin });
   }
 
   #pinned(): readonly Uint8Array[] | undefined {

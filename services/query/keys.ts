@@ -9,12 +9,9 @@ import type { AuditAction } from '../../schemas/audit/v1.ts';
 import { checkEd25519PublicKey } from '../../schemas/control/key.ts';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
 import { zHex64, zName } from '../../schemas/event/v1.ts';
-import { TOPICS } from '../../schemas/topics.ts';
-import { fromBase64, fromCanonicalBase64, toHex } from '../evidence/bytes.ts';
-import { ENTRY_TYPES } from '../evidence/entry.ts';
-import { readLedgerLine } from '../evidence/lines.ts';
-import { keyChangeOf } from '../evidence/producer-keys.ts';
+import { fromCanonicalBase64, toHex } from '../evidence/bytes.ts';
 import { ALL_TENANTS, principalOf, readableTenant, writableTenant } from '../platform/http/principal.ts';
+import { readAgentKeys } from '../platform/ledger/agent-keys.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
 import type { StepContext } from '../platform/step.ts';
 import type { Store } from '../platform/store/port.ts';
@@ -39,8 +36,7 @@ const zKey = z.object({
   revokedAt: z.string().nullable(),
   reason: z.string().nullable(),
 });
-export type KeyItem = z.infer<typeof zKey>;
-const MAX_CHANGES = 10_000;
+type KeyItem = z.infer<typeof zKey>;
 /** All are on one page; `limit` is there for clients that page every listing. */
 const zListQuery = zTenantQuery.extend({ limit: z.coerce.number().int().min(1).optional() });
 
@@ -156,61 +152,16 @@ async function changeKey(
   return { keyId, tenant };
 }
 
-interface ChangeRow {
-  readonly tenant: string;
-  readonly append_ms: string;
-  readonly bytes: string;
-}
-
-/** Folded in the order of each tenant's audit log. */
 async function listKeys(store: Store, tenant: string): Promise<KeyItem[]> {
-  const keys = new Map<string, KeyItem>();
-  for (const row of await changesOf(store, tenant)) {
-    const bytes = fromBase64(row.bytes);
-    const read = bytes === undefined ? undefined : readLedgerLine(TOPICS.audit.name, bytes);
-    const change = read?.kind === 'audit' ? keyChangeOf(read.event) : undefined;
-    if (change === undefined) continue;
-    const at = isoOf(row.append_ms);
-    const keyId = change.kind === 'register' ? toHex(sha256(change.publicKey)) : change.keyId;
-    const name = `${keyId}${row.tenant}`;
-    const known = keys.get(name);
-    if (change.kind === 'revoke') {
-      if (known?.status === 'registered')
-        keys.set(name, { ...known, status: 'revoked', revokedAt: at, reason: change.reason });
-      continue;
-    }
-    keys.set(name, {
-      tenant: row.tenant,
-      keyId,
-      name: change.name,
-      publicKey: Buffer.from(change.publicKey).toString('base64'),
-      status: 'registered',
-      registeredAt: at,
-      revokedAt: null,
-      reason: null,
-    });
-  }
-  return [...keys.values()];
-}
-
-async function changesOf(store: Store, tenant: string): Promise<ChangeRow[]> {
-  const ofTenant = tenant === ALL_TENANTS ? '' : ' AND tenant = {tenant:String}';
-  return await store.query<ChangeRow>(
-    `SELECT ledger.tenant AS tenant, toString(ledger.append_ms) AS append_ms, base64Encode(payloads.bytes) AS bytes
-     FROM payloads INNER JOIN (
-       SELECT log_id, idx, tenant, append_ms FROM ledger
-       WHERE topic = {topic:String} AND type = {key:UInt8}${ofTenant} ORDER BY log_id, idx LIMIT {limit:UInt32}
-     ) AS ledger USING (log_id, idx)
-     WHERE (payloads.log_id, payloads.idx) IN (
-       SELECT log_id, idx FROM ledger WHERE topic = {topic:String} AND type = {key:UInt8}${ofTenant})
-     ORDER BY log_id, idx`,
-    {
-      params: {
-        topic: TOPICS.audit.name,
-        key: ENTRY_TYPES.key,
-        limit: MAX_CHANGES,
-        ...(tenant === ALL_TENANTS ? {} : { tenant }),
-      },
-    },
-  );
+  const keys = await readAgentKeys(store, tenant === ALL_TENANTS ? undefined : tenant);
+  return keys.map((key) => ({
+    tenant: key.tenant,
+    keyId: key.keyId,
+    name: key.name,
+    publicKey: Buffer.from(key.publicKey).toString('base64'),
+    status: key.revokedMs === undefined ? 'registered' : 'revoked',
+    registeredAt: isoOf(key.registeredMs),
+    revokedAt: key.revokedMs === undefined ? null : isoOf(key.revokedMs),
+    reason: key.reason ?? null,
+  }));
 }

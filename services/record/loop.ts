@@ -12,6 +12,7 @@ import type { Store } from '../platform/store/port.ts';
 import { cutRuns, PART_LIMITS } from './cut.ts';
 import { logIdOf, type PartitionHeads, type StepSettings } from './open-log.ts';
 import type { Manifest, PartitionState, Signer } from './ports.ts';
+import type { ProducerFinding } from './findings.ts';
 import { claimedNeeds, prepareRecord, streamNeeds, type StreamNeed } from './prepare.ts';
 import { checkAgainstHeads, loadStreams, readBack, storedRows, type StreamLookup } from './stored.ts';
 import { Batch, TABLE_ORDER, type BatchCounts, type BatchOutcome, type TableName } from './step.ts';
@@ -41,6 +42,8 @@ export interface WriterPorts {
    * in turn, part by part, all would be ready at the same time, and the processor idle while the store has them all.
    */
   readonly turns?: Turns;
+  /** Told before a batch is signed; a fault repeats the batch. */
+  readonly onFindings?: (findings: readonly ProducerFinding[]) => Promise<void>;
   readonly onBatch?: (counts: BatchCounts, at: { topic: string; partition: number }) => void;
 }
 
@@ -183,6 +186,7 @@ export class PartitionWriter {
 
   async #settle(memory: Memory, outcome: BatchOutcome): Promise<void> {
     if (outcome.counts.entries > 0) await readBack(this.#ports.store, outcome, this.#settings.sha256);
+    if (outcome.findings.length > 0) await this.#ports.onFindings?.(outcome.findings);
     await this.#ports.signer.commit(outcome.manifest);
     memory.heads = outcome.state;
     for (const [key, draft] of outcome.streams) {

@@ -7,6 +7,7 @@ import type { BusConsumer, TopicPartition } from '../platform/bus/port.ts';
 import { ed25519Verify, sha256 } from '../platform/ledger/crypto.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { PartitionWriter, type WriterPorts, type WriterSettings } from './loop.ts';
+import { ProducerWatch } from './producer-watch.ts';
 import { Turns } from './turns.ts';
 import type { Signer } from './ports.ts';
 import type { BatchCounts } from './step.ts';
@@ -25,12 +26,14 @@ export async function startRecord(context: StepContext, signer: Signer): Promise
   const mapping = classMappingVersion(context.config.classify, sha256);
   await storeMapping(context, mapping);
   const alarms = new Map<string, string>();
+  const watch = new ProducerWatch(context);
   const ports: WriterPorts = {
     bus: context.bus,
     store: context.store,
     signer,
     clock: context.clock,
     turns: new Turns(),
+    onFindings: (findings) => watch.tell(findings),
     onBatch: recordMetrics(context),
   };
   const { maxBatchBytes, maxBatchEvents } = context.config.record;
@@ -47,7 +50,10 @@ export async function startRecord(context: StepContext, signer: Signer): Promise
   return {
     name: 'record',
     health: () => healthOf(alarms, consumer),
-    stop: () => consumer.stop(),
+    stop: async () => {
+      await consumer.stop();
+      await watch.stop();
+    },
   };
 }
 

@@ -17,6 +17,7 @@
  */
 import type { AuditLine } from '../../schemas/audit/v1.ts';
 import type { Event } from '../../schemas/event/v1.ts';
+import { TOPICS } from '../../schemas/topics.ts';
 import { concatBytes, equalBytes, fromBase64, toHex, ZERO_HASH } from '../evidence/bytes.ts';
 import { projectDisposition } from '../evidence/disposition.ts';
 import { ENTRY_FLAGS, ENTRY_TYPES, entryLeafHash } from '../evidence/entry.ts';
@@ -37,6 +38,7 @@ import { chainOf, signedRun, type SignedRun } from './signed-run.ts';
 import { isKeyChange } from '../evidence/producer-keys.ts';
 import { RowWriter } from '../evidence/row-binary.ts';
 import { EventBlock } from './event-block.ts';
+import { Findings, referenceOf, signerKey, type FindingKind, type ProducerFinding } from './findings.ts';
 import { StreamDraft, type StreamState } from './stream-state.ts';
 import {
   writeAlertRow,
@@ -86,6 +88,8 @@ export interface BatchOutcome {
   /** Leaf hashes (32 bytes each) by log id, in index order, for the read-back. */
   readonly leaves: ReadonlyMap<string, Uint8Array>;
   readonly counts: BatchCounts;
+  /** What is wrong with producers; part of no row. */
+  readonly findings: readonly ProducerFinding[];
   readonly state: PartitionHeads;
   /** Changed streams, by streamKey. */
   readonly streams: ReadonlyMap<string, StreamDraft>;
@@ -138,6 +142,7 @@ export class Batch {
   readonly #logs = new Map<string, OpenLog>();
   readonly #drafts = new Map<string, StreamDraft>();
   readonly #tables: BatchTables;
+  readonly #findings = new Findings();
   #known: ReadonlyMap<string, StreamState> = new Map();
   #lastStream: { readonly tenant: string; readonly stream: string; readonly draft: StreamDraft } | undefined;
   readonly #counts = {
@@ -309,6 +314,7 @@ export class Batch {
     const seq = context.line.seq - 1;
     draft.add(seq, claimed);
     this.#counts.equivocations += 1;
+    this.#find('equivocation', context, `another hash is claimed of event ${seq}`);
     const session = sessionOf(context.line.read);
     this.#append(context, { type: ENTRY_TYPES.equivocation, seq, hash: claimed, flags: 0, session });
   }
@@ -323,6 +329,7 @@ export class Batch {
     const late = line.seq < draft.nextSeq;
     if (line.seq > draft.nextSeq) {
       this.#counts.gaps += 1;
+      this.#find('gap', context, `events ${draft.nextSeq} to ${line.seq - 1} have not come`);
       const gap = { type: ENTRY_TYPES.gap, seq: draft.nextSeq, hash: ZERO_HASH, flags: 0, session };
       this.#append(context, gap);
     }
@@ -341,6 +348,7 @@ export class Batch {
   ): void {
     draft.add(context.line.seq, hashed.hash);
     this.#counts.equivocations += 1;
+    this.#find('equivocation', context, `event ${context.line.seq} came with other bytes`);
     const rejected = context.line.read.kind === 'rejected';
     const type = rejected ? ENTRY_TYPES.deadLetter : ENTRY_TYPES.equivocation;
     this.#appendLine(context, { type, ...hashed, draft, equivocation: true });
@@ -385,10 +393,32 @@ export class Batch {
       session,
       ...who,
     });
-    if (signed !== undefined) this.#counts.signed += 1;
+    this.#noteSigner(context);
     const batch = signed !== undefined && lastOfRecord ? signed.stored : NO_BYTES;
     writePayloadRow(this.#tables.payloads, at, { prev: entry.prev, bytes: line.bytes, batch });
     this.#project(at, line, entry);
+  }
+
+  #noteSigner(context: LineContext): void {
+    const { signed, prepared, lastOfRecord } = context;
+    if (signed !== undefined) this.#counts.signed += 1;
+    if (!lastOfRecord) return;
+    if (signed !== undefined) return this.#find('unregistered', context, 'signed', signerKey(signed.keyId));
+    const isBad = prepared.batch !== undefined && context.chained !== undefined;
+    this.#find(isBad ? 'bad_signature' : 'unsigned', context, isBad ? 'the signature does not hold' : 'unsigned');
+  }
+
+  /** Of the lines of hosts alone: what the service writes of itself is not theirs. */
+  #find(
+    kind: FindingKind,
+    { prepared, line }: LineContext,
+    detail: string,
+    key: Readonly<Record<string, string>> = { stream: line.stream },
+  ): void {
+    if (prepared.record.topic !== TOPICS.toolcalls.name) return;
+    const event = referenceOf(prepared.record, line);
+    if (event === undefined) return;
+    this.#findings.add({ kind, tenant: prepared.tenant, key, event, detail });
   }
 
   #project(
@@ -527,6 +557,7 @@ export class Batch {
       },
       leaves,
       counts: this.#counts,
+      findings: this.#findings.list(),
       state: { topic, partition, nextOffset: this.#nextOffset, watermarkMs, heads },
       streams: this.#drafts,
     };

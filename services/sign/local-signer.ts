@@ -5,6 +5,7 @@
 import { open, type RootDatabase } from 'lmdb';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
+import { toHex } from '../evidence/bytes.ts';
 import { headsMessage } from '../evidence/heads.ts';
 import { LOSS_ACCEPTED } from '../evidence/root-leaf.ts';
 import type { SignedHeadList } from '../evidence/bundle.ts';
@@ -21,7 +22,8 @@ import type {
   SignedHeads,
   Signer,
 } from '../record/ports.ts';
-import { loadSigningKey, type SigningKey } from './key.ts';
+import { keyInForce, openLogKey } from './rotate.ts';
+import type { SigningKey } from '../platform/ledger/key-file.ts';
 import { checkManifest, manifestDigest } from './manifest.ts';
 import { RootState, type Cosigned, type Finding } from './root/state.ts';
 
@@ -92,10 +94,15 @@ function lossFinding({ topic, partition, fromOffset, toOffset, actor, reason }: 
   return { code: LOSS_ACCEPTED, topic, partition, detail };
 }
 
+/** The signer's state in `dir`; made where there is none. */
+export function openSignerState(dir: string): RootDatabase {
+  return open({ path: path.join(dir, 'signer.lmdb'), noSubdir: false, compression: false });
+}
+
 /** Opens (or makes) key and state of `dir`. */
 export async function openLocalSigner(options: LocalSignerOptions): Promise<LocalSigner> {
-  const key = await loadSigningKey(options.dir);
-  const database = open({ path: path.join(options.dir, 'signer.lmdb'), noSubdir: false, compression: false });
+  const database = openSignerState(options.dir);
+  const key = await openLogKey(options.dir, database);
   return new LmdbSigner(database, key, options.clock);
 }
 
@@ -123,6 +130,7 @@ class LmdbSigner implements LocalSigner {
       signedLists: () => listsOf(this.#allHeads()),
       cutEpoch: (restart) =>
         this.#change(() => {
+          this.#checkKey();
           root.cut({ nowMs: this.#clock.nowMs(), restart, partitions: this.#signedPartitions() });
           return listsOf(this.#allHeads());
         }),
@@ -131,6 +139,13 @@ class LmdbSigner implements LocalSigner {
       addFinding: (finding) => this.#change(() => root.addFinding(finding, this.#clock.nowMs())),
       sign: (message) => ed25519Sign(this.#key.privateKey, message),
     };
+  }
+
+  /** Inside a transaction. A process that was left behind by a rotation signs nothing any more. */
+  #checkKey(): void {
+    const inForce = keyInForce(this.#database);
+    if (inForce !== undefined && inForce !== toHex(this.#key.publicKey))
+      throw new TriplineError('signer_refused', 'the log key was rotated; start again');
   }
 
   #signedPartitions() {
@@ -178,6 +193,7 @@ class LmdbSigner implements LocalSigner {
   /** Inside a transaction: checks again what was reserved, and writes heads, signature and offset as one. */
   #sign(stored: StoredPartition, manifest: Manifest, digest: string): SignedHeads {
     const { topic, partition, nextOffset, watermarkMs } = manifest;
+    this.#checkKey();
     checkManifest(manifest, (logId) => this.#head(topic, partition, logId), sha256);
     const heads = manifest.logs.map((log) => log.newHead);
     const signed = this.#signature(heads);

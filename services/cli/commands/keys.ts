@@ -2,8 +2,10 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { loadConfig } from '../../platform/config/load.ts';
 import { loadKeyFile } from '../../platform/ledger/key-file.ts';
-import { dataDirOf } from '../client.ts';
+import { dataDirOf, runsIn } from '../client.ts';
 import { connect, type CommandContext } from '../command.ts';
 import { table, visible } from '../output.ts';
 
@@ -31,6 +33,29 @@ export interface RegisterOptions {
 
 const query = (tenant: string | undefined): string =>
   tenant === undefined ? '' : `?tenant=${encodeURIComponent(tenant)}`;
+
+/** Only while nothing runs on the data directory: the running signer holds the old key. */
+export async function rotateLog({ io, output }: CommandContext, configFile: string | undefined): Promise<void> {
+  const config = loadConfig({ file: configFile ?? io.env['TRIPLINE_CONFIG'], env: io.env, overrides: [] });
+  const { dataDir: dir, deployment } = config;
+  if (!existsSync(join(dir, 'log.key')))
+    throw new TriplineError('usage', `${dir} holds no log.key: run this where step sign runs`);
+  if (runsIn(dir)) throw new TriplineError('data_dir_locked', 'stop the service first');
+  const { openSignerState, rotateLogKey } = await import('../../sign/main.ts');
+  const database = openSignerState(dir);
+  try {
+    const { rotation, key } = await rotateLogKey({ dir, database, deployment, clock: systemClock });
+    const publicKey = Buffer.from(key.publicKey).toString('base64');
+    output.item({ keyId: key.keyId, publicKey, rootLeaf: rotation.index }, () =>
+      [
+        `log key rotated: ${publicKey} from root leaf ${rotation.index} on`,
+        'start the service again, and give /v1/log/root/vkey to your witnesses: they refuse the new key until then',
+      ].join('\n'),
+    );
+  } finally {
+    await database.close();
+  }
+}
 
 /** `key`: in base64, or a file that holds it. */
 export async function registerKey(

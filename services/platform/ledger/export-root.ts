@@ -1,5 +1,11 @@
 /** The root log in an evidence bundle: all of its leaves, or the newest head of each exported log with its proof. */
-import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from '../../evidence/bundle.ts';
+import type {
+  BundleHeader,
+  BundleRoot,
+  BundleRootEntries,
+  BundleRootHead,
+  BundleRootNote,
+} from '../../evidence/bundle.ts';
 import { toHex, ZERO_HASH } from '../../evidence/bytes.ts';
 import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
@@ -14,7 +20,7 @@ import {
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
-import { headNotePath, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
+import { headNotePath, LOG_KEYS_PATH, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
 
 export interface RootEvidence {
   readonly source: RootSource;
@@ -31,6 +37,12 @@ export async function settledRoot({ root }: HeadSource): Promise<RootEvidence | 
     if (isAtFault) return undefined;
     throw error;
   }
+}
+
+/** KEY leaves of the root log; none where the signer is older than they are. */
+export async function rotationsOf({ source }: RootEvidence): Promise<BundleHeader['rotations']> {
+  const bytes = await source.read(LOG_KEYS_PATH);
+  return bytes === undefined ? [] : (JSON.parse(Buffer.from(bytes).toString()) as BundleHeader['rotations']);
 }
 
 type RootLine = BundleRoot | BundleRootNote | BundleRootEntries | BundleRootHead;

@@ -11,7 +11,7 @@ import { logOrigin } from '../../evidence/origin.ts';
 import type { Store } from '../store/port.ts';
 import { sha256 } from './crypto.ts';
 import { headsOfSigner, headsOfStore, keysOfSigner, type HeadSource, type SignedHeads } from './heads.ts';
-import { rootLines, settledRoot, type RootEvidence } from './export-root.ts';
+import { rootLines, rotationsOf, settledRoot, type RootEvidence } from './export-root.ts';
 import { readRows, type ExportedLog, type LogPlan } from './log-rows.ts';
 import { filteredIndexes, readLeaves, type Columns, type RowFilter } from './rows.ts';
 import { strayRows } from './strays.ts';
@@ -64,7 +64,8 @@ async function signedNow(store: Store, source: HeadSource | undefined): Promise<
   if (source === undefined) return { signed: await headsOfStore(store), root: undefined };
   const root = await settledRoot(source);
   if (root === undefined) return { signed: await headsOfSigner(source), root };
-  return { signed: { keys: await keysOfSigner(source), lists: root.snapshot.lists }, root };
+  const rotations = await rotationsOf(root);
+  return { signed: { keys: await keysOfSigner(source), rotations, lists: root.snapshot.lists }, root };
 }
 
 /** None where no signer can be asked: then a row of a batch under way cannot be told from one that is nobody's. */
@@ -98,7 +99,8 @@ async function header(
   );
   const { deployment, nowMs: createdAtMs, partial } = options;
   const about = { deployment, createdAtMs, partial, filter };
-  return { type: 'header', v: BUNDLE_VERSION, ...about, keys: signed.keys, heads: signed.lists, mappings };
+  const { keys, rotations = [], lists } = signed;
+  return { type: 'header', v: BUNDLE_VERSION, ...about, keys, rotations, heads: lists, mappings };
 }
 
 interface SignedLog {

@@ -43,6 +43,7 @@ export interface HeadSource {
 
 export interface SignedHeads {
   readonly keys: BundleHeader['keys'];
+  readonly rotations?: BundleHeader['rotations'];
   readonly lists: readonly SignedHeadList[];
 }
 

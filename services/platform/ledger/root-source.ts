@@ -31,13 +31,16 @@ export const isNotBeforePath = (path: string): boolean => /^not-before\/[0-9a-f]
 /** The checkpoint that the HEAD leaf at `index` holds, as a note signed by the log key: any tlog client knows that form. */
 export const headNotePath = (index: number): string => `head-note/${index}`;
 
+/** KEY leaves of the root log, as BundleHeader has them: JSON. */
+export const LOG_KEYS_PATH = 'log-keys';
+
 export interface RootSource {
   /**
    * Brings the root log up to what is signed now, has it cosigned where witnesses are configured, and answers that
    * state. Takes as long as the witnesses, at most a few seconds; without them the snapshot lacks their signatures.
    */
   settle(): Promise<RootSnapshot>;
-  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, notBeforePath, headNotePath, or a path of the tlog-tiles layout. */
+  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, LOG_KEYS_PATH, notBeforePath, headNotePath, or a path of the tlog-tiles layout. */
   read(path: string): Promise<Uint8Array | undefined>;
   /** Undefined for a log that is not in the root log yet. */
   logCheckpoint(logId: string): Promise<LogCheckpoint | undefined>;

@@ -20,6 +20,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
 import {
   headNotePath,
+  LOG_KEYS_PATH,
   isNotBeforePath,
   notBeforePath,
   type LogCheckpoint,
@@ -129,6 +130,8 @@ export class RootLog implements RootSource {
     switch (path) {
       case VKEY_FILE:
         return await files.read(path);
+      case LOG_KEYS_PATH:
+        return utf8(JSON.stringify(ledger.root.rotations().map(inBase64)));
       case 'latest':
         return await files.read(CHECKPOINT_FILE);
       case CHECKPOINT_FILE: {
@@ -257,4 +260,8 @@ export class RootLog implements RootSource {
     this.#running = result.catch(() => undefined);
     return result;
   }
+}
+
+function inBase64({ index, leaf }: { readonly index: number; readonly leaf: Uint8Array }) {
+  return { index, leaf: Buffer.from(leaf).toString('base64') };
 }

@@ -10,6 +10,7 @@ import {
   encodeRootLeaf,
   type CoveredPartition,
   type FindingLeaf,
+  type KeyLeaf,
   type RootLeaf,
 } from '../../evidence/root-leaf.ts';
 import { checkpointText } from '../../evidence/tlog/checkpoint.ts';
@@ -144,6 +145,24 @@ export class RootState {
     }
     this.#database.putSync(['root-tree'], writer.tree());
     return true;
+  }
+
+  /** Appends a KEY leaf. Called inside a transaction. */
+  rotate(leaf: KeyLeaf): void {
+    const writer = new LeafWriter(this.tree(), this.#sha256);
+    const index = writer.append(leaf);
+    const bytes = Buffer.from(encodeRootLeaf(leaf));
+    this.#database.putSync(['root-leaf', index], bytes);
+    this.#database.putSync(['root-key', index], bytes);
+    this.#database.putSync(['root-tree'], writer.tree());
+  }
+
+  /** KEY leaves, in order. */
+  rotations(): { readonly index: number; readonly leaf: Uint8Array }[] {
+    return [...this.#range('root-key')].map(({ key, value }) => ({
+      index: (key as [string, number])[1],
+      leaf: new Uint8Array(value as Uint8Array),
+    }));
   }
 
   #takeFindings(writer: LeafWriter): void {

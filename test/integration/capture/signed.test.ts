@@ -1,11 +1,13 @@
 /** A host with an agent key, from the command that makes it to the verifier's count; killed and drained in between. */
 import assert from 'node:assert/strict';
-import { chmodSync, readdirSync, statSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Service } from '../../../services/cli/service.ts';
 import type { VerifyReport } from '../../../services/evidence/report.ts';
+import { chainOfLines, SigningProducer } from '../../support/producers/signing.ts';
 import { eventually, startIn, tripline } from '../cli/harness.ts';
 import { connectThroughTap, workplace, type Host } from '../../support/mcp/host.ts';
 
@@ -94,6 +96,66 @@ describe('hosts that sign', () => {
     assert.deepEqual(readdirSync(path.join(place.dataDir, 'spool')), []);
   });
 
+  const token = (): string => readFileSync(path.join(place.dataDir, 'producer.token'), 'utf8').trim();
+  async function post(lines: readonly string[], headers: Readonly<Record<string, string>>): Promise<number> {
+    const response = await fetch(`${service.url}/v1/events`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token()}`, 'content-type': 'application/x-ndjson', ...headers },
+      body: lines.join('\n'),
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+  const lineOf = (stream: string, seq: number, tool = 'read'): string =>
+    JSON.stringify({
+      v: 1,
+      kind: 'call.intent',
+      stream,
+      seq,
+      nonce: randomBytes(16).toString('hex'),
+      time: new Date().toISOString(),
+      session: `stranger ${stream}`,
+      agent: 'a',
+      callId: `c${seq}`,
+      tool,
+    });
+
+  it('gaps, two accounts of one place, signatures that do not hold and unknown keys raise alerts', async () => {
+    const stranger = new SigningProducer();
+    const stream = randomBytes(16).toString('hex');
+    const lines = Array.from({ length: 5 }, (_, seq) => lineOf(stream, seq));
+    const hashes = chainOfLines(Buffer.from(stream, 'hex'), 0, lines);
+    const element = (firstSeq: number, lastSeq: number, hash = hashes[lastSeq]): string =>
+      `${firstSeq}-${lastSeq}:${stranger.header({ stream, firstSeq, lastSeq, lastHash: hash as Buffer })}`;
+    const both = { 'tripline-prev': '00'.repeat(32), 'tripline-batch-sig': `${element(0, 1)},${element(2, 2)}` };
+    assert.equal(await post(lines.slice(0, 3), both), 202);
+    // A part of the batch again, then with what follows: the batch as a whole is what counts.
+    const prev = (hashes[2] as Buffer).toString('hex');
+    assert.equal(await post(lines.slice(3, 4), { 'tripline-prev': prev }), 202);
+    const rest = { 'tripline-prev': prev, 'tripline-batch-sig': element(3, 4) };
+    assert.equal(await post(lines.slice(3), rest), 202);
+    const bad = lineOf(stream, 7);
+    const wrong = { 'tripline-batch-sig': element(7, 7, Buffer.alloc(32)), 'tripline-prev': '11'.repeat(32) };
+    assert.equal(await post([bad], wrong), 202);
+    assert.equal(await post([lineOf(stream, 7, 'other')], { 'tripline-prev': '11'.repeat(32) }), 202);
+    assert.equal(await post([lineOf(stream, 9)], { 'tripline-batch-sig': '9-9:AAAA' }), 400);
+    const raised = async (): Promise<readonly unknown[]> =>
+      (await tripline(env, ['alerts', '--session', `stranger ${stream}`, '--json']))
+        .items()
+        .map((item) => item['ruleId'])
+        .toSorted();
+    const expected = [
+      'tripline.evidence-equivocation',
+      'tripline.evidence-gap',
+      'tripline.signature-invalid',
+      'tripline.unregistered-producer',
+    ];
+    assert.deepEqual(await eventually(raised, (found) => found.length >= 4), expected);
+    const { producers } = await report();
+    // Lines 0 to 2 and 4: line 3 stood already when its batch came.
+    assert.equal(producers.keys.find((key) => key.keyId === stranger.agent.keyId)?.uncounted, 4);
+  });
+
   it('lists the key, and after a revocation nothing more counts', async () => {
     const listed = await eventually(
       () => tripline(env, ['keys', 'list', '--json']),
@@ -109,7 +171,7 @@ describe('hosts that sign', () => {
     await callOnce('third');
     const found = await settled(({ producers }) => producers.revoked >= 4);
     assert.equal(found.producers.signed, before);
-    assert.equal(found.producers.keys[0]?.status, 'revoked');
+    assert.equal(found.producers.keys.find((key) => key.keyId === keyId)?.status, 'revoked');
     const [item] = (await tripline(env, ['keys', 'list', '--json'])).items();
     assert.equal(item?.['status'], 'revoked');
     assert.equal(item['reason'], 'stolen');
