@@ -46,6 +46,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
+  addApprove(program, run);
   addPolicy(program, run);
   addEvidence(program, run);
   addExport(program, run);
@@ -366,7 +367,7 @@ function addKeys(program: Command, run: Run): void {
     .option('--tenant <name>', 'tenant');
 }
 
-function addPolicy(program: Command, run: Run): void {
+function addApprove(program: Command, run: Run): void {
   const approveAction: Action = async (context, [id], options) => {
     const { approve } = await import('./commands/approve.ts');
     const answer = options['grant'] === true ? 'grant' : options['deny'] === true ? 'deny' : undefined;
@@ -398,6 +399,9 @@ function addPolicy(program: Command, run: Run): void {
       ]),
     )
     .option('--tenant <name>', 'tenant');
+}
+
+function addPolicy(program: Command, run: Run): void {
   const policy = program
     .command('policy')
     .description('Checks and tries the policy of a host.')
