@@ -79,13 +79,13 @@ function nodeOf(last: Node, step: number): Node | null {
 }
 
 /** Value at a place; undefined where the chain lacks the element, null where the element lacks the value. */
-function placeValue(last: Node, [step, index]: FieldPlace): FieldValue | null | undefined {
+export function placeValue(last: Node, [step, index]: FieldPlace): FieldValue | null | undefined {
   const node = nodeOf(last, step);
   return node === null ? undefined : (node.entry.fields[index] ?? null);
 }
 
 /** Value as a key has it. */
-function textOf(value: FieldValue | null | undefined): string | null {
+export function textOf(value: FieldValue | null | undefined): string | null {
   return value === null || value === undefined || typeof value === 'string'
     ? (value ?? null)
     : value.identity;

@@ -174,7 +174,6 @@ export async function filteredIndexes(
   range: IndexRange,
   filter: RowFilter,
 ): Promise<readonly number[]> {
-  const [stream = '', seq = '0'] = filter.event?.split('-') ?? [];
   const rows = await store.query<IndexedRow>(
     `SELECT DISTINCT idx FROM ledger WHERE ${RANGE}
        AND ({anyEvent:UInt8} = 1 OR offset IN
@@ -186,9 +185,7 @@ export async function filteredIndexes(
         log: range.logId,
         from: range.from,
         to: range.to,
-        anyEvent: filter.event === undefined ? 1 : 0,
-        stream: filter.event === undefined ? '0'.repeat(32) : stream,
-        seq,
+        ...eventParams(filter.event),
         any: filter.session === undefined ? 1 : 0,
         session: filter.session ?? '',
         since: filter.sinceMs ?? 0,
@@ -197,4 +194,9 @@ export async function filteredIndexes(
     },
   );
   return rows.map((row) => Number(row.idx));
+}
+
+function eventParams(event: string | undefined) {
+  const [stream = '', seq = '0'] = event?.split('-') ?? [];
+  return { anyEvent: event === undefined ? 1 : 0, stream, seq };
 }
