@@ -105,7 +105,7 @@ describe('README.md', () => {
     const reading = readPolicy(Buffer.from(samples[0] ?? ''));
     assert.equal(reading.kind, 'policy');
     const codes = reading.kind === 'policy' ? policyWarnings(reading.policy).map(({ code }) => code) : [];
-    assert.deepEqual(codes, ['names_principal', 'class_never_allowed']);
+    assert.deepEqual(codes, ['names_principal']);
   });
   it('posts events that ingest takes', () => {
     const posts = lines.join('\n').match(/\{"v":1[^\n]*\}/g) ?? [];
