@@ -6,6 +6,8 @@
 import { createHash } from 'node:crypto';
 import { NO_ARGS_HASH, zApprovalId } from '../../../schemas/approval/v1.ts';
 import { zPolicyStamp, type PolicyStamp } from '../../../schemas/event/v1.ts';
+import type { SubjectKeys } from '../payloads/keys.ts';
+import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../payloads/read.ts';
 import type { SqlParameter, Store } from '../store/port.ts';
 import { rawMember } from './raw-member.ts';
 
@@ -54,6 +56,8 @@ interface Row {
 }
 
 export interface RequestQuery {
+  /** Of sealed payloads. What was erased is asked for no more. */
+  readonly keys: SubjectKeys | undefined;
   /** `*`: all tenants. */
   readonly tenant: string;
   readonly id?: string;
@@ -92,19 +96,15 @@ export async function readApprovalRequests(
     },
   );
   if (rows.length === 0) return [];
-  const lines = await store.query<{
-    readonly at_log: string;
-    readonly at_idx: string;
-    readonly base64: string;
-  }>(
-    `SELECT lower(hex(log_id)) AS at_log, toString(idx) AS at_idx, base64Encode(bytes) AS base64 FROM payloads
-     WHERE (log_id, idx) IN (SELECT log_id, idx FROM (${newest}))`,
+  const lines = await store.query<SealedRow>(
+    `SELECT ${SEALED_COLUMNS} FROM payloads WHERE (log_id, idx) IN (SELECT log_id, idx FROM (${newest}))`,
     { params },
   );
-  const byPlace = new Map(lines.map((line) => [`${line.at_log} ${line.at_idx}`, line.base64]));
+  const opened = await new PayloadReader(store, query.keys).open(lines);
+  const byPlace = new Map(lines.map((line, at) => [`${line.at_log} ${line.at_idx}`, opened[at]]));
   return rows.flatMap((row) => {
-    const base64 = byPlace.get(`${row.at_log} ${row.at_idx}`);
-    const request = base64 === undefined ? undefined : requestOf(row, Buffer.from(base64, 'base64'));
+    const line = byPlace.get(`${row.at_log} ${row.at_idx}`);
+    const request = line?.kind === 'read' ? requestOf(row, line.bytes) : undefined;
     return request === undefined ? [] : [request];
   });
 }

@@ -19,7 +19,7 @@ import { readApprovalRequests, type ApprovalRequest } from './requests.ts';
 export const APPROVAL_READERS = ['analyst', 'responder', 'auditor', 'admin'] as const;
 export const APPROVAL_ANSWERERS = ['responder', 'admin'] as const;
 
-export type ApprovalRouteContext = Pick<StepContext, 'http' | 'audit' | 'clock' | 'store'>;
+export type ApprovalRouteContext = Pick<StepContext, 'http' | 'audit' | 'clock' | 'store' | 'keys'>;
 
 const STATES = ['pending', 'granted', 'denied', 'expired'] as const;
 const zTime = z.string();
@@ -66,7 +66,7 @@ export function registerApprovalRoutes(
   registerDeny(context, approvalIssuer);
 }
 
-function registerList({ http, audit, clock, store }: ApprovalRouteContext, approvals: Approvals): void {
+function registerList({ http, audit, clock, store, keys }: ApprovalRouteContext, approvals: Approvals): void {
   http.withTypeProvider<ZodTypeProvider>().get(
     '/v1/approvals',
     {
@@ -93,6 +93,7 @@ function registerList({ http, audit, clock, store }: ApprovalRouteContext, appro
       await approvals.catchUp();
       const nowMs = clock.nowMs();
       const found = await readApprovalRequests(store, {
+        keys,
         tenant,
         sinceMs: nowMs - REQUESTS_SINCE_MS,
         limit: MAX_REQUESTS,
