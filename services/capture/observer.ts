@@ -67,8 +67,8 @@ export class Observer {
    * own: where several clients share a connection's stream, their ids do not meet.
    */
   observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
-    const { messages, isBatch } = readLine(line, scope);
-    if (messages.length === 0 && this.#mustBeRead(direction, line)) return UNREAD;
+    const { messages, isBatch, hasUnread } = readLine(line, scope);
+    if (hasUnread && this.#mustBeRead(direction, line)) return UNREAD;
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
     const pass = (): Omit<Observation, 'drafts'> => ({
