@@ -60,16 +60,23 @@ const HASH = /^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|(?:sha\d{
 
 /** Whether the value is one that a machine or a careful person made. Not seen: passphrases of words, and short passwords. */
 export function looksMade(value: string, strength: NameStrength): boolean {
-  const weak = strength === 'weak';
-  if (strength === 'none' || value.length < (weak ? 16 : 8) || value.length > MAX_VALUE_CHARACTERS)
-    return false;
-  if (PLACEHOLDER.test(value) || CODE.test(value)) return false;
-  const hasLetter = /[A-Za-z]/.test(value);
-  const hasDigit = /\d/.test(value);
-  if (!hasLetter || !(hasDigit || (!weak && /[^A-Za-z0-9._:,/-]/.test(value)))) return false;
-  if (weak && (UUID.test(value) || HASH.test(value))) return false;
-  return entropyOf(value) >= (weak ? 3 : 2.5);
+  if (strength === 'none') return false;
+  const { minLength, minEntropy, mixed, harmless } = LOOKS[strength];
+  return (
+    value.length >= minLength &&
+    value.length <= MAX_VALUE_CHARACTERS &&
+    /[A-Za-z]/.test(value) &&
+    mixed.test(value) &&
+    ![PLACEHOLDER, CODE, ...harmless].some((pattern) => pattern.test(value)) &&
+    entropyOf(value) >= minEntropy
+  );
 }
+
+/** What a value must be, by how much its name tells. */
+const LOOKS = {
+  strong: { minLength: 8, minEntropy: 2.5, mixed: /\d|[^A-Za-z0-9._:,/-]/, harmless: [] },
+  weak: { minLength: 16, minEntropy: 3, mixed: /\d/, harmless: [UUID, HASH] },
+} as const;
 
 /** From the sign on: quotes and blanks, then the value in its quotes or up to what ends it. */
 const VALUE =
