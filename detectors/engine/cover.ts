@@ -84,7 +84,9 @@ export function coveringsOf(rule: CompiledRule): readonly Covering[] {
 /** Whether the others of a list complete whatever `node` could. Only runs that started later cover: what is told cites the latest start. */
 export function isCovered(covering: Covering, node: Node, list: readonly Node[]): boolean {
   const cover = new Cover(covering, node);
-  return list.slice(-MAX_OTHERS).some((other) => outlives(other, node, covering.gapMatters) && cover.isWholeWith(other));
+  return list
+    .slice(-MAX_OTHERS)
+    .some((other) => outlives(other, node, covering.gapMatters) && cover.isWholeWith(other));
 }
 
 const outlives = (other: Node, node: Node, gapMatters: boolean): boolean =>

@@ -20,7 +20,7 @@ import { isSingle } from './plan.ts';
 import { LATE_SPAN_MS, REPAIR_RING } from './state.ts';
 import { MAX_EVENT_SKEW_MS } from './time.ts';
 
-export interface Sieve {
+interface Sieve {
   /** Of each required step the number of its selection. */
   readonly steps: readonly number[];
   readonly ordered: boolean;

@@ -72,7 +72,12 @@ function decoded(raw: string): string {
 }
 
 const isNumberCode = (code: number): boolean =>
-  (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x2e || code === 0x2b || code === 0x65 || code === 0x45;
+  (code >= 0x30 && code <= 0x39) ||
+  code === 0x2d ||
+  code === 0x2e ||
+  code === 0x2b ||
+  code === 0x65 ||
+  code === 0x45;
 
 /** Visits the texts of JSON text. Never throws; never recurses; linear. */
 export function visitJsonText(json: string, visit: TextVisitor): void {
@@ -135,7 +140,9 @@ function walk(value: unknown, visit: TextVisitor, place: Place): boolean {
     return text.length < MIN_NUMBER_DIGITS || visit(text, place);
   }
   if (typeof value !== 'object' || value === null || place.levels.length > MAX_DEPTH) return true;
-  return Array.isArray(value) ? walkList(value, visit, place) : walkObject(value as Record<string, unknown>, visit, place);
+  return Array.isArray(value)
+    ? walkList(value, visit, place)
+    : walkObject(value as Record<string, unknown>, visit, place);
 }
 
 function walkList(list: readonly unknown[], visit: TextVisitor, place: Place): boolean {

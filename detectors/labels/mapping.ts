@@ -52,7 +52,11 @@ function fitsHosts(line: TrustLine, hosts: readonly string[]): boolean {
 }
 
 /** Trust in what the call answers. `hosts`: all hosts that its arguments name. */
-export function trustOf(subject: LabelSubject, hosts: readonly string[], mapping: LabelMapping = NO_MAPPING): Trust {
+export function trustOf(
+  subject: LabelSubject,
+  hosts: readonly string[],
+  mapping: LabelMapping = NO_MAPPING,
+): Trust {
   let best: TrustLine | undefined;
   for (const line of mapping.trust) {
     if (!speaksOf(line, subject) || !fitsHosts(line, hosts)) continue;

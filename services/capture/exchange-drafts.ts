@@ -141,7 +141,11 @@ export function lateAnswerDraft(
   return {
     kind: 'call.body',
     timeMs: on.clock.nowMs(),
-    fields: { ...exchangeFields(on, exchange), labels: ['late_answer', ...boundary.labels], ...boundary.fields },
+    fields: {
+      ...exchangeFields(on, exchange),
+      labels: ['late_answer', ...boundary.labels],
+      ...boundary.fields,
+    },
     partsOnly: true,
     ...(body === undefined || hides ? {} : { body }),
   };

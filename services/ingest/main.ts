@@ -7,7 +7,7 @@ import { TOPICS } from '../../schemas/topics.ts';
 import { zErrorAnswer } from '../platform/http/errors.ts';
 import { principalOf, writableTenant, type Principal } from '../platform/http/principal.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
-import type { StartStep, StepContext } from '../platform/step.ts';
+import type { RunningStep, StepContext } from '../platform/step.ts';
 import { bodyOf, mediaTypeOf, takeBytes } from './body.ts';
 import { keepRefused } from './dead-letters.ts';
 import { startOtlp } from './otlp/main.ts';
@@ -29,7 +29,12 @@ const MAX_REFUSED_PER_REQUEST = 10_000;
 /** Health turns when a send has waited this long. */
 const STUCK_MS = 10_000;
 
-export const startIngest: StartStep = async (context) => {
+export interface RunningIngest extends RunningStep {
+  /** Removes from the disk what calls left that wait no longer. */
+  renewFiles(): Promise<void>;
+}
+
+export async function startIngest(context: StepContext): Promise<RunningIngest> {
   const recorded = new RecordedCalls();
   const tools: IngestTools = {
     memories: new StreamMemories(),
@@ -83,12 +88,13 @@ export const startIngest: StartStep = async (context) => {
         detail: `oldest unacknowledged send ${Math.round(waitingMs)} ms`,
       };
     },
+    renewFiles: async () => otlp?.renewFiles(),
     stop: async () => {
       stopping = true;
       await otlp?.stop();
     },
   };
-};
+}
 
 async function take(context: StepContext, tools: IngestTools, request: FastifyRequest): Promise<Answer> {
   const principal = principalOf(request);

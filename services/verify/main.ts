@@ -10,6 +10,7 @@ import { nodeCrypto, sha256 } from '../platform/ledger/crypto.ts';
 import { exportLedger } from '../platform/ledger/export.ts';
 import type { FoundFault, LedgerHealth } from '../platform/ledger/health.ts';
 import { publishTamperAlert } from '../platform/ledger/tamper-alert.ts';
+import { PayloadReader } from '../platform/payloads/read.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { Follower, type FollowedFault } from './follow.ts';
 import type { SignedPartition, VerifiedSigner } from './ports.ts';
@@ -35,6 +36,9 @@ export function startVerify(context: StepContext, signer: VerifiedSigner): Runni
   };
 }
 
+type Swept = Omit<LedgerHealth, 'faults' | 'state' | 'unreadEntries'>;
+const NEVER_SWEPT: Swept = { sweptAtMs: null, sweptEntries: 0, gaps: 0, equivocations: 0, deadLetters: 0 };
+
 class Verifier {
   readonly #context: StepContext;
   readonly #signer: VerifiedSigner;
@@ -45,13 +49,16 @@ class Verifier {
   readonly #faults = new Map<string, FoundFault>();
   #unread = 0;
   #hasPassed = false;
-  #swept: { readonly atMs: number; readonly report: VerifyReport } | undefined;
+  #swept: Swept = NEVER_SWEPT;
 
   constructor(context: StepContext, signer: VerifiedSigner) {
     this.#context = context;
     this.#signer = signer;
     this.#metrics = verifyMetrics(context);
-    this.#follower = new Follower(context.store, nodeCrypto);
+    this.#follower = new Follower(
+      { store: context.store, reader: new PayloadReader(context.store, context.keys) },
+      nodeCrypto,
+    );
   }
 
   abort(): void {
@@ -66,17 +73,12 @@ class Verifier {
   }
 
   ledger(): LedgerHealth {
-    const report = this.#swept?.report;
     const sound = this.#hasPassed ? 'sound' : 'unknown';
     return {
       state: this.#faults.size > 0 ? 'faulty' : sound,
       faults: [...this.#faults.values()],
       unreadEntries: this.#unread,
-      sweptAtMs: this.#swept?.atMs ?? null,
-      sweptEntries: report?.entries ?? 0,
-      gaps: report?.gapCount ?? 0,
-      equivocations: report?.equivocations ?? 0,
-      deadLetters: report?.deadLetters ?? 0,
+      ...this.#swept,
     };
   }
 
@@ -98,16 +100,24 @@ class Verifier {
   async sweep(): Promise<void> {
     const { firstSweepAfterMs, sweepEveryMs } = this.#context.config.verify;
     await this.#every(firstSweepAfterMs, sweepEveryMs, async () => {
-      const { store, clock, config } = this.#context;
-      const { deployment } = config;
-      const signal = this.#stop.signal;
-      const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), heads: this.#signer, signal });
-      // The keys of the bundle are those that the signer named just now.
-      const report = await verifyBundle(this.#paced(bundle), nodeCrypto);
+      const first = await this.#sweepOnce();
+      // An erasure that began meanwhile takes bytes whose ERASURE entry the heads did not cover yet: the next heads do.
+      const lacks = ['payload_missing', 'projection_missing'].includes(first.firstFault?.code ?? '');
+      const report = lacks && !this.#stop.signal.aborted ? await this.#sweepOnce() : first;
       // What was cut off by our own end says nothing.
-      if (signal.aborted) return;
+      if (this.#stop.signal.aborted) return;
       await this.#sweptAs(report);
     });
+  }
+
+  async #sweepOnce(): Promise<VerifyReport> {
+    const { store, clock, config, keys } = this.#context;
+    const { deployment } = config;
+    const { signal } = this.#stop;
+    const heads = this.#signer;
+    const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), heads, keys, signal });
+    // The keys of the bundle are those that the signer named just now.
+    return await verifyBundle(this.#paced(bundle), nodeCrypto);
   }
 
   async #sweptAs(report: VerifyReport): Promise<void> {
@@ -120,7 +130,8 @@ class Verifier {
       await this.#found({ ...firstFault, log: firstFault.log ?? '' });
     }
     const atMs = this.#context.clock.nowMs();
-    this.#swept = { atMs, report };
+    const { entries: sweptEntries, gapCount: gaps, equivocations, deadLetters } = report;
+    this.#swept = { sweptAtMs: atMs, sweptEntries, gaps, equivocations, deadLetters };
     this.#metrics.entries.inc({ how: 'sweep' }, report.entries);
     this.#metrics.swept.set(atMs / 1000);
     this.#metrics.gaps.set(report.gapCount);

@@ -10,12 +10,13 @@ import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { gateCall } from './gate.bench.ts';
 import { detectBench } from './detect.bench.ts';
-import { matcher } from './matcher.bench.ts';
+import { matchers } from './matcher.bench.ts';
 import { matcherMemory } from './memory.bench.ts';
 import { backtestBench } from './backtest.bench.ts';
 import { labels } from './labels.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
+import { seal } from './seal.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 import { verifyBench } from './verify.bench.ts';
 
@@ -23,8 +24,9 @@ const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/
 
 const BENCHES: readonly Bench[] = [
   recordPath,
+  seal,
   detect,
-  matcher,
+  ...matchers,
   matcherMemory,
   backtestBench,
   labels,

@@ -105,3 +105,4 @@ say({ done: true });
 say({ done: true });
 say({ done: true });
 say({ done: true });
+say({ done: true });

@@ -113,7 +113,10 @@ class Issuer implements ApprovalIssuer {
       throw new TriplineError('conflict', 'these are not the arguments of the request', { path: 'argsHash' });
     if (!request.fourEyes) return;
     if (request.principal === undefined)
-      throw new TriplineError('auth_forbidden', 'four eyes are asked for, and the request does not say whose the first are');
+      throw new TriplineError(
+        'auth_forbidden',
+        'four eyes are asked for, and the request does not say whose the first are',
+      );
     if (request.principal === principal.id)
       throw new TriplineError('auth_forbidden', 'four eyes are asked for: somebody else must grant it');
   }
@@ -142,7 +145,11 @@ class Issuer implements ApprovalIssuer {
     throw new TriplineError('conflict', 'the request was answered meanwhile');
   }
 
-  async #audit(principal: ControlPrincipal, decision: ApprovalDecision, outcome: AuditBody['outcome']): Promise<void> {
+  async #audit(
+    principal: ControlPrincipal,
+    decision: ApprovalDecision,
+    outcome: AuditBody['outcome'],
+  ): Promise<void> {
     const { id, tenant, verdict, agent, server, tool, argsHash, expiresAt, reason } = decision;
     await this.#options.audit.record(tenant, {
       action: verdict === 'granted' ? 'approval.grant' : 'approval.deny',

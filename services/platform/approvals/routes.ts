@@ -1,7 +1,13 @@
 /** HTTP routes of approvals: what waits, with the exact arguments, and how somebody answers. Never by a producer's token. */
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { DEFAULT_APPROVAL_TTL_MS, zApprovalDecision, zApprovalId, zDenyRequest, zGrantRequest } from '../../../schemas/approval/v1.ts';
+import {
+  DEFAULT_APPROVAL_TTL_MS,
+  zApprovalDecision,
+  zApprovalId,
+  zDenyRequest,
+  zGrantRequest,
+} from '../../../schemas/approval/v1.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { zName } from '../../../schemas/event/v1.ts';
 import { principalOf, readableTenant, type Principal } from '../http/principal.ts';
@@ -86,7 +92,11 @@ function registerList({ http, audit, clock, store }: ApprovalRouteContext, appro
       });
       await approvals.catchUp();
       const nowMs = clock.nowMs();
-      const found = await readApprovalRequests(store, { tenant, sinceMs: nowMs - REQUESTS_SINCE_MS, limit: MAX_REQUESTS });
+      const found = await readApprovalRequests(store, {
+        tenant,
+        sinceMs: nowMs - REQUESTS_SINCE_MS,
+        limit: MAX_REQUESTS,
+      });
       const items = found.map((one) => itemOf(one, approvals, nowMs));
       const wanted = items.filter((item) => state === 'all' || item.state === state);
       return { items: wanted.slice(0, limit), nextCursor: null };
@@ -103,7 +113,9 @@ function itemOf(request: ApprovalRequest, approvals: Approvals, nowMs: number): 
     state: decision?.verdict ?? open,
     ...(principal === undefined ? {} : { principal }),
     ...(host === undefined ? {} : { host }),
-    ...(policy === undefined ? {} : { policy: { id: policy.id, version: policy.version, rule: policy.rule } }),
+    ...(policy === undefined
+      ? {}
+      : { policy: { id: policy.id, version: policy.version, rule: policy.rule } }),
     ...(args === undefined ? {} : { args }),
     argsAltered: isAltered,
     requestedAt: new Date(requestedAtMs).toISOString(),
@@ -156,7 +168,13 @@ function registerDeny(context: ApprovalRouteContext, issuer: ApprovalIssuer): vo
       const principal = principalOf(request);
       const tenant = readableTenant(principal, request.query.tenant);
       const { reason } = request.body;
-      const wanted = { id: request.params.id, tenant, verdict: 'denied', reason, ttlMs: DEFAULT_APPROVAL_TTL_MS } as const;
+      const wanted = {
+        id: request.params.id,
+        tenant,
+        verdict: 'denied',
+        reason,
+        ttlMs: DEFAULT_APPROVAL_TTL_MS,
+      } as const;
       return answerOf(await answered(context, { issuer, principal }, wanted));
     },
   );

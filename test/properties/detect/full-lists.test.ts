@@ -37,12 +37,18 @@ function ruleOf({ body, join, results }: RuleText, policy: string, runs: number)
   const events = results
     ? '{ a: { tool.name: [a, b] }, b: { tool.name: b }, r: { event.kind: call.result } }'
     : '{ a: { tool.name: a }, b: { tool.name: [a, b] }, c: { tool.name: [b, c] } }';
-  const used = ['a', 'b', 'c', 'r'].filter((name) => new RegExp(`\\b${name}\\b`).test(body.replace('event: ', '')));
+  const used = ['a', 'b', 'c', 'r'].filter((name) =>
+    new RegExp(`\\b${name}\\b`).test(body.replace('event: ', '')),
+  );
   const text = `id: r.full
 title: T
 level: low
 key: session
-events: { ${events.slice(2, -2).split(/, (?=[abcr]: )/).filter((each) => used.includes(each[0] ?? '')).join(', ')} }
+events: { ${events
+    .slice(2, -2)
+    .split(/, (?=[abcr]: )/)
+    .filter((each) => used.includes(each[0] ?? ''))
+    .join(', ')} }
 ${body}
 within: 20s
 ${join === '' ? '' : `join: [${join}]\n`}after_match: ${policy}
