@@ -106,8 +106,8 @@ export class LogVerifier {
     this.tenant = tenant;
     this.logId = log.logId;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
-    const { partial, depth, signatures, tally } = settings;
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    const { partial, signatures, tally } = settings;
+    const leavesOut = doesLeaveOut(settings);
     this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
@@ -362,6 +362,11 @@ export class LogVerifier {
 
 /** What an erasure takes of an entry: its bytes, and the rows that people query. */
 const ERASABLE: readonly FaultCode[] = ['payload_missing', 'projection_missing'];
+
+/** Entries may be missing between others, or not be looked into. */
+function doesLeaveOut({ partial, depth }: LogSettings): boolean {
+  return partial || depth.sample !== undefined || depth.below > 0;
+}
 
 function isSameLine(a: LedgerColumns, b: LedgerColumns): boolean {
   return a.offset === b.offset && a.line === b.line && a.stream_id === b.stream_id;

@@ -158,16 +158,18 @@ class BundleRun {
       stampCheck: this.#options.stampCheck,
       whole: isWhole(header),
     });
-    for (const list of header.heads) {
-      this.#checkSignature(list, keys);
-      for (const head of list.heads) {
-        // The signature covers the id: the origin, by which people and this program know the log, must be its own.
-        const isNamed =
-          toHex(logId(head.origin, sha256)) === head.logId &&
-          head.origin.endsWith(`/${list.topic}/${list.partition}`);
-        if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
-        this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
-      }
+    for (const list of header.heads) this.#takeHeads(list, keys);
+  }
+
+  #takeHeads(list: SignedHeadList, keys: ReadonlyMap<string, Uint8Array>): void {
+    this.#checkSignature(list, keys);
+    for (const head of list.heads) {
+      // The signature covers the id: the origin, by which people and this program know the log, must be its own.
+      const isNamed =
+        toHex(logId(head.origin, this.#crypto.sha256)) === head.logId &&
+        head.origin.endsWith(`/${list.topic}/${list.partition}`);
+      if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
+      this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
     }
   }
 
