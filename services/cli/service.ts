@@ -193,16 +193,15 @@ async function startSteps(
     started.closers.push(() => step.stop());
   };
   const local = wants('sign') ? await openSigner(context, started.closers) : undefined;
+  const verify = wants('verify') ? openVerify(context, local) : undefined;
   const forgetting: { detect?: RunningDetect; ingest?: RunningIngest } = {};
   const erasures = options.announce ? openErasures(context, forgetting) : undefined;
   if (local !== undefined) {
     const readOnly = !options.announce;
     keep(await startSign(context, local, { ...signToken(context.config), readOnly }));
   }
-  const heads = headsOf(context.config, local);
-  const verify = wants('verify') ? openVerify(context, local) : undefined;
   if (verify !== undefined) keep(verify);
-  if (wants('query')) keep(await startQuery(context, heads, verify));
+  if (wants('query')) keep(await startQuery(context, headsOf(context.config, local), verify));
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
   if (wants('ingest')) keep((forgetting.ingest = await startIngest(context)));

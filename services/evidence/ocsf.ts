@@ -157,7 +157,8 @@ const ledgerOf = ({ row, idx, log }: Place): { readonly [name: string]: Json } =
 
 function apiActivity(event: Columns, place: Place) {
   const activity = ACTIVITIES[textOf(event, 'class') ?? ''] ?? OTHER;
-  const agent = textOf(event, 'agent') ?? 'unknown';
+  const named = (column: string): string => textOf(event, column) ?? 'unknown';
+  const agent = named('agent');
   const trace = textOf(event, 'trace_id');
   return {
     activity_id: activity,
@@ -172,7 +173,7 @@ function apiActivity(event: Columns, place: Place) {
     ai_agent: { name: agent, uid: agent, type_id: OTHER },
     api: {
       operation: textOf(event, 'tool') ?? textOf(event, 'method') ?? 'unknown',
-      service: { name: textOf(event, 'server') ?? 'unknown' },
+      service: { name: named('server') },
       request: { uid: textOf(event, 'call_id') ?? '' },
     },
     src_endpoint: { name: textOf(event, 'host') ?? agent },

@@ -191,15 +191,20 @@ export class LogVerifier {
   }
 
   #check(rows: BundleRows, fail: Fail): RowsCheck {
-    const { crypto, mappings, partial, depth } = this.#settings;
+    const { crypto, mappings } = this.#settings;
     const stream = rows.ledger[0]?.stream_id ?? '';
     const effectiveMs = this.#streams.effectiveMs(stream);
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
-    const unknown = !isFirst && (this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream)));
+    const unknown = !isFirst && this.#isTimeUnknown(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
+  }
+
+  #isTimeUnknown(stream: string): boolean {
+    const { partial, depth } = this.#settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    return this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream));
   }
 
   /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */

@@ -44,16 +44,23 @@ async function addLines(
      FROM ledger WHERE log_id = unhex({log:String}) AND idx BETWEEN {first:UInt64} AND {last:UInt64} ORDER BY idx`,
     { params: { log, first, last } },
   );
-  let at = 0;
+  const isErased = membership(ranges);
   for await (const some of rows) {
     for (const row of some) {
-      const index = Number(row.at_idx);
-      while ((ranges[at]?.to ?? Infinity) < index) at += 1;
-      if (index < (ranges[at]?.from ?? Infinity)) continue;
+      if (!isErased(Number(row.at_idx))) continue;
       places.add(`${row.topic}/${row.partition}/${row.at_offset}/${row.line}`);
       if (row.stream !== NO_STREAM) ids.add(`${row.stream}-${row.at_seq}`);
     }
   }
+}
+
+/** Whether an index lies in one of the ranges; to be asked in order of indexes. */
+function membership(ranges: readonly IndexRange[]): (index: number) => boolean {
+  let at = 0;
+  return (index) => {
+    while ((ranges[at]?.to ?? Infinity) < index) at += 1;
+    return index >= (ranges[at]?.from ?? Infinity);
+  };
 }
 
 /** Answers how many lines went. Idempotent. */
