@@ -102,10 +102,15 @@ const NAMES: ReadonlySet<string> = new Set([
   'proof',
 ]);
 
+function isRowsLine(line: unknown): line is Columns {
+  if (!isRow(line) || line['type'] !== 'rows' || !isUint(line['idx'])) return false;
+  for (const name in line) if (!NAMES.has(name)) return false;
+  return true;
+}
+
 /** Undefined for what the schema has to look at. */
 export function readUsualRows(line: unknown): BundleRows | undefined {
-  if (!isRow(line) || line['type'] !== 'rows' || !isUint(line['idx'])) return undefined;
-  for (const name in line) if (!NAMES.has(name)) return undefined;
+  if (!isRowsLine(line)) return undefined;
   const projected = projectedOf(line);
   const ledger = rowsOf(line['ledger'], LEDGER);
   const payloads = rowsOf(line['payloads'], PAYLOAD);
