@@ -143,10 +143,9 @@ function collectHosts(value: unknown, isAddress: boolean, depth: number, into: C
   if (typeof value === 'string') return collectFromText(value, isAddress, into);
   if (typeof value !== 'object' || value === null) return;
   if (depth >= MAX_DEPTH || into.values > MAX_VALUES) return void into.hosts.add(UNSEEN_HOST);
-  for (const [name, member] of Object.entries(value)) {
-    const named = Array.isArray(value) ? isAddress : ADDRESS_NAMES.has(name.toLowerCase());
-    collectHosts(member, named, depth + 1, into);
-  }
+  const isList = Array.isArray(value);
+  for (const [name, member] of Object.entries(value))
+    collectHosts(member, isList ? isAddress : ADDRESS_NAMES.has(name.toLowerCase()), depth + 1, into);
 }
 
 /** All hosts that the arguments name, inside or outside; UNSEEN_HOST among them where a bound left something out. */
