@@ -101,6 +101,12 @@ export const ERRORS = {
     'Slow down; raise http.rateLimitPerMinute if this is expected.',
   ),
   not_found: entry('There is no such thing, or it is not yours.', false, 404, 'Check the id and the tenant.'),
+  legal_hold: entry(
+    'A legal hold keeps what would be erased.',
+    false,
+    409,
+    'See `tripline hold list`; release the hold, or leave it as it is.',
+  ),
   conflict: entry('The thing exists in another state.', false, 409, 'Read it again and decide.'),
   not_ready: entry(
     'The service is starting or stopping.',

@@ -128,7 +128,12 @@ export function destHost(event: CallArguments, internalHosts: readonly string[])
 /** Stands for hosts that a bound kept from being read; no mapping names it. */
 export const UNSEEN_HOST = '(unseen)';
 
-function collectHosts(value: unknown, isAddress: boolean, depth: number, into: { values: number; hosts: Set<string> }): void {
+function collectHosts(
+  value: unknown,
+  isAddress: boolean,
+  depth: number,
+  into: { values: number; hosts: Set<string> },
+): void {
   if (typeof value === 'string') {
     if (into.values++ >= MAX_VALUES || value.length > MAX_SCANNED_CHARACTERS) into.hosts.add(UNSEEN_HOST);
     for (const host of hostsInText(value, isAddress)) if (host !== '') into.hosts.add(host);

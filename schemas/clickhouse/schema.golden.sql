@@ -215,6 +215,10 @@ CREATE TABLE tripline.payloads
     `line` UInt16,
     `prev_ev_hash` FixedString(32),
     `bytes` String CODEC(ZSTD(1)),
+    `subject` UInt64 DEFAULT 0,
+    `block` UInt64 DEFAULT 0,
+    `place` UInt16 DEFAULT 0,
+    `size` UInt32 DEFAULT 0,
     `batch` String,
     INDEX by_offset offset TYPE minmax GRANULARITY 1
 )

@@ -208,6 +208,14 @@ export const zConfig = z.strictObject({
       token: zSecret.optional(),
     })
     .prefault({}),
+  retention: z
+    .strictObject({
+      /** Days after which what a principal said in a session is erased, counted from its newest event there. Absent: kept. */
+      payloadDays: z.number().positive().max(36_500).optional(),
+      /** How often the process of step sign looks for what is due. */
+      checkEveryMs: zMs.min(1000).default(3_600_000),
+    })
+    .prefault({}),
   rootLog: z
     .strictObject({
       /** An epoch at most this often, and only when something was signed since the last one. */

@@ -46,9 +46,11 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
+  addApprove(program, run);
   addPolicy(program, run);
   addEvidence(program, run);
   addExport(program, run);
+  addErasure(program, run);
   addKeys(program, run);
   addRules(program, run);
   addBacktest(program, run);
@@ -323,6 +325,49 @@ const liftAction: Action = async (context, [id = ''], options) => {
   await lift(context, id, text(options, 'reason') ?? '');
 };
 
+function addErasure(program: Command, run: Run): void {
+  const names = (options: Options) => ({
+    principal: text(options, 'principal'),
+    session: text(options, 'session'),
+    tenant: text(options, 'tenant'),
+    reason: text(options, 'reason') ?? '',
+  });
+  const eraseAction: Action = async (context, _operands, options) => {
+    const { erase } = await import('./commands/erasure.ts');
+    return await erase(context, names(options));
+  };
+  const addAction: Action = async (context, _operands, options) => {
+    const { addHold } = await import('./commands/erasure.ts');
+    await addHold(context, names(options));
+  };
+  const listAction: Action = async (context) => {
+    const { listHolds } = await import('./commands/erasure.ts');
+    await listHolds(context);
+  };
+  const releaseAction: Action = async (context, [id = ''], options) => {
+    const { releaseHold } = await import('./commands/erasure.ts');
+    await releaseHold(context, id, text(options, 'reason') ?? '');
+  };
+  const withSubject = (command: Command): Command =>
+    command
+      .option('--principal <name>', 'who')
+      .option('--session <id>', 'which session')
+      .option('--tenant <name>', 'tenant')
+      .requiredOption('--reason <text>', 'why; on record, so name nobody in it');
+  withSubject(
+    define(program, 'erase', ['Erases what a principal or a session said, for good.', eraseAction], run),
+  );
+  const hold = program
+    .command('hold')
+    .description('Legal holds: what is held is not erased, by nobody and by no age.');
+  withSubject(define(hold, 'add', ['Holds a principal, a session, or all of a tenant.', addAction], run));
+  define(hold, 'list', ['Lists what is held.', listAction], run);
+  define(hold, 'release <id>', ['Releases a hold.', releaseAction], run).requiredOption(
+    '--reason <text>',
+    'why; on record',
+  );
+}
+
 function addKeys(program: Command, run: Run): void {
   const keys = program.command('keys').description('Agent keys: who vouches for events.').exitOverride();
   keys.configureOutput({ ...program.configureOutput() });
@@ -366,7 +411,7 @@ function addKeys(program: Command, run: Run): void {
     .option('--tenant <name>', 'tenant');
 }
 
-function addPolicy(program: Command, run: Run): void {
+function addApprove(program: Command, run: Run): void {
   const approveAction: Action = async (context, [id], options) => {
     const { approve } = await import('./commands/approve.ts');
     const answer = options['grant'] === true ? 'grant' : options['deny'] === true ? 'deny' : undefined;
@@ -398,6 +443,9 @@ function addPolicy(program: Command, run: Run): void {
       ]),
     )
     .option('--tenant <name>', 'tenant');
+}
+
+function addPolicy(program: Command, run: Run): void {
   const policy = program
     .command('policy')
     .description('Checks and tries the policy of a host.')

@@ -10,8 +10,8 @@ import type { Logger } from 'pino';
 import type { Config, Step } from '../../schemas/config/v1.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOPICS } from '../../schemas/topics.ts';
-import { registerReload, startDetect, type Reloads } from '../detect/main.ts';
-import { startIngest } from '../ingest/main.ts';
+import { registerReload, startDetect, type Reloads, type RunningDetect } from '../detect/main.ts';
+import { startIngest, type RunningIngest } from '../ingest/main.ts';
 import { openOtlpListener } from '../ingest/otlp/listener.ts';
 import { createAuditTrail } from '../platform/audit/trail.ts';
 import { openBus } from '../platform/bus/open.ts';
@@ -19,12 +19,16 @@ import { systemClock } from '../platform/clock.ts';
 import { CONTROL_PUBLIC_KEY_FILE } from '../platform/controls/key.ts';
 import { readSecret } from '../platform/config/secrets.ts';
 import { buildHttp } from '../platform/http/build.ts';
+import { httpKeys } from '../platform/payloads/http-keys.ts';
+import { openKeyStore } from '../platform/payloads/key-store.ts';
+import type { ErasableKeys } from '../platform/payloads/keys.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { openStore } from '../platform/store/open.ts';
 import { createMetrics } from '../platform/telemetry/metrics.ts';
 import { startQuery } from '../query/main.ts';
 import { httpSigner, startRecord, type Signer } from '../record/main.ts';
 import { startRespond } from '../respond/main.ts';
+import { openErasures as openErasureStep, type Erasures } from '../sign/erasure/main.ts';
 import { startVerify, type RunningVerify } from '../verify/main.ts';
 import { openLocalSigner, startSign, type LocalSigner } from '../sign/main.ts';
 import { registerControlReader } from './control-reader.ts';
@@ -134,7 +138,7 @@ async function openContext(
   options: ServiceOptions,
   running: RunningStep[],
   closers: Closer[],
-): Promise<StepContext> {
+): Promise<ServiceContext> {
   const { config, log } = options;
   const { dataDir } = config;
   const clock = systemClock;
@@ -146,10 +150,31 @@ async function openContext(
   closers.push(() => producer.close());
   const store = await openStore(config, dataDir, log);
   closers.push(() => store.close());
+  const keys = openKeys(options, closers);
   const audit = createAuditTrail({ bus, producer, clock, randomBytes });
   const http = await buildHttp({ config, dataDir, randomBytes, log, metrics, steps: () => running });
   closers.push(() => http.close());
-  return { config, dataDir, clock, randomBytes, log, metrics, bus, producer, store, audit, http };
+  return { config, dataDir, clock, randomBytes, log, metrics, bus, producer, store, audit, ...keys, http };
+}
+
+/** Only the process that holds the keys can destroy them. */
+interface ServiceContext extends StepContext {
+  readonly erasableKeys?: ErasableKeys;
+}
+
+/** The keys are where the signer is: in this process, or asked of the one that holds them. */
+function openKeys(
+  { config, steps }: ServiceOptions,
+  closers: Closer[],
+): Pick<ServiceContext, 'keys' | 'erasableKeys'> {
+  if (steps.includes('sign')) {
+    const keys = openKeyStore(config.dataDir, randomBytes);
+    closers.push(() => keys.close());
+    return { keys, erasableKeys: keys };
+  }
+  const { url, token } = config.signer;
+  if (url === 'local' || token === undefined) return {};
+  return { keys: httpKeys({ url, token: readSecret(token, 'signer.token') }) };
 }
 
 interface Started {
@@ -158,7 +183,7 @@ interface Started {
 }
 
 async function startSteps(
-  context: StepContext,
+  context: ServiceContext,
   options: ServiceOptions,
   started: Started,
 ): Promise<Reloads | undefined> {
@@ -168,6 +193,8 @@ async function startSteps(
     started.closers.push(() => step.stop());
   };
   const local = wants('sign') ? await openSigner(context, started.closers) : undefined;
+  const forgetting: { detect?: RunningDetect; ingest?: RunningIngest } = {};
+  const erasures = options.announce ? openErasures(context, forgetting) : undefined;
   if (local !== undefined) {
     const readOnly = !options.announce;
     keep(await startSign(context, local, { ...signToken(context.config), readOnly }));
@@ -178,16 +205,37 @@ async function startSteps(
   if (wants('query')) keep(await startQuery(context, heads, verify));
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
-  if (wants('ingest')) keep(await startIngest(context));
+  if (wants('ingest')) keep((forgetting.ingest = await startIngest(context)));
   if (wants('record')) keep(await startRecord(context, local ?? remoteSigner(context.config)));
-  return wants('detect') ? await startRules(context, options, keep) : undefined;
+  if (wants('detect')) forgetting.detect = await startRules(context, options, keep);
+  if (erasures !== undefined) {
+    started.closers.push(() => erasures.stop());
+    // Once all is there that may have to forget.
+    erasures.begin();
+  }
+  return forgetting.detect;
+}
+
+function openErasures(
+  context: ServiceContext,
+  parts: { readonly detect?: RunningDetect; readonly ingest?: RunningIngest },
+): Erasures | undefined {
+  const { erasableKeys } = context;
+  if (erasableKeys === undefined) return undefined;
+  return openErasureStep(context, erasableKeys, () => {
+    const { detect, ingest } = parts;
+    return {
+      ...(detect === undefined ? {} : { detect: (drop) => detect.forget(drop) }),
+      ...(ingest === undefined ? {} : { waiting: () => ingest.renewFiles() }),
+    };
+  });
 }
 
 async function startRules(
   context: StepContext,
   { readRules }: ServiceOptions,
   keep: (step: RunningStep) => void,
-): Promise<Reloads> {
+): Promise<RunningDetect> {
   const detect = await startDetect(context, readRules === undefined ? {} : { readRules });
   keep(detect);
   registerReload(context, detect);

@@ -37,10 +37,13 @@ export function requestFor(
   filters: Filters,
 ): CallRequest | undefined {
   const of: CallSelection[] = [];
+  let characters = 0;
   const numbers = new Map<string, number>();
   for (const selection of heardSelections(rule)) {
-    const asked = askedOf(selection);
-    if (asked !== undefined) numbers.set(selection.name, of.push(asked) - 1);
+    const asked = askedOf(selection, MAX_CHARACTERS - characters);
+    if (asked === undefined) continue;
+    characters += charactersOf(asked.equals ?? []);
+    numbers.set(selection.name, of.push(asked) - 1);
   }
   if (of.length === 0) return undefined;
   const columns = columnsFor(fieldsReadBy(rule));
@@ -63,12 +66,19 @@ export function requestFor(
   return { ...common, columns: [...new Set([...columns, ...identity])], lines: false };
 }
 
-/** Undefined where no event fits it. */
-function askedOf(selection: Selection): CallSelection | undefined {
+/** Of all values of a request: to a server they travel in the URL. */
+const MAX_CHARACTERS = 16_384;
+
+const charactersOf = (equals: readonly CallEquality[]): number =>
+  equals.reduce((sum, { values }) => sum + values.join('').length, 0);
+
+/** Undefined where no event fits it. Equalities whose values are too long are left to the rule itself. */
+function askedOf(selection: Selection, maxCharacters: number): CallSelection | undefined {
   const { kinds, classes } = selection;
   const own = EVENT_KINDS.filter((kind) => (kinds as readonly string[]).includes(kind));
   if (own.length === 0 || classes?.length === 0) return undefined;
-  const equals = equalitiesOf(selection);
+  const all = equalitiesOf(selection);
+  const equals = charactersOf(all) > maxCharacters ? [] : all;
   return {
     kinds: own,
     classes: classes === undefined ? null : [...classes],

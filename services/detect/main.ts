@@ -126,7 +126,15 @@ export interface DetectOptions {
   readonly readRules?: () => Config['rules'];
 }
 
-export type RunningDetect = RunningStep & Reloads;
+export interface Forgetful {
+  /**
+   * Forgets all that was read, and reads what the bus holds again. `drop` runs in between, while no state is in memory;
+   * it removes what states are kept in. Alerts that are found again are the same, and known.
+   */
+  forget(drop: () => Promise<void>): Promise<void>;
+}
+
+export type RunningDetect = RunningStep & Reloads & Forgetful;
 
 class Detect implements RunningDetect {
   readonly name = 'detect';
@@ -190,6 +198,19 @@ class Detect implements RunningDetect {
       await this.runtime.context.audit.record(DEFAULT_TENANT, failedReload(by, error));
       throw error;
     }
+  }
+
+  forget(drop: () => Promise<void>): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.stopped) throw new TriplineError('not_ready');
+      await Promise.all([...this.stages.values()].map((stage) => stage.stop()));
+      this.stages.clear();
+      try {
+        await drop();
+      } finally {
+        await this.start();
+      }
+    });
   }
 
   stop(): Promise<void> {

@@ -136,6 +136,8 @@ export const zPayloadColumns = z.object({
   line: zCount,
   prev_ev_hash: zHex64,
   bytes: zText,
+  /** Nobody can read the bytes any more: the key that they were kept under is gone. */
+  erased: z.literal(true).optional(),
   /** Base64; bundles of before have none. */
   batch: zText.default(''),
 });

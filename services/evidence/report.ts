@@ -141,6 +141,10 @@ export interface VerifyReport {
   readonly losses: number;
   readonly equivocations: number;
   readonly deadLetters: number;
+  /** Entries whose bytes are gone and that an ERASURE entry covers: erased, as authorised. */
+  readonly erased: number;
+  /** ERASURE entries. */
+  readonly erasures: number;
   /** Entries beyond the signed heads: not judged yet. */
   readonly pending: number;
   /** Rows whose class was computed by another version of the classifier and is taken as it stands. */

@@ -1,4 +1,5 @@
 /** One log, row by row in index order: chain, tree at every signed size, streams, content. Memory: O(streams). */
+import type { ErasureBody } from '../../schemas/audit/v1.ts';
 import type { BatchSignatures } from './batch-signature.ts';
 import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
@@ -10,7 +11,7 @@ import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
 import type { ProducerTally } from './producer-tally.ts';
 import type { LogClaims, RootClaim } from './verify-root.ts';
-import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
+import { FaultFound, type Fault, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
 import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
@@ -40,6 +41,15 @@ export interface LogSettings {
   readonly tally: ProducerTally;
 }
 
+/** Neighbours of a session that lack their bytes or what follows from them: sound where ERASURE entries cover them all. */
+export interface LackingRun {
+  readonly from: number;
+  /** Inclusive. */
+  to: number;
+  /** Of the first. */
+  readonly fault: Fault;
+}
+
 export interface LogCounts {
   equivocations: number;
   deadLetters: number;
@@ -65,6 +75,8 @@ export class LogVerifier {
   };
   entries = 0;
   readonly origin: string;
+  readonly tenant: string;
+  readonly logId: string;
   readonly #log: BundleLog;
   readonly #settings: LogSettings;
   readonly #head: BundleHead;
@@ -79,6 +91,11 @@ export class LogVerifier {
   readonly #claimed: ReadonlyMap<number, RootClaim>;
   #rangeAt = 0;
   #herald: Herald | undefined;
+  /** In order. */
+  readonly lacking: LackingRun[] = [];
+  readonly erasures: ErasureBody[] = [];
+  /** Streams whose last entry is erased: how far their time had come is not told any more. */
+  readonly #timeless = new Set<string>();
   #at: LedgerColumns | undefined;
 
   constructor(log: BundleLog, settings: LogSettings) {
@@ -86,9 +103,11 @@ export class LogVerifier {
     this.#log = log;
     this.#settings = settings;
     const { tenant, topic, partition } = log;
+    this.tenant = tenant;
+    this.logId = log.logId;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
-    const { partial, depth, signatures, tally } = settings;
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    const { partial, signatures, tally } = settings;
+    const leavesOut = doesLeaveOut(settings);
     this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
@@ -131,7 +150,8 @@ export class LogVerifier {
     const entry = checkEntry(rows, this.#lastLeaf, check);
     this.#checkPlace(entry.row, fail);
     if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
-    const look = lookOf(rows.idx, this.#settings.depth);
+    const isErasure = entry.row.type === ENTRY_TYPES.erasure;
+    const look = isErasure ? 'deep' : lookOf(rows.idx, this.#settings.depth);
     if (look === 'deep') this.#content(rows, entry, check);
     else this.#skip(rows, entry.row, look);
     this.#lastLeaf = entry.leafHash;
@@ -178,7 +198,7 @@ export class LogVerifier {
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
     const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
-    const unknown = leavesOut && !isFirst && !this.#inRun.has(stream);
+    const unknown = !isFirst && (this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream)));
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 
@@ -204,20 +224,53 @@ export class LogVerifier {
   }
 
   #content(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck): void {
-    const checked = checkContent(rows, entry, check);
     const { row } = entry;
+    const checked = this.#checkedContent(rows, entry, check);
+    if (checked === undefined) {
+      this.#endHerald(row, rows);
+      this.#timeless.add(row.stream_id);
+      // Its row still says what the batch signature covers.
+      if (rows.payloads.length === 0) this.#producers.skip(rows, row);
+      else this.#refuse(this.#producers.accept(rows, row));
+      this.#countType(row);
+      return;
+    }
     this.#checkHerald(row, checked.prevEventHash, rows.idx);
     this.#refuse(this.#producers.accept(rows, row));
     if (checked.effectiveMs !== undefined) {
       this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
+      this.#timeless.delete(row.stream_id);
       this.#inRun.add(row.stream_id);
     }
+    if (checked.erasure !== undefined) this.erasures.push(checked.erasure);
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
     this.#countType(row);
   }
 
   #refuse(fault: ProducerFault | undefined): void {
     if (fault !== undefined) throw this.#faultAt(fault.code, fault, fault.detail);
+  }
+
+  /** Undefined for an entry that lacks what an erasure takes: whether one covers it shows at the end of the bundle. */
+  #checkedContent(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck) {
+    try {
+      return checkContent(rows, entry, check);
+    } catch (error) {
+      if (!(error instanceof FaultFound) || !ERASABLE.includes(error.fault.code)) throw error;
+      const last = this.lacking.at(-1);
+      const { code, session } = error.fault;
+      const follows = last?.to === rows.idx - 1 && last.fault.code === code && last.fault.session === session;
+      if (follows) last.to = rows.idx;
+      else this.lacking.push({ from: rows.idx, to: rows.idx, fault: error.fault });
+      return undefined;
+    }
+  }
+
+  /** An erased entry ends a herald like any other; what it says of the hash before it is told by its row, where that is left. */
+  #endHerald(row: LedgerColumns, rows: BundleRows): void {
+    if (this.#herald === undefined) return;
+    const prev = rows.payloads[0]?.prev_ev_hash ?? this.#herald.row.ev_hash;
+    this.#checkHerald(row, prev, rows.idx);
   }
 
   /** The entry before may stand for this one: same line of the same record, same session. */
@@ -305,6 +358,14 @@ export class LogVerifier {
     const { topic, partition } = this.#log;
     return new FaultFound({ code, log: this.origin, index, topic, partition, ...at });
   }
+}
+
+/** What an erasure takes of an entry: its bytes, and the rows that people query. */
+const ERASABLE: readonly FaultCode[] = ['payload_missing', 'projection_missing'];
+
+/** Entries may be missing between others, or not be looked into. */
+function doesLeaveOut({ partial, depth }: LogSettings): boolean {
+  return partial || depth.sample !== undefined || depth.below > 0;
 }
 
 function isSameLine(a: LedgerColumns, b: LedgerColumns): boolean {

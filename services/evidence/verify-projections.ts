@@ -1,4 +1,5 @@
 /** Compares what the tables that people query hold of one index with what its bytes give. Pure. */
+import type { ErasureBody } from '../../schemas/audit/v1.ts';
 import { MAX_LINES_PER_RECORD } from '../../schemas/topics.ts';
 import type { BundleRows, LedgerColumns } from './bundle.ts';
 import { equalBytes, fromBase64, toHex, ZERO_STREAM, type EvidenceCrypto } from './bytes.ts';
@@ -32,6 +33,8 @@ export interface CheckedRows {
   readonly prevEventHash: string | undefined;
   readonly effectiveMs: number | undefined;
   readonly classDerived: boolean;
+  /** What an ERASURE entry covers. */
+  readonly erasure: ErasureBody | undefined;
 }
 
 /** For an entry without bytes: no table may hold a row of it. */

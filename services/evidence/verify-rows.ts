@@ -73,6 +73,7 @@ export function checkContent(
   if (rows.payloads.length > 1) return check.fail('payload_twin');
   const [payload] = rows.payloads;
   const bare = {
+    erasure: undefined,
     ledger: row,
     leafHash,
     prevEventHash: undefined,
@@ -86,11 +87,25 @@ export function checkContent(
     return bare;
   }
   if (WITHOUT_BYTES.has(row.type)) return check.fail('payload_unexpected');
+  checkPayloadPlace(row, payload, check.fail);
+  // Its key is gone. What people query must be gone as well: nothing could show what such a row was made of.
+  if (payload.erased === true) {
+    expectNone(rows, check.fail);
+    return check.fail('payload_missing');
+  }
   const bytes = checkPayload(row, payload, check);
   const read = readLedgerLine(row.topic, bytes);
   checkLine(row, read, check.fail);
   const projected = checkProjections(rows, { row, read, bytes }, check);
-  return { ...bare, prevEventHash: payload.prev_ev_hash, ...projected };
+  const erasure =
+    row.type === ENTRY_TYPES.erasure && read.kind === 'audit' ? read.event.audit.erasure : undefined;
+  return { ...bare, erasure, prevEventHash: payload.prev_ev_hash, ...projected };
+}
+
+function checkPayloadPlace(row: LedgerColumns, payload: PayloadColumns, fail: Fail): void {
+  for (const column of ['topic', 'partition', 'offset', 'line'] as const) {
+    if (payload[column] !== row[column]) fail('payload_altered', column);
+  }
 }
 
 /** Bytes of an entry whose leaf hash holds, without the tables that follow from them: what is not read costs nothing. */
@@ -100,15 +115,15 @@ export function checkBytes(rows: BundleRows, row: LedgerColumns, check: RowsChec
   const mayBeBare = WITHOUT_BYTES.has(row.type) || row.type === ENTRY_TYPES.equivocation;
   if (payload === undefined) return mayBeBare ? undefined : check.fail('payload_missing');
   if (WITHOUT_BYTES.has(row.type)) return check.fail('payload_unexpected');
+  checkPayloadPlace(row, payload, check.fail);
+  // Whether an ERASURE entry covers it is for a verification of everything to say.
+  if (payload.erased === true) return;
   checkLine(row, readLedgerLine(row.topic, checkPayload(row, payload, check)), check.fail);
 }
 
 function checkPayload(row: LedgerColumns, payload: PayloadColumns, check: RowsCheck): Uint8Array {
   const bytes = fromBase64(payload.bytes);
   if (bytes === undefined) return check.fail('payload_altered', 'bytes');
-  for (const column of ['topic', 'partition', 'offset', 'line'] as const) {
-    if (payload[column] !== row[column]) return check.fail('payload_altered', column);
-  }
   const hash = eventHash(
     {
       stream: fromHex(row.stream_id, STREAM_ID_BYTES) ?? ZERO_STREAM,
@@ -144,9 +159,13 @@ function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): void {
   }
 }
 
+function erasureType(read: LedgerLine): number | undefined {
+  return read.kind === 'audit' && read.event.audit.erasure !== undefined ? ENTRY_TYPES.erasure : undefined;
+}
+
 function typeFits(type: number, read: LedgerLine): boolean {
   if (type === ENTRY_TYPES.late || type === ENTRY_TYPES.equivocation) return true;
   if (read.kind === 'audit' && isKeyChange(read.event)) return type === ENTRY_TYPES.key;
-  const ofKind = read.kind === 'event' ? TYPE_OF_KIND.get(read.event.kind) : undefined;
+  const ofKind = read.kind === 'event' ? TYPE_OF_KIND.get(read.event.kind) : erasureType(read);
   return type === (ofKind ?? ENTRY_TYPES.event);
 }

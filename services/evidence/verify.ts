@@ -30,6 +30,7 @@ import {
   type Verdict,
   type VerifyReport,
 } from './report.ts';
+import { Erasures } from './verify-erasures.ts';
 import { BatchSignatures } from './batch-signature.ts';
 import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
@@ -103,6 +104,7 @@ class BundleRun {
   readonly #heads = new Map<string, BundleHead[]>();
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
+  readonly #erasures = new Erasures();
   readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
   readonly #shallow = { sampledOut: 0, resumed: 0 };
   readonly #verified: VerifiedLog[] = [];
@@ -156,16 +158,18 @@ class BundleRun {
       stampCheck: this.#options.stampCheck,
       whole: isWhole(header),
     });
-    for (const list of header.heads) {
-      this.#checkSignature(list, keys);
-      for (const head of list.heads) {
-        // The signature covers the id: the origin, by which people and this program know the log, must be its own.
-        const isNamed =
-          toHex(logId(head.origin, sha256)) === head.logId &&
-          head.origin.endsWith(`/${list.topic}/${list.partition}`);
-        if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
-        this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
-      }
+    for (const list of header.heads) this.#takeHeads(list, keys);
+  }
+
+  #takeHeads(list: SignedHeadList, keys: ReadonlyMap<string, Uint8Array>): void {
+    this.#checkSignature(list, keys);
+    for (const head of list.heads) {
+      // The signature covers the id: the origin, by which people and this program know the log, must be its own.
+      const isNamed =
+        toHex(logId(head.origin, this.#crypto.sha256)) === head.logId &&
+        head.origin.endsWith(`/${list.topic}/${list.partition}`);
+      if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
+      this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
     }
   }
 
@@ -284,9 +288,15 @@ class BundleRun {
     this.#options.onProgress?.(this.#entries, () => this.#verifiedSoFar());
     // Before the log is closed: rows that are not there were cut off, which is not yet a log that lacks them.
     if (!this.#ended) throw fault('bundle_truncated', { log: this.#log?.origin ?? null });
+    const lacking = this.#erasures.uncovered();
+    if (lacking !== undefined) throw new FaultFound(lacking);
     this.#root?.finish();
     if (!header.partial) this.#expectLogs(header);
     if (isWhole(header)) this.#expectClaims();
+    this.#expectKnown();
+  }
+
+  #expectKnown(): void {
     for (const known of this.#known) {
       if (!this.#heads.has(known.logId)) throw fault('known_head_differs', { detail: known.logId });
     }
@@ -325,6 +335,7 @@ class BundleRun {
     if (log === undefined) return;
     this.#log = undefined;
     this.#logs.push(log.finish());
+    this.#erasures.take(log);
     const verified = log.progress;
     if (verified !== undefined) this.#verified.push(verified);
     this.#count(log);
@@ -371,6 +382,8 @@ class BundleRun {
       gapCount: this.#gapCount,
       losses,
       ...this.#counts,
+      erased: this.#erasures.covered,
+      erasures: this.#erasures.entries,
       pending: this.#pending,
       shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
       ...scopeOf(this.#header),

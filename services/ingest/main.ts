@@ -7,7 +7,7 @@ import { TOPICS } from '../../schemas/topics.ts';
 import { zErrorAnswer } from '../platform/http/errors.ts';
 import { principalOf, writableTenant, type Principal } from '../platform/http/principal.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
-import type { StartStep, StepContext } from '../platform/step.ts';
+import type { RunningStep, StepContext } from '../platform/step.ts';
 import { bodyOf, mediaTypeOf, takeBytes } from './body.ts';
 import { keepRefused } from './dead-letters.ts';
 import { startOtlp } from './otlp/main.ts';
@@ -29,7 +29,12 @@ const MAX_REFUSED_PER_REQUEST = 10_000;
 /** Health turns when a send has waited this long. */
 const STUCK_MS = 10_000;
 
-export const startIngest: StartStep = async (context) => {
+export interface RunningIngest extends RunningStep {
+  /** Removes from the disk what calls left that wait no longer. */
+  renewFiles(): Promise<void>;
+}
+
+export async function startIngest(context: StepContext): Promise<RunningIngest> {
   const recorded = new RecordedCalls();
   const tools: IngestTools = {
     memories: new StreamMemories(),
@@ -83,12 +88,13 @@ export const startIngest: StartStep = async (context) => {
         detail: `oldest unacknowledged send ${Math.round(waitingMs)} ms`,
       };
     },
+    renewFiles: async () => otlp?.renewFiles(),
     stop: async () => {
       stopping = true;
       await otlp?.stop();
     },
   };
-};
+}
 
 async function take(context: StepContext, tools: IngestTools, request: FastifyRequest): Promise<Answer> {
   const principal = principalOf(request);
@@ -126,20 +132,13 @@ function headersOf(request: FastifyRequest): {
   traceparent?: string;
 } {
   const prev = headerOf(request, 'tripline-prev');
-  const signed = headerOf(request, 'tripline-batch-sig');
-  const batches = signed === undefined ? undefined : parseSignedBatches(signed);
+  const batches = batchesOf(request);
   const idempotencyKey = headerOf(request, 'idempotency-key');
   const traceparent = headerOf(request, 'traceparent');
   if (prev !== undefined && !HEX_64.test(prev))
     throw new TriplineError('request_invalid', 'Tripline-Prev: 64 lower-case hex digits', {
       path: 'tripline-prev',
     });
-  if (signed !== undefined && batches === undefined)
-    throw new TriplineError(
-      'request_invalid',
-      'Tripline-Batch-Sig: <first seq>-<last seq>:<base64>, separated by commas, in order',
-      { path: 'tripline-batch-sig' },
-    );
   if (idempotencyKey !== undefined && idempotencyKey.length > 256)
     throw new TriplineError('request_invalid', 'Idempotency-Key: at most 256 characters', {
       path: 'idempotency-key',
@@ -150,6 +149,18 @@ function headersOf(request: FastifyRequest): {
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
+}
+
+function batchesOf(request: FastifyRequest): readonly SignedBatch[] | undefined {
+  const signed = headerOf(request, 'tripline-batch-sig');
+  if (signed === undefined) return undefined;
+  const batches = parseSignedBatches(signed);
+  if (batches !== undefined) return batches;
+  throw new TriplineError(
+    'request_invalid',
+    'Tripline-Batch-Sig: <first seq>-<last seq>:<base64>, separated by commas, in order',
+    { path: 'tripline-batch-sig' },
+  );
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

@@ -6,6 +6,7 @@ import type { Config, Step } from '../../schemas/config/v1.ts';
 import type { AuditBody } from '../../schemas/audit/v1.ts';
 import type { Bus, BusProducer } from './bus/port.ts';
 import type { Clock } from './clock.ts';
+import type { SubjectKeys } from './payloads/keys.ts';
 import type { Store } from './store/port.ts';
 
 /** Cryptographic randomness as an argument; tests pass a seeded one. */
@@ -28,6 +29,8 @@ export interface StepContext {
   readonly producer: BusProducer;
   readonly store: Store;
   readonly audit: AuditTrail;
+  /** Keys of payloads, where this process has the signer or may ask it; record without them writes in the clear. */
+  readonly keys?: SubjectKeys | undefined;
   /** Routes are registered on it before it listens; services/platform/http built it with authentication. */
   readonly http: FastifyInstance;
 }

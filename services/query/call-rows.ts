@@ -2,8 +2,10 @@
 import type { CallColumn, CallEquality, CallPart, CallRequest } from '../../schemas/event/columns.ts';
 import { EVENT_KINDS, TOOL_CLASSES } from '../../schemas/event/v1.ts';
 import { TOPICS } from '../../schemas/topics.ts';
+import { PayloadReader, type Opened, type SealedRow } from '../platform/payloads/read.ts';
 import type { SqlParameter, Store } from '../platform/store/port.ts';
 import { ALL_TENANTS } from '../platform/http/principal.ts';
+import type { StoredPayloads } from './events.ts';
 
 /** Calls of a slice are side by side in memory: of the engine, and with their lines here too. */
 const MAX_SLICE_CALLS = 500_000;
@@ -259,18 +261,42 @@ export async function* readPart(store: Store, wanted: Wanted, only?: Where): Asy
 }
 
 /** The calls of a slice with their lines. Columns would say nothing that a line does not. */
-export async function* readLines(store: Store, wanted: Wanted): AsyncGenerator<CallPart> {
+export async function* readLines({ store, keys }: StoredPayloads, wanted: Wanted): AsyncGenerator<CallPart> {
   const { sql, params } = whereOf(wanted);
+  const reader = new PayloadReader(store, keys);
   const rows = store.queryStream<PartRow>(
-    `SELECT tenant, partition, intDiv(offset, ${LINES_PER_PART}) AS part, ${PLACES}, groupArray(bytes) AS lines_
+    `SELECT tenant, partition, intDiv(offset, ${LINES_PER_PART}) AS part, ${PLACES},
+       groupArray((lower(hex(log_id)), toString(idx), toString(subject), toString(block), place, base64Encode(bytes))) AS lines_
      FROM (SELECT * FROM events WHERE ${sql}) AS e
-     INNER JOIN (SELECT log_id, idx, bytes FROM payloads
+     INNER JOIN (SELECT log_id, idx, bytes, subject, block, place FROM payloads
        WHERE (log_id, idx) IN (SELECT log_id, idx FROM events WHERE ${sql})) AS p USING (log_id, idx)
      GROUP BY tenant, partition, part ORDER BY tenant, partition, part`,
     { params: { ...params, ...NAMES } },
   );
   for await (const some of rows)
-    for (const row of some) yield { ...partOf(row, []), lines: row['lines_'] as readonly string[] };
+    for (const row of some) {
+      const sealed = (row['lines_'] as readonly SealedTuple[]).map(sealedRow);
+      const opened = await reader.open(sealed);
+      yield { ...partOf(row, []), lines: opened.map(textOfLine) };
+    }
+}
+
+type SealedTuple = readonly [
+  log: string,
+  idx: string,
+  subject: string,
+  block: string,
+  place: number,
+  base64: string,
+];
+
+function sealedRow([at_log, at_idx, subject, block, place, base64]: SealedTuple): SealedRow {
+  return { at_log, at_idx, subject, block, place, base64 };
+}
+
+/** A line that is erased or altered is no event to whoever reads it. */
+function textOfLine(opened: Opened): string {
+  return opened.kind === 'read' ? opened.bytes.toString('utf8') : '';
 }
 
 const numbers = (value: unknown): readonly number[] => value as readonly number[];

@@ -13,8 +13,8 @@ import {
 } from '../../schemas/event/columns.ts';
 import { principalOf, readableTenant } from '../platform/http/principal.ts';
 import type { StepContext } from '../platform/step.ts';
-import type { Store } from '../platform/store/port.ts';
 import { auditRead } from './access.ts';
+import type { StoredPayloads } from './events.ts';
 import { zTenantQuery } from './filters.ts';
 import { readOverview, readPart, readLines, slicesOf, sumOf } from './call-rows.ts';
 import { canSift, countOf, readSifted, siftCalls } from './call-sieve.ts';
@@ -36,7 +36,7 @@ export function registerCalls(context: StepContext): void {
     async (request, reply) => {
       const tenant = readableTenant(principalOf(request), request.query.tenant);
       await auditRead(context, request, { action: 'read', target: '/v1/ledger/calls', tenant });
-      const lines = callLines(context.store, tenant, request.body);
+      const lines = callLines(context, tenant, request.body);
       return reply.type('application/x-ndjson').send(Readable.from(encoded(lines), { objectMode: false }));
     },
   );
@@ -46,7 +46,12 @@ async function* encoded(lines: AsyncIterable<CallLine>): AsyncGenerator<string> 
   for await (const line of lines) yield `${JSON.stringify(line)}\n`;
 }
 
-async function* callLines(store: Store, tenant: string, request: CallRequest): AsyncGenerator<CallLine> {
+async function* callLines(
+  payloads: StoredPayloads,
+  tenant: string,
+  request: CallRequest,
+): AsyncGenerator<CallLine> {
+  const { store } = payloads;
   const logs = await readOverview(store, tenant, request);
   const refused = logs.some(({ foreign }) => foreign > 0)
     ? 'class_mapping'
@@ -65,8 +70,8 @@ async function* callLines(store: Store, tenant: string, request: CallRequest): A
   yield header;
   if (refused !== null) return;
   for (const slice of slicesOf(logs, request.lines)) {
-    const read = request.lines ? readLines : readPart;
-    yield* read(store, { tenant, request, slice });
+    const wanted = { tenant, request, slice };
+    yield* request.lines ? readLines(payloads, wanted) : readPart(store, wanted);
   }
   yield { type: 'end' };
 }

@@ -1,6 +1,8 @@
 /** Events: the listing, and one event with its exact bytes and place. */
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
+import type { SubjectKeys } from '../platform/payloads/keys.ts';
+import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../platform/payloads/read.ts';
 import type { Store } from '../platform/store/port.ts';
 import {
   andAlso,
@@ -165,8 +167,18 @@ export async function selectEvents(
 
 const EVENT_ID = /^([0-9a-f]{32})-(0|[1-9]\d{0,15})$/;
 
+/** The store, with the keys of its payloads where this process has them. */
+export interface StoredPayloads {
+  readonly store: Store;
+  readonly keys?: SubjectKeys | undefined;
+}
+
 /** One event with its exact bytes (base64, and parsed where they are JSON). Throws not_found. */
-export async function readEvent(store: Store, tenant: string, id: string): Promise<EventItem> {
+export async function readEvent(
+  { store, keys }: StoredPayloads,
+  tenant: string,
+  id: string,
+): Promise<EventItem> {
   const match = EVENT_ID.exec(id);
   if (match === null) throw new TriplineError('not_found');
   const byId = andAlso(whereOf(tenant, {}), 'stream_id = unhex({stream:String}) AND seq = {seq:UInt64}', {
@@ -178,19 +190,22 @@ export async function readEvent(store: Store, tenant: string, id: string): Promi
   if (row === undefined) throw new TriplineError('not_found');
   if (new Set(rows.map((found) => found.tenant)).size > 1)
     throw new TriplineError('conflict', 'Several tenants have this event id; name one.', { path: 'tenant' });
-  const [payload] = await store.query<{ base64: string; at_log: string; at_idx: string }>(
-    `SELECT base64Encode(bytes) AS base64, lower(hex(log_id)) AS at_log, toString(idx) AS at_idx FROM payloads
+  const [payload] = await store.query<SealedRow>(
+    `SELECT ${SEALED_COLUMNS} FROM payloads
      WHERE (log_id, idx) IN (SELECT log_id, idx FROM events WHERE ${byId.sql}) LIMIT 1`,
     { params: byId.params },
   );
   if (payload === undefined) return eventItem(row);
   const ledger = { logId: payload.at_log, index: Number(payload.at_idx) };
-  return { ...eventItem(row), ledger, bytesBase64: payload.base64, event: parsed(payload.base64) };
+  const [opened] = await new PayloadReader(store, keys).open([payload]);
+  if (opened?.kind !== 'read') return { ...eventItem(row), ledger };
+  const { bytes } = opened;
+  return { ...eventItem(row), ledger, bytesBase64: bytes.toString('base64'), event: parsed(bytes) };
 }
 
-function parsed(base64: string): unknown {
+function parsed(bytes: Buffer): unknown {
   try {
-    return JSON.parse(Buffer.from(base64, 'base64').toString('utf8'));
+    return JSON.parse(bytes.toString('utf8'));
   } catch {
     return null;
   }

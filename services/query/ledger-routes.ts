@@ -108,6 +108,7 @@ export function registerLedgerRoutes(
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
         heads: signer,
+        keys: context.keys,
       });
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
@@ -134,6 +135,7 @@ function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
         sample,
         verified: verified && new Map(verified.map(({ logId, size }) => [logId, size])),
         heads: signer,
+        keys: context.keys,
       });
       return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
@@ -211,6 +213,7 @@ const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
   [17, 'late'],
   [18, 'equivocation'],
   [32, 'dead_letter'],
+  [35, 'erasure'],
 ]);
 
 /** Entries of each log by type. */

@@ -95,7 +95,6 @@ function registerListings(context: StepContext): void {
 
 function registerSingles(context: StepContext): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
-  const { store } = context;
   const parameters = { params: zId, querystring: zTenantQuery };
   http.get(
     '/v1/events/:id',
@@ -105,7 +104,7 @@ function registerSingles(context: StepContext): void {
         target: '/v1/events/:id',
         asked: request.query.tenant,
       });
-      return await readEvent(store, tenant, request.params.id);
+      return await readEvent(context, tenant, request.params.id);
     },
   );
   http.get(
@@ -114,7 +113,7 @@ function registerSingles(context: StepContext): void {
     async (request) => {
       const asked = request.query.tenant;
       const tenant = await opened(context, request, { target: '/v1/sessions/:id', asked });
-      return await readSession(store, tenant, request.params.id);
+      return await readSession(context, tenant, request.params.id);
     },
   );
 }

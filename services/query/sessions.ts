@@ -1,9 +1,10 @@
 /** Sessions: the listing, and one as a timeline of calls with its alerts and decisions. */
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
+import { PayloadReader, SEALED_COLUMNS, type Opened, type SealedRow } from '../platform/payloads/read.ts';
 import type { Store } from '../platform/store/port.ts';
 import { alertsOfSession } from './alerts.ts';
-import { eventItem, selectEvents, type EventItem } from './events.ts';
+import { eventItem, selectEvents, type EventItem, type StoredPayloads } from './events.ts';
 import { andAlso, decodeCursor, isoOf, pageOf, whereOf, type Page, type zSessionQuery } from './filters.ts';
 
 interface SessionRow {
@@ -95,7 +96,11 @@ function sessionItem(row: SessionRow, alerts: number): SessionItem {
 }
 
 /** The timeline of one session. Throws not_found; conflict where several tenants have a session of this name. */
-export async function readSession(store: Store, tenant: string, session: string): Promise<SessionItem> {
+export async function readSession(
+  { store, keys }: StoredPayloads,
+  tenant: string,
+  session: string,
+): Promise<SessionItem> {
   const where = whereOf(tenant, { session_id: session });
   const rows = await selectEvents(store, where, { order: 'ASC', limit: MAX_TIMELINE_EVENTS + 1 });
   const [first] = rows;
@@ -113,7 +118,7 @@ export async function readSession(store: Store, tenant: string, session: string)
     agents: [...new Set(items.map((item) => item['agent']))],
     calls,
     messages: joinCalls(items, MESSAGE_KINDS),
-    decisions: withCalls(await withDecisions(store, first.tenant, ofKind('decision')), calls),
+    decisions: withCalls(await withDecisions({ store, keys }, first.tenant, ofKind('decision')), calls),
     approvals: ofKind('approval'),
     acknowledgements: ofKind('control.ack'),
     alerts: await alertsOfSession(store, first.tenant, session, MAX_ALERTS),
@@ -189,21 +194,35 @@ export function withCalls(
 
 /** What a decision says is in its bytes only. */
 async function withDecisions(
-  store: Store,
+  { store, keys }: StoredPayloads,
   tenant: string,
   items: readonly EventItem[],
 ): Promise<readonly EventItem[]> {
   if (items.length === 0) return [];
-  const rows = await store.query<{ stream: string; at_seq: string; body: string }>(
-    `SELECT lower(hex(e.stream_id)) AS stream, toString(e.seq) AS at_seq, JSONExtractRaw(p.bytes, 'decision') AS body
+  const rows = await store.query<SealedRow & { stream: string; at_seq: string }>(
+    `SELECT lower(hex(e.stream_id)) AS stream, toString(e.seq) AS at_seq, ${SEALED_COLUMNS}
      FROM payloads AS p INNER JOIN
        (SELECT log_id, idx, stream_id, seq FROM events WHERE tenant = {tenant:String} AND session_id = {session:String} AND kind = 'decision' LIMIT {row_limit:UInt32}) AS e
-     ON p.log_id = e.log_id AND p.idx = e.idx`,
+     USING (log_id, idx)`,
     { params: { tenant, session: String(items[0]?.['session']), row_limit: MAX_TIMELINE_EVENTS } },
   );
-  const bodies = new Map(rows.map((row) => [`${row.stream}-${row.at_seq}`, row.body]));
+  const opened = await new PayloadReader(store, keys).open(rows);
+  const bodies = new Map(
+    rows.map((row, at): [string, unknown] => [`${row.stream}-${row.at_seq}`, decisionOf(opened[at])]),
+  );
   return items.map((item) => {
-    const body = bodies.get(String(item['id']));
-    return body === undefined || body === '' ? item : { ...item, decision: JSON.parse(body) as unknown };
+    const decision = bodies.get(String(item['id']));
+    return decision === undefined ? item : { ...item, decision };
   });
+}
+
+/** Undefined where the bytes are gone, or hold none. */
+function decisionOf(opened: Opened | undefined): unknown {
+  if (opened?.kind !== 'read') return undefined;
+  try {
+    const line: unknown = JSON.parse(opened.bytes.toString('utf8'));
+    return typeof line === 'object' && line !== null && 'decision' in line ? line.decision : undefined;
+  } catch {
+    return undefined; // Bytes in a database may be anybody's.
+  }
 }

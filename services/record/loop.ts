@@ -8,12 +8,14 @@ import { LRUCache } from 'lru-cache';
 import { TriplineError } from '../../schemas/errors.ts';
 import type { BatchContext, Bus, BusBatch, BusRecord } from '../platform/bus/port.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import type { Store } from '../platform/store/port.ts';
 import { cutRuns, PART_LIMITS } from './cut.ts';
 import { logIdOf, type PartitionHeads, type StepSettings } from './open-log.ts';
 import type { Manifest, PartitionState, Signer } from './ports.ts';
 import type { ProducerFinding } from './findings.ts';
 import { claimedNeeds, prepareRecord, streamNeeds, type StreamNeed } from './prepare.ts';
+import { sealPayloads } from './seal-payloads.ts';
 import { checkAgainstHeads, loadStreams, readBack, storedRows, type StreamLookup } from './stored.ts';
 import { Batch, TABLE_ORDER, type BatchCounts, type BatchOutcome, type TableName } from './step.ts';
 import type { StreamState } from './stream-state.ts';
@@ -24,6 +26,7 @@ import {
   EVENT_COLUMNS,
   LEDGER_COLUMNS,
   PAYLOAD_COLUMNS,
+  SEALED_PAYLOAD_COLUMNS,
 } from './tables.ts';
 import type { Turns } from './turns.ts';
 
@@ -37,6 +40,8 @@ export interface WriterPorts {
   readonly store: Store;
   readonly signer: Signer;
   readonly clock: Clock;
+  /** Keys of subjects: payloads are sealed. Absent: they are written in the clear. */
+  readonly keys?: SubjectKeys | undefined;
   /**
    * Shared by the writers of a process, so that one partition's batch is computed while another's is written. Computed
    * in turn, part by part, all would be ready at the same time, and the processor idle while the store has them all.
@@ -199,7 +204,9 @@ export class PartitionWriter {
     const { format } = outcome.tables[table];
     const data = outcome.tables[table].bytes();
     const token = `${table}:${outcome.digests[table]}${attempt === 0 ? '' : `:${attempt}`}`;
-    await this.#ports.store.insertBinary({ table, columns: COLUMNS[table], format, data, rows, token });
+    const isSealed = table === 'payloads' && this.#ports.keys !== undefined;
+    const columns = isSealed ? SEALED_PAYLOAD_COLUMNS : COLUMNS[table];
+    await this.#ports.store.insertBinary({ table, columns, format, data, rows, token });
   }
 
   async #settle(memory: Memory, outcome: BatchOutcome): Promise<void> {
@@ -219,7 +226,9 @@ export class PartitionWriter {
     const asked: Asked = new Map();
     await this.#ask(memory, asked, claimedNeeds(records));
     const enterAll = (): Promise<BatchOutcome> => this.#enter(memory, asked, { batch, records });
-    return await (this.#ports.turns === undefined ? enterAll() : this.#ports.turns.run(enterAll));
+    const outcome = await (this.#ports.turns === undefined ? enterAll() : this.#ports.turns.run(enterAll));
+    const { keys } = this.#ports;
+    return keys === undefined ? outcome : await sealPayloads(outcome, keys, this.#settings.sha256);
   }
 
   /** Part by part, giving way after each: alerts and requests of the same process do not wait for a whole batch. */

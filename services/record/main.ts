@@ -32,6 +32,7 @@ export async function startRecord(context: StepContext, signer: Signer): Promise
     store: context.store,
     signer,
     clock: context.clock,
+    keys: context.keys,
     turns: new Turns(),
     onFindings: (findings) => watch.tell(findings),
     onBatch: recordMetrics(context),

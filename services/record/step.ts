@@ -83,6 +83,8 @@ export interface BatchTables extends Readonly<Record<Exclude<TableName, 'events'
 export interface BatchOutcome {
   readonly manifest: Manifest;
   readonly tables: BatchTables;
+  /** The lines of table payloads, in order, for whoever seals them. */
+  readonly lines: readonly PayloadLine[];
   /** SHA-256 of the rows of each table, hex. */
   readonly digests: Readonly<Record<TableName, string>>;
   /** Leaf hashes (32 bytes each) by log id, in index order, for the read-back. */
@@ -93,6 +95,17 @@ export interface BatchOutcome {
   readonly state: PartitionHeads;
   /** Changed streams, by streamKey. */
   readonly streams: ReadonlyMap<string, StreamDraft>;
+}
+
+/** A line with its entry. */
+export interface PayloadLine {
+  readonly at: EntryPosition;
+  readonly prev: Uint8Array;
+  readonly bytes: Uint8Array;
+  /** Signature of the record, beside its last line; else empty. */
+  readonly batch: Uint8Array;
+  /** Whose data it is: name of the key that its bytes are kept under; undefined for what is kept in the clear. */
+  readonly subject: string | undefined;
 }
 
 interface LineContext {
@@ -141,6 +154,7 @@ export class Batch {
   readonly #signatures: BatchSignatures;
   readonly #logs = new Map<string, OpenLog>();
   readonly #drafts = new Map<string, StreamDraft>();
+  readonly #lines: PayloadLine[] = [];
   readonly #tables: BatchTables;
   readonly #findings = new Findings();
   #known: ReadonlyMap<string, StreamState> = new Map();
@@ -198,7 +212,10 @@ export class Batch {
       this.#counts.ticks += 1;
       return;
     }
-    const log = this.#log(prepared.tenant);
+    this.#enterLines(prepared, this.#log(prepared.tenant));
+  }
+
+  #enterLines(prepared: PreparedRecord, log: OpenLog): void {
     const { lines } = prepared;
     const chain = chainOf(prepared, (line, prev) => this.#hash(line, prev));
     const signed = chain === undefined ? undefined : this.#signed(prepared, log, chain);
@@ -207,13 +224,15 @@ export class Batch {
     let isGuessed = false;
     for (let at = 0; at < lines.length; at += 1) {
       const line = lines[at] as PreparedLine;
+      const lastOfRecord = at === lines.length - 1;
+      const covering = coverOf(signed, at);
       const context: LineContext = {
         prepared,
         line,
         log,
-        lastOfRecord: at === lines.length - 1,
+        lastOfRecord,
         chained: chain?.[at],
-        signed: signed !== undefined && at >= signed.from ? signed : undefined,
+        signed: covering,
       };
       const follows = at === 0 || runningSeq === line.seq - 1;
       const claimed = follows ? runningHash : undefined;
@@ -292,8 +311,8 @@ export class Batch {
     while (from > 0) {
       const line = lines[from - 1] as PreparedLine;
       const hashed = chain[from - 1];
-      const isHeld = draft.entered(line.seq) !== undefined;
-      if (hashed === undefined || (isHeld && this.#heldAs(line, draft, hashed) !== undefined)) break;
+      const isEntered = draft.entered(line.seq) !== undefined;
+      if (hashed === undefined || (isEntered && this.#heldAs(line, draft, hashed) !== undefined)) break;
       from -= 1;
     }
     return { ...run, from };
@@ -395,7 +414,9 @@ export class Batch {
     });
     this.#noteSigner(context);
     const batch = signed !== undefined && lastOfRecord ? signed.stored : NO_BYTES;
-    writePayloadRow(this.#tables.payloads, at, { prev: entry.prev, bytes: line.bytes, batch });
+    const payload = { prev: entry.prev, bytes: line.bytes, batch };
+    writePayloadRow(this.#tables.payloads, at, payload);
+    this.#lines.push({ at, ...payload, subject: subjectOf(line.read, at) });
     this.#project(at, line, entry);
   }
 
@@ -405,7 +426,11 @@ export class Batch {
     if (!lastOfRecord) return;
     if (signed !== undefined) return this.#find('unregistered', context, 'signed', signerKey(signed.keyId));
     const isBad = prepared.batch !== undefined && context.chained !== undefined;
-    this.#find(isBad ? 'bad_signature' : 'unsigned', context, isBad ? 'the signature does not hold' : 'unsigned');
+    this.#find(
+      isBad ? 'bad_signature' : 'unsigned',
+      context,
+      isBad ? 'the signature does not hold' : 'unsigned',
+    );
   }
 
   /** Of the lines of hosts alone: what the service writes of itself is not theirs. */
@@ -547,6 +572,7 @@ export class Batch {
     return {
       manifest: { topic, partition, ...span, logs, rowsHash, watermarkMs },
       tables: this.#tables,
+      lines: this.#lines,
       digests: {
         payloads: toHex(payloads),
         events: toHex(digest('events')),
@@ -564,6 +590,11 @@ export class Batch {
   }
 }
 
+/** The signature, where it covers the line at this index. */
+function coverOf(signed: SignedRun | undefined, at: number): SignedRun | undefined {
+  return signed !== undefined && at >= signed.from ? signed : undefined;
+}
+
 /** One a set of settings, so that a stream's certificate is checked once a process and not once a batch. */
 const SIGNATURES = new WeakMap<StepSettings, BatchSignatures>();
 
@@ -579,6 +610,23 @@ function sessionOf(read: LedgerLine): string {
   return read.kind === 'rejected' ? '' : read.event.session;
 }
 
+/**
+ * Events are of a principal in a session, so that either can be erased. A line of its own is what is of nobody in
+ * particular: an alert, which may cite many, and what could not be read. The audit trail is kept in the clear.
+ */
+function subjectOf(read: LedgerLine, at: EntryPosition): string | undefined {
+  switch (read.kind) {
+    case 'event':
+      return `e\0${at.tenant}\0${read.event.session}\0${read.event.principal ?? ''}`;
+    case 'audit':
+      return undefined;
+    case 'alert':
+    case 'dead_letter':
+    case 'rejected':
+      return `l\0${at.topic}\0${at.partition}\0${at.offset}\0${at.line}`;
+  }
+}
+
 const TYPE_OF_KIND: Readonly<Partial<Record<string, number>>> = Object.freeze({
   'stream.open': ENTRY_TYPES.streamOpen,
   'stream.heartbeat': ENTRY_TYPES.streamHeartbeat,
@@ -586,6 +634,7 @@ const TYPE_OF_KIND: Readonly<Partial<Record<string, number>>> = Object.freeze({
 });
 
 function typeOfKind(read: LedgerLine): number {
+  if (read.kind === 'audit' && read.event.audit.erasure !== undefined) return ENTRY_TYPES.erasure;
   if (read.kind === 'audit' && isKeyChange(read.event)) return ENTRY_TYPES.key;
   return (read.kind === 'event' ? TYPE_OF_KIND[read.event.kind] : undefined) ?? ENTRY_TYPES.event;
 }

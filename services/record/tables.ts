@@ -9,6 +9,14 @@ export const LEDGER_COLUMNS: readonly string[] =
   );
 export const PAYLOAD_COLUMNS: readonly string[] =
   'log_id idx topic partition offset line prev_ev_hash bytes batch'.split(' ');
+/** Of rows whose bytes are sealed. */
+export const SEALED_PAYLOAD_COLUMNS: readonly string[] = [
+  ...PAYLOAD_COLUMNS,
+  'subject',
+  'block',
+  'place',
+  'size',
+];
 export const EVENT_COLUMNS: readonly string[] =
   'tenant log_id idx topic partition offset line append_time stream_id seq session_id event_time effective_time kind agent principal host call_id logical_call_id trace_id span_id parent_span_id server transport tool claimed_class class class_source class_version dest_host definition_hash args_hash args_bytes result_hash result_bytes schema_valid outcome duration_ms trust labels verdict control_id approval_id method resource_uri task_id decision_id unknown_fields findings'.split(
     ' ',
@@ -83,6 +91,27 @@ export function writePayloadRow(
   out.fixed(payload.prev);
   out.blob(payload.bytes);
   out.blob(payload.batch);
+}
+
+/** Which line of which sealed block a row is; its bytes are the block where it is the first, else empty. */
+export interface SealedPlace {
+  readonly subject: number;
+  readonly block: number;
+  readonly place: number;
+  /** Of the line, bytes. */
+  readonly size: number;
+}
+
+export function writeSealedPayloadRow(
+  out: RowWriter,
+  at: EntryPosition,
+  payload: Parameters<typeof writePayloadRow>[2] & SealedPlace,
+): void {
+  writePayloadRow(out, at, payload);
+  out.u64(payload.subject);
+  out.u64(payload.block);
+  out.u16(payload.place);
+  out.u32(payload.size);
 }
 
 /** What a row of a projection begins with: whose it is, and which entry it was made of. */

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import { zHex64 } from '../../schemas/event/v1.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
+import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import type { RootSource } from '../platform/ledger/root-source.ts';
 import type { Manifest, Signer } from '../record/ports.ts';
 import { zManifest } from './manifest.ts';
@@ -43,7 +44,7 @@ function parse<Value>(schema: z.ZodType<Value>, body: unknown): Value {
 export async function registerSignerRoutes(
   app: FastifyInstance,
   signer: Signer,
-  token: string,
+  { token, keys }: { readonly token: string; readonly keys: SubjectKeys | undefined },
 ): Promise<void> {
   const expected = sha256(Buffer.from(`Bearer ${token}`));
   const authenticate = async (request: FastifyRequest): Promise<void> => {
@@ -73,10 +74,28 @@ export async function registerSignerRoutes(
       return {};
     });
     registerRoot(scope, signer, options);
+    if (keys !== undefined) registerKeys(scope, keys, options);
     scope.get('/v1/signer/heads', options, async () => signer.heads());
     scope.get('/v1/signer/key', options, async () => ({
       publicKey: Buffer.from(await signer.publicKey()).toString('base64'),
     }));
+  });
+}
+
+const MAX_KEYS = 200_000;
+const zNames = z.strictObject({ names: z.array(z.string().max(1024)).max(MAX_KEYS) });
+const zNumbers = z.strictObject({ numbers: z.array(z.number().int().min(1)).max(MAX_KEYS) });
+
+/** Keys of payloads, for processes that record or read them: whoever has the signer's token may read everything. */
+function registerKeys(scope: FastifyInstance, keys: SubjectKeys, options: RouteShorthandOptions): void {
+  const base64 = (key: Uint8Array): string => Buffer.from(key).toString('base64');
+  scope.post('/v1/signer/keys/obtain', options, async (request) => {
+    const obtained = await keys.obtain(parse(zNames, request.body).names);
+    return { keys: [...obtained].map(([name, { number, key }]) => ({ name, number, key: base64(key) })) };
+  });
+  scope.post('/v1/signer/keys/read', options, async (request) => {
+    const read = await keys.read(parse(zNumbers, request.body).numbers);
+    return { keys: [...read].map(([number, key]) => ({ number, key: base64(key) })) };
   });
 }
 

@@ -24,7 +24,8 @@ export async function startSign(
   signer: LocalSigner,
   options: SignOptions = {},
 ): Promise<RunningStep> {
-  if (options.token !== undefined) await registerSignerRoutes(context.http, signer, options.token);
+  const { token } = options;
+  if (token !== undefined) await registerSignerRoutes(context.http, signer, { token, keys: context.keys });
   const publisher = new CheckpointPublisher(context, signer);
   signer.onCommitted(() => publisher.wake());
   publisher.wake();

@@ -1,8 +1,7 @@
 /** Reads what was signed since the last time, log by log, within a budget. */
 import type { EvidenceCrypto } from '../evidence/bytes.ts';
 import { zBundleRows, type BundleRows } from '../evidence/bundle.ts';
-import { rangeEnd, readRange, type IndexRange, type RangeRows } from '../platform/ledger/rows.ts';
-import type { Store } from '../platform/store/port.ts';
+import { rangeEnd, readRange, type IndexRange, type RangeRows, type StoredRows } from '../platform/ledger/rows.ts';
 import type { SignedLog, SignedPartition } from './ports.ts';
 import { LogCursor, type LogFault } from './step.ts';
 
@@ -23,15 +22,15 @@ export interface Pass {
 }
 
 export class Follower {
-  readonly #store: Store;
+  readonly #source: StoredRows;
   readonly #crypto: EvidenceCrypto;
   readonly #cursors = new Map<string, LogCursor>();
   /** Not read on until a sweep has found them sound: they have been told of. */
   readonly #faulty = new Set<string>();
   #isFirst = true;
 
-  constructor(store: Store, crypto: EvidenceCrypto) {
-    this.#store = store;
+  constructor(source: StoredRows, crypto: EvidenceCrypto) {
+    this.#source = source;
     this.#crypto = crypto;
   }
 
@@ -86,8 +85,8 @@ export class Follower {
         from: cursor.next,
         to: Math.min(head.size, cursor.next + Math.min(left, MAX_RANGE_ENTRIES)),
       };
-      const range = { ...wide, to: await rangeEnd(this.#store, wide, MAX_RANGE_BYTES) };
-      const rows = joined(await readRange(this.#store, range));
+      const range = { ...wide, to: await rangeEnd(this.#source.store, wide, MAX_RANGE_BYTES) };
+      const rows = joined(await readRange(this.#source, range));
       const fault = cursor.take(rows, range.to);
       if (fault !== undefined) return fault;
       left -= range.to - range.from;

@@ -10,6 +10,7 @@ import { nodeCrypto, sha256 } from '../platform/ledger/crypto.ts';
 import { exportLedger } from '../platform/ledger/export.ts';
 import type { FoundFault, LedgerHealth } from '../platform/ledger/health.ts';
 import { publishTamperAlert } from '../platform/ledger/tamper-alert.ts';
+import { PayloadReader } from '../platform/payloads/read.ts';
 import type { RunningStep, StepContext } from '../platform/step.ts';
 import { Follower, type FollowedFault } from './follow.ts';
 import type { SignedPartition, VerifiedSigner } from './ports.ts';
@@ -54,7 +55,10 @@ class Verifier {
     this.#context = context;
     this.#signer = signer;
     this.#metrics = verifyMetrics(context);
-    this.#follower = new Follower(context.store, nodeCrypto);
+    this.#follower = new Follower(
+      { store: context.store, reader: new PayloadReader(context.store, context.keys) },
+      nodeCrypto,
+    );
   }
 
   abort(): void {
@@ -96,16 +100,24 @@ class Verifier {
   async sweep(): Promise<void> {
     const { firstSweepAfterMs, sweepEveryMs } = this.#context.config.verify;
     await this.#every(firstSweepAfterMs, sweepEveryMs, async () => {
-      const { store, clock, config } = this.#context;
-      const { deployment } = config;
-      const signal = this.#stop.signal;
-      const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), heads: this.#signer, signal });
-      // The keys of the bundle are those that the signer named just now.
-      const report = await verifyBundle(this.#paced(bundle), nodeCrypto);
+      const first = await this.#sweepOnce();
+      // An erasure that began meanwhile takes bytes whose ERASURE entry the heads did not cover yet: the next heads do.
+      const lacks = ['payload_missing', 'projection_missing'].includes(first.firstFault?.code ?? '');
+      const report = lacks && !this.#stop.signal.aborted ? await this.#sweepOnce() : first;
       // What was cut off by our own end says nothing.
-      if (signal.aborted) return;
+      if (this.#stop.signal.aborted) return;
       await this.#sweptAs(report);
     });
+  }
+
+  async #sweepOnce(): Promise<VerifyReport> {
+    const { store, clock, config, keys } = this.#context;
+    const { deployment } = config;
+    const { signal } = this.#stop;
+    const heads = this.#signer;
+    const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), heads, keys, signal });
+    // The keys of the bundle are those that the signer named just now.
+    return await verifyBundle(this.#paced(bundle), nodeCrypto);
   }
 
   async #sweptAs(report: VerifyReport): Promise<void> {

@@ -16,6 +16,7 @@ import { backtestBench } from './backtest.bench.ts';
 import { labels } from './labels.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
+import { seal } from './seal.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 import { verifyBench } from './verify.bench.ts';
 
@@ -23,6 +24,7 @@ const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/
 
 const BENCHES: readonly Bench[] = [
   recordPath,
+  seal,
   detect,
   ...matchers,
   matcherMemory,

@@ -102,7 +102,7 @@ function rebalanced(): void {
     for (const left of [...third, door]) assert.ok(left.running(), lastLines(logFile));
 
     const store = await openClusterStore(backends);
-    await assertStored(store, running.acknowledged);
+    await assertStored(store, running.acknowledged, join(root, 'door'));
     const stored = await storedAlertIds(store);
     await store.close();
     const bus = await openClusterBus(backends);

@@ -83,7 +83,7 @@ describe('kill -9 of the embedded service', () => {
       queryTimeoutMs: 60_000,
       log: pino({ level: 'silent' }),
     });
-    await assertStored(store, load.acknowledged);
+    await assertStored(store, load.acknowledged, dataDir);
     const stored = await storedAlertIds(store);
     await store.close();
 

@@ -106,7 +106,7 @@ function killed(): void {
     assert.equal(await last.stop(), 0);
 
     const store = await openClusterStore(backends);
-    await assertStored(store, running.acknowledged);
+    await assertStored(store, running.acknowledged, dataDir);
     const stored = await storedAlertIds(store);
     await store.close();
 

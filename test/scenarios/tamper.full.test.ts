@@ -53,10 +53,10 @@ const CASES: readonly { readonly name: string; readonly index: number; readonly 
     sql: [`ALTER TABLE events UPDATE tool = 'harmless' WHERE ${OWN} AND idx = 7 ${NOW}`],
   },
   {
-    name: 'an edited payload',
+    name: 'another payload of the same block',
     index: 7,
     sql: [
-      `ALTER TABLE payloads UPDATE bytes = replaceOne(bytes, 'invoices', 'receipts') WHERE (log_id, idx) IN (SELECT log_id, idx FROM ledger WHERE ${OWN} AND idx = 7) ${NOW}`,
+      `ALTER TABLE payloads UPDATE place = if(place > 0, place - 1, 1) WHERE (log_id, idx) IN (SELECT log_id, idx FROM ledger WHERE ${OWN} AND idx = 7) ${NOW}`,
     ],
   },
 ];

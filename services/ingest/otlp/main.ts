@@ -23,6 +23,8 @@ export const OTLP_PATHS: Readonly<Record<Signal, string>> = { traces: '/v1/trace
 const ROOM_DIR = 'otlp-waiting';
 
 export interface Otlp {
+  /** Removes from the disk what calls left that wait no longer. */
+  renewFiles(): Promise<void>;
   /** Idempotent. */
   stop(): Promise<void>;
 }
@@ -35,7 +37,8 @@ export async function startOtlp(
 ): Promise<Otlp> {
   let stopping: Promise<void> | undefined;
   const instruments: OtlpInstruments = createInstruments(context.metrics, () => assembler.waiting);
-  const assembler = openAssembler(context, { tools, recorded, instruments });
+  const room = new WaitingRoom(join(context.dataDir, ROOM_DIR));
+  const assembler = openAssembler(context, { room, tools, recorded, instruments });
   const door: Door = { context, instruments, assembler, isStopping: () => stopping !== undefined };
   await context.http.register((scope, _options, done) => {
     takeBytes(scope);
@@ -44,21 +47,25 @@ export async function startOtlp(
     registerRoute(scope, 'logs', (request, reply) => take(door, LOGS, { request, reply }));
     done();
   });
-  return { stop: () => (stopping ??= assembler.stop()) };
+  return { renewFiles: () => room.renewFiles(), stop: () => (stopping ??= assembler.stop()) };
 }
 
 interface AssemblerNeeds {
+  readonly room: WaitingRoom;
   readonly tools: IngestTools;
   readonly recorded: RecordedCalls;
   readonly instruments: OtlpInstruments;
 }
 
-function openAssembler(context: StepContext, { tools, recorded, instruments }: AssemblerNeeds): Assembler {
-  const { clock, log, config, dataDir } = context;
+function openAssembler(
+  context: StepContext,
+  { room, tools, recorded, instruments }: AssemblerNeeds,
+): Assembler {
+  const { clock, log, config } = context;
   const { assemblyWaitMs, maxWaitingCalls } = config.otlp;
   const encoder = new TextEncoder();
   return new Assembler({
-    room: new WaitingRoom(join(dataDir, ROOM_DIR)),
+    room,
     recorded,
     clock,
     log,

@@ -123,3 +123,20 @@ export interface Bus {
   committed(group: string, at: TopicPartition): Promise<number | undefined>;
   close(): Promise<void>;
 }
+
+/** Whether a line of a record is to go; `line` counts from 0 inside the record. */
+export type IsErased = (record: BusRecord, line: number, bytes: Uint8Array) => boolean;
+
+/** A bus whose log is ours to rewrite (embedded). Of another one the records go with the retention of their topics. */
+export interface ErasableBus {
+  /** Empties the lines for which `isErased` holds; records, offsets, headers and the other lines stay. Durable; answers how many. */
+  eraseLines(topic: string, isErased: IsErased): Promise<number>;
+  /** Durable. For topics whose records can be made again. */
+  dropRecords(topic: string): Promise<void>;
+  /** Leaves no byte in the files that no record holds any more. Sends wait meanwhile. */
+  renewFiles(): Promise<void>;
+}
+
+export function isErasable(bus: Bus): bus is Bus & ErasableBus {
+  return 'eraseLines' in bus && 'dropRecords' in bus && 'renewFiles' in bus;
+}

@@ -8,12 +8,14 @@ import { hashFromHex, toHex } from '../../evidence/bytes.ts';
 import type { Sample } from '../../evidence/depth.ts';
 import { ProofTree } from '../../evidence/merkle.ts';
 import { logOrigin } from '../../evidence/origin.ts';
+import type { SubjectKeys } from '../payloads/keys.ts';
+import { PayloadReader } from '../payloads/read.ts';
 import type { Store } from '../store/port.ts';
 import { sha256 } from './crypto.ts';
 import { headsOfSigner, headsOfStore, keysOfSigner, type HeadSource, type SignedHeads } from './heads.ts';
 import { rootLines, rotationsOf, settledRoot, type RootEvidence } from './export-root.ts';
 import { readRows, type ExportedLog, type LogPlan } from './log-rows.ts';
-import { filteredIndexes, readLeaves, type Columns, type RowFilter } from './rows.ts';
+import { filteredIndexes, readLeaves, type Columns, type RowFilter, type StoredRows } from './rows.ts';
 import { strayRows } from './strays.ts';
 
 export interface ExportOptions extends RowFilter {
@@ -24,6 +26,8 @@ export interface ExportOptions extends RowFilter {
   /** Absent: the heads that `checkpoints` keeps. */
   readonly heads?: HeadSource | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Keys of sealed payloads. */
+  readonly keys?: SubjectKeys | undefined;
   /** For a verifier that looks into every so many entries: the bytes and columns of no others. Not for partial bundles. */
   readonly sample?: Sample | undefined;
   /** For one that goes on where it stopped: sizes of logs below which entries were looked into, by log id. */
@@ -46,7 +50,8 @@ export async function* exportLedger(store: Store, options: ExportOptions): Async
     for await (const line of rootLines(root, whole ? undefined : logs)) yield encode([line]);
   }
   const plans = await plansOf(store, logs, { ...options, isPartial: partial });
-  for await (const lines of rowLines(store, plans, partial)) {
+  const reader = new PayloadReader(store, options.keys);
+  for await (const lines of rowLines({ store, reader }, plans, partial)) {
     options.signal?.throwIfAborted();
     yield lines;
   }
@@ -164,17 +169,17 @@ async function plansOf(
 }
 
 async function* rowLines(
-  store: Store,
+  source: StoredRows,
   plans: readonly LogPlan[],
   isPartial: boolean,
 ): AsyncGenerator<Uint8Array> {
   let at: ExportedLog | undefined;
   let tree: ProofTree | undefined;
-  for await (const { log, lines } of readRows(store, plans)) {
+  for await (const { log, lines } of readRows(source, plans)) {
     if (log !== at) {
       const { logId, tenant, topic, partition, size } = log;
       yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
-      tree = isPartial && lines.length > 0 ? await loadTree(store, log) : undefined;
+      tree = isPartial && lines.length > 0 ? await loadTree(source.store, log) : undefined;
       at = log;
     }
     yield Buffer.from(lines.map((line) => `${line.open}${proofText(tree, line.idx)}}\n`).join(''));

@@ -5,7 +5,14 @@
  */
 import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
-import { rangeEnd, readProjected, readRange, type ProjectedRow, type ProjectedTable } from './rows.ts';
+import {
+  rangeEnd,
+  readProjected,
+  readRange,
+  type ProjectedRow,
+  type ProjectedTable,
+  type StoredRows,
+} from './rows.ts';
 
 export interface ExportedLog {
   readonly logId: string;
@@ -55,8 +62,8 @@ export interface RowsPart {
 }
 
 /** Plans in order of log ids. The store is read one part ahead of the consumer. */
-export async function* readRows(store: Store, plans: readonly LogPlan[]): AsyncGenerator<RowsPart> {
-  for (const slice of slicesOf(plans.flatMap(piecesOf))) yield* oneAhead(readSlice(store, slice));
+export async function* readRows(source: StoredRows, plans: readonly LogPlan[]): AsyncGenerator<RowsPart> {
+  for (const slice of slicesOf(plans.flatMap(piecesOf))) yield* oneAhead(readSlice(source, slice));
 }
 
 function piecesOf({ log, indexes, from = 0, ...depth }: LogPlan): Piece[] {
@@ -108,7 +115,7 @@ function slicesOf(pieces: readonly Piece[]): Piece[][] {
   return slices;
 }
 
-async function* readSlice(store: Store, slice: readonly Piece[]): AsyncGenerator<RowsPart> {
+async function* readSlice(source: StoredRows, slice: readonly Piece[]): AsyncGenerator<RowsPart> {
   const spans = slice
     .filter((piece) => weightOf(piece) > 0)
     .map((piece) => ({
@@ -118,9 +125,9 @@ async function* readSlice(store: Store, slice: readonly Piece[]): AsyncGenerator
       ...(isListed(piece) ? { indexes: piece.indexes ?? [] } : {}),
       ...depthOf(piece),
     }));
-  const projected = new ProjectedReader(spans.length === 0 ? nothing() : readProjected(store, spans));
+  const projected = new ProjectedReader(spans.length === 0 ? nothing() : readProjected(source.store, spans));
   try {
-    for (const piece of slice) yield* readPiece(store, piece, projected);
+    for (const piece of slice) yield* readPiece(source, piece, projected);
   } finally {
     await projected.close();
   }
@@ -130,12 +137,16 @@ async function* nothing(): AsyncGenerator<ProjectedRow> {
   yield* [];
 }
 
-async function* readPiece(store: Store, piece: Piece, projected: ProjectedReader): AsyncGenerator<RowsPart> {
+async function* readPiece(
+  source: StoredRows,
+  piece: Piece,
+  projected: ProjectedReader,
+): AsyncGenerator<RowsPart> {
   const { log } = piece;
   if (weightOf(piece) === 0) yield { log, lines: [] };
-  for await (const { from, to, indexes } of rangesOf(store, piece)) {
+  for await (const { from, to, indexes } of rangesOf(source.store, piece)) {
     const [rows, others] = await Promise.all([
-      readRange(store, {
+      readRange(source, {
         logId: log.logId,
         from,
         to,

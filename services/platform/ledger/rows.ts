@@ -1,4 +1,6 @@
 /** Rows of the ledger tables in the form of an evidence bundle, range by range of one log. */
+import { ENTRY_TYPES } from '../../evidence/entry.ts';
+import { SEALED_COLUMNS, type PayloadReader, type SealedRow } from '../payloads/read.ts';
 import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
 
@@ -38,7 +40,7 @@ const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${c
 
 const LEDGER = `type, ${hex('leaf_hash')}, ${hex('prev_leaf_hash')}, topic, partition, offset, line, append_ms,
   ${hex('stream_id')}, seq, ${hex('ev_hash')}, ${hex('key_id')}, flags, tenant, session_id`;
-const PAYLOADS = `topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('bytes')}, ${base64('batch')}`;
+const PAYLOADS = `topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('batch')}, ${SEALED_COLUMNS}`;
 const EVENTS = `tenant, topic, partition, offset, line, ${ms('append_time')}, ${hex('stream_id')}, seq, session_id,
   ${ms('event_time')}, ${ms('effective_time')}, kind, agent, principal, host, call_id, logical_call_id, trace_id,
   span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, class_version, dest_host,
@@ -58,6 +60,12 @@ export interface TextRow extends IndexedRow {
 
 const text = (columns: string): string => `formatRowNoNewline('JSONEachRow', ${columns}) AS row`;
 
+/** The tables, and what opens their payloads. */
+export interface StoredRows {
+  readonly store: Store;
+  readonly reader: PayloadReader;
+}
+
 /** Tables in the order of the log, of which a range is read in no time. */
 export interface RangeRows {
   readonly ledger: readonly TextRow[];
@@ -65,18 +73,18 @@ export interface RangeRows {
 }
 
 /** Rows of the range, each list by index. */
-export async function readRange(store: Store, range: IndexRange): Promise<RangeRows> {
+export async function readRange({ store, reader }: StoredRows, range: IndexRange): Promise<RangeRows> {
   const params = { log: range.logId, from: range.from, to: range.to };
   const where = RANGE + among(range.indexes);
   const [ledger, payloads] = await Promise.all([
     store.query<TextRow>(`SELECT idx, ${text(LEDGER)} FROM ledger WHERE ${where} ORDER BY idx`, { params }),
     // Not as text: the engine writes each slash of base64 as two characters.
     store.query<Columns & IndexedRow>(
-      `SELECT idx, ${PAYLOADS} FROM payloads WHERE ${where}${lookedInto(range.depth)} ORDER BY idx`,
-      { params },
+      `SELECT idx, ${PAYLOADS} FROM payloads WHERE ${where}${lookedIntoAlways(range.depth)} ORDER BY idx`,
+      { params: { ...params, erasure: ENTRY_TYPES.erasure } },
     ),
   ]);
-  return { ledger, payloads };
+  return { ledger, payloads: await openedPayloads(payloads, reader) };
 }
 
 /** Tables that are kept in the order of sessions, by their names in a bundle. */
@@ -119,10 +127,38 @@ function spanCondition({ logId, from, to, indexes, depth }: IndexRange): string 
   return `(log_id = unhex('${logId}') AND idx >= ${Math.trunc(from)} AND idx < ${Math.trunc(to)}${among(indexes)}${lookedInto(depth)})`;
 }
 
+/** ERASURE entries are read whatever a verifier looks into: without them what is erased would be missing. */
+function lookedIntoAlways(depth: Depth | undefined): string {
+  const condition = lookedInto(depth);
+  if (condition === '') return '';
+  return ` AND ((1${condition}) OR idx IN (SELECT idx FROM ledger WHERE ${RANGE} AND type = {erasure:UInt8}))`;
+}
+
+type PayloadRow = Columns & IndexedRow;
+
+/** In the form of a bundle: what was sealed is opened, where its key is still there. */
+async function openedPayloads(rows: readonly PayloadRow[], reader: PayloadReader): Promise<PayloadRow[]> {
+  const opened = await reader.open(rows as readonly (PayloadRow & SealedRow)[]);
+  return rows.map((row, at) => {
+    const { idx, topic, partition, offset, line, prev_ev_hash, batch } = row;
+    const place = { idx, topic, partition, offset, line, prev_ev_hash, batch };
+    const payload = opened[at];
+    switch (payload?.kind) {
+      case 'read':
+        return { ...place, bytes: payload.bytes.toString('base64') };
+      case 'erased':
+        return { ...place, bytes: '', erased: true };
+      case 'altered':
+      case undefined:
+        return { ...place, bytes: '' };
+    }
+  });
+}
+
 /** Where a range that starts at `from` ends, so that its payloads stay within `maxBytes` (one row at least). */
 export async function rangeEnd(store: Store, range: IndexRange, maxBytes: number): Promise<number> {
   const rows = await store.query<{ idx: string; bytes: string }>(
-    `SELECT idx, toString(length(bytes)) AS bytes FROM payloads WHERE ${RANGE}${among(range.indexes)}${lookedInto(range.depth)} ORDER BY idx`,
+    `SELECT idx, toString(if(subject = 0, length(bytes), size)) AS bytes FROM payloads WHERE ${RANGE}${among(range.indexes)}${lookedInto(range.depth)} ORDER BY idx`,
     { params: { log: range.logId, from: range.from, to: range.to } },
   );
   let total = 0;
@@ -168,7 +204,7 @@ export interface RowFilter {
   readonly untilMs?: number | undefined;
 }
 
-/** Indexes of the entries that a filter keeps, in order. */
+/** Indexes of the entries that a filter keeps, in order. ERASURE entries always: without them what is erased would be missing. */
 export async function filteredIndexes(
   store: Store,
   range: IndexRange,
@@ -176,9 +212,10 @@ export async function filteredIndexes(
 ): Promise<readonly number[]> {
   const rows = await store.query<IndexedRow>(
     `SELECT DISTINCT idx FROM ledger WHERE ${RANGE}
-       AND ({anyEvent:UInt8} = 1 OR offset IN
-         (SELECT offset FROM ledger WHERE ${RANGE} AND stream_id = unhex({stream:String}) AND seq = {seq:UInt64}))
-       AND ({any:UInt8} = 1 OR session_id = {session:String}) AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
+       AND (({anyEvent:UInt8} = 1 OR offset IN
+           (SELECT offset FROM ledger WHERE ${RANGE} AND stream_id = unhex({stream:String}) AND seq = {seq:UInt64}))
+         AND ({any:UInt8} = 1 OR session_id = {session:String}) AND append_ms >= {since:UInt64} AND append_ms < {until:UInt64}
+         OR type = {erasure:UInt8})
      ORDER BY idx`,
     {
       params: {
@@ -186,6 +223,7 @@ export async function filteredIndexes(
         from: range.from,
         to: range.to,
         ...eventParams(filter.event),
+        erasure: ENTRY_TYPES.erasure,
         any: filter.session === undefined ? 1 : 0,
         session: filter.session ?? '',
         since: filter.sinceMs ?? 0,
@@ -198,5 +236,9 @@ export async function filteredIndexes(
 
 function eventParams(event: string | undefined) {
   const [stream = '', seq = '0'] = event?.split('-') ?? [];
-  return { anyEvent: event === undefined ? 1 : 0, stream, seq };
+  return {
+    anyEvent: event === undefined ? 1 : 0,
+    stream: event === undefined ? '0'.repeat(32) : stream,
+    seq,
+  };
 }

@@ -115,7 +115,7 @@ describe('system calls that fail', { skip: whyNot() }, () => {
       log: pino({ level: 'silent' }),
     });
     try {
-      await assertStored(store, acknowledged);
+      await assertStored(store, acknowledged, dataDir);
     } finally {
       await store.close();
     }

@@ -160,7 +160,7 @@ test('what was reserved and signed is there after the process is gone', async ()
 test('over HTTP it is the same signer, for the right token only', async () => {
   await withSigner(async (signer, dir) => {
     const app = fastify();
-    await registerSignerRoutes(app, signer, 'right');
+    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined });
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     try {
       const remote = httpSigner({ url, token: 'right' });

@@ -1,8 +1,10 @@
 /** What the store holds, against what was acknowledged; and when a service has come to rest. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TOPICS } from '../../../schemas/topics.ts';
+import { openKeyStore } from '../../../services/platform/payloads/key-store.ts';
+import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../../../services/platform/payloads/read.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
 import type { Sent } from './events.ts';
 
@@ -17,7 +19,11 @@ interface StreamRow {
 }
 
 /** Rows, sequences and bytes of topic toolcalls are exactly those that were acknowledged: none missing, none twice. */
-export async function assertStored(store: Store, acknowledged: readonly Sent[]): Promise<void> {
+export async function assertStored(
+  store: Store,
+  acknowledged: readonly Sent[],
+  dataDir: string,
+): Promise<void> {
   const expected = new Map<string, number>();
   for (const { tenant, stream } of acknowledged) {
     const name = `${tenant} ${stream}`;
@@ -40,15 +46,26 @@ export async function assertStored(store: Store, acknowledged: readonly Sent[]):
     { params },
   );
   assert.deepEqual(kinds, [{ type: 0 }], 'no gap, nothing late, no equivocation');
-  await assertBytes(store, acknowledged);
+  await assertBytes(store, acknowledged, dataDir);
 }
 
-async function assertBytes(store: Store, acknowledged: readonly Sent[]): Promise<void> {
-  const rows = await store.query<{ hash: string }>(
-    'SELECT lower(hex(SHA256(bytes))) AS hash FROM payloads WHERE topic = {topic:String}',
-    { params: { topic: TOPICS.toolcalls.name }, maxResultRows: 10_000_000 },
+/** Payloads are sealed: `dataDir` is that of the process that ran step sign, and stopped. */
+async function assertBytes(store: Store, acknowledged: readonly Sent[], dataDir: string): Promise<void> {
+  const keys = openKeyStore(dataDir, randomBytes);
+  const reader = new PayloadReader(store, keys);
+  const held: string[] = [];
+  const rows = store.queryStream<SealedRow>(
+    `SELECT ${SEALED_COLUMNS} FROM payloads WHERE topic = {topic:String} ORDER BY log_id, idx`,
+    { params: { topic: TOPICS.toolcalls.name } },
   );
-  const held = rows.map((row) => row.hash).toSorted();
+  for await (const some of rows) {
+    for (const opened of await reader.open(some)) {
+      if (opened.kind !== 'read') assert.fail(`payloads: a line is ${opened.kind}`);
+      held.push(createHash('sha256').update(opened.bytes).digest('hex'));
+    }
+  }
+  await keys.close();
+  held.sort();
   const sent = acknowledged.map(({ line }) => sha256Hex(line)).toSorted();
   assert.equal(held.length, sent.length, 'payloads: another number of lines');
   assert.ok(

@@ -13,6 +13,8 @@ import type {
   BusProducer,
   BusRecord,
   ConsumeOptions,
+  ErasableBus,
+  IsErased,
   PartitionOffsets,
   SendResult,
   TailOptions,
@@ -21,6 +23,7 @@ import type {
 import { partitionName } from '../assign.ts';
 import { Committer } from './committer.ts';
 import { commitKeyOf, Groups } from './groups.ts';
+import { dropAll, eraseLines } from './erase.ts';
 import { compact, expire } from './maintenance.ts';
 import { EmbeddedPartition } from './partition.ts';
 import { EmbeddedStorage, type StoredTopic } from './storage.ts';
@@ -53,7 +56,7 @@ export async function openEmbeddedBus(options: EmbeddedBusOptions): Promise<Embe
   return new EmbeddedBus(options);
 }
 
-export class EmbeddedBus implements Bus {
+export class EmbeddedBus implements Bus, ErasableBus {
   readonly kind = 'embedded';
   readonly #storage: EmbeddedStorage;
   readonly #clock: Clock;
@@ -67,6 +70,7 @@ export class EmbeddedBus implements Bus {
   readonly #closing = new AbortController();
   readonly #maintenance: Promise<void>;
   #closed: Promise<void> | undefined;
+  #rewriting: Promise<unknown> = Promise.resolve();
 
   constructor(options: EmbeddedBusOptions) {
     this.#storage = new EmbeddedStorage(options.dir);
@@ -192,8 +196,39 @@ export class EmbeddedBus implements Bus {
     await this.#committer.import(this.#partition({ topic, partition }), records, bytes);
   }
 
+  /** Lines are taken out of the records of a topic for good. */
+  eraseLines(topic: string, isErased: IsErased): Promise<number> {
+    return this.#undisturbed(async () => {
+      let lines = 0;
+      for (const partition of this.#topic(topic).partitions) lines += await eraseLines(partition, isErased);
+      return lines;
+    });
+  }
+
+  /** All records of a topic are removed; its offsets go on where they were. */
+  dropRecords(topic: string): Promise<void> {
+    return this.#undisturbed(async () => {
+      for (const partition of this.#topic(topic).partitions) await dropAll(partition);
+    });
+  }
+
+  renewFiles(): Promise<void> {
+    return this.#undisturbed(() => this.#committer.exclusive(() => this.#storage.renewFiles()));
+  }
+
   /** Retention and compaction, now; otherwise every 30 s by itself. */
-  async maintain(): Promise<void> {
+  maintain(): Promise<void> {
+    return this.#undisturbed(() => this.#maintain());
+  }
+
+  /** What rewrites or removes blocks: one at a time. */
+  #undisturbed<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#rewriting.then(work, work);
+    this.#rewriting = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #maintain(): Promise<void> {
     for (const { stored, partitions } of this.#topics.values())
       for (const partition of partitions) {
         if (this.#closing.signal.aborted) return;
@@ -214,6 +249,7 @@ export class EmbeddedBus implements Bus {
     await Promise.all([this.#groups.stop(), ...[...this.#tails].map((tail) => tail.stop())]);
     await this.#committer.close();
     await this.#maintenance;
+    await this.#rewriting;
     await this.#storage.close();
   }
 

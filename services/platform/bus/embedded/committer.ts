@@ -42,7 +42,16 @@ interface Commit {
   readonly fail: (error: unknown) => void;
 }
 
-type Write = Append | Import | Commit;
+/** Work that no write of any kind may run beside. */
+interface Exclusive {
+  readonly kind: 'exclusive';
+  readonly work: () => Promise<void>;
+  readonly bytes: number;
+  readonly done: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+type Write = Append | Import | Commit | Exclusive;
 
 /** What one transaction does to one partition. */
 interface PartitionWrite {
@@ -85,6 +94,11 @@ export class Committer {
     );
   }
 
+  /** Runs `work` while nothing is written; what is sent meanwhile waits. */
+  exclusive(work: () => Promise<void>): Promise<void> {
+    return new Promise((done, fail) => this.#push({ kind: 'exclusive', work, bytes: 0, done, fail }));
+  }
+
   /** Flushes what was taken; later writes are refused with bus_closed. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -116,8 +130,8 @@ export class Committer {
     let bytes = 0;
     let count = 0;
     for (const write of this.#queue) {
-      // An import gives offsets of its own: it goes alone.
-      if (count > 0 && (write.kind === 'import' || this.#queue[0]?.kind === 'import')) break;
+      // An import gives offsets of its own, and exclusive means what it says: they go alone.
+      if (count > 0 && (goesAlone(write) || goesAlone(this.#queue[0]))) break;
       bytes += write.bytes;
       if (count > 0 && bytes > MAX_TRANSACTION_BYTES) break;
       count++;
@@ -126,6 +140,11 @@ export class Committer {
   }
 
   async #write(writes: readonly Write[]): Promise<void> {
+    const [first] = writes;
+    if (first?.kind === 'exclusive') {
+      await first.work();
+      return first.done();
+    }
     const plan = this.#plan(writes);
     await this.#flush(plan);
     for (const [partition, { end, blocks }] of plan.partitions) {
@@ -166,6 +185,8 @@ export class Committer {
           plan.acknowledge.push(write.done);
           break;
         }
+        case 'exclusive':
+          throw new TriplineError('internal', 'exclusive work goes alone');
       }
     }
     for (const [partition, messages] of merged)
@@ -193,6 +214,10 @@ export class Committer {
       }
     }
   }
+}
+
+function goesAlone(write: Write | undefined): boolean {
+  return write?.kind === 'import' || write?.kind === 'exclusive';
 }
 
 function partitionWrite(plan: Plan, partition: EmbeddedPartition): PartitionWrite {

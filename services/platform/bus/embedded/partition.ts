@@ -102,6 +102,11 @@ export class EmbeddedPartition implements TopicPartition {
     return this.#storage.blocks(this.id, from);
   }
 
+  /** Writes a block anew: other bytes, the same offsets. */
+  async replaceBlock(block: StoredBlock): Promise<void> {
+    await this.#storage.putBlock(this.id, block);
+  }
+
   /** Removes whole blocks and moves the earliest offset where they were the first. */
   async removeBlocks(baseOffsets: readonly number[]): Promise<void> {
     if (baseOffsets.length === 0) return;

@@ -6,6 +6,8 @@
  */
 import { open, type Database, type RootDatabase } from 'lmdb';
 import type { TopicSpec } from '../../../../schemas/topics.ts';
+import { join } from 'node:path';
+import { currentPath, putCurrent, removeOthers, writeCopy } from '../../generations.ts';
 import { giveUpOwnership, takeOwnership } from './owner.ts';
 import { readBlockHead } from './block.ts';
 
@@ -32,27 +34,58 @@ export interface PartitionBounds {
   readonly end: number;
 }
 
+interface Environment {
+  readonly root: RootDatabase<unknown, string>;
+  readonly log: Database<Buffer, Buffer>;
+  readonly meta: Database<unknown, string>;
+}
+
+function openEnvironment(path: string): Environment {
+  const root = open<unknown, string>({
+    path,
+    noSubdir: false,
+    maxDbs: 4,
+    maxReaders: MAX_READERS,
+    overlappingSync: false,
+  });
+  const meta = root.openDB<unknown, string>({ name: 'meta', encoding: 'json' });
+  const log = root.openDB<Buffer, Buffer>({ name: 'log', encoding: 'binary', keyEncoding: 'binary' });
+  return { root, meta, log };
+}
+
 export class EmbeddedStorage {
-  readonly #root: RootDatabase<unknown, string>;
-  readonly #log: Database<Buffer, Buffer>;
-  readonly #meta: Database<unknown, string>;
+  readonly #dir: string;
+  #root: RootDatabase<unknown, string>;
+  #log: Database<Buffer, Buffer>;
+  #meta: Database<unknown, string>;
 
   /** Opens or makes the directory. Throws data_dir_locked when another process (or this one) holds it. */
   constructor(dir: string) {
-    this.#root = open<unknown, string>({
-      path: dir,
-      noSubdir: false,
-      maxDbs: 4,
-      maxReaders: MAX_READERS,
-      overlappingSync: false,
-    });
-    this.#meta = this.#root.openDB<unknown, string>({ name: 'meta', encoding: 'json' });
-    this.#log = this.#root.openDB<Buffer, Buffer>({
-      name: 'log',
-      encoding: 'binary',
-      keyEncoding: 'binary',
-    });
+    this.#dir = dir;
+    const { root, meta, log } = openEnvironment(currentPath(dir));
+    this.#root = root;
+    this.#meta = meta;
+    this.#log = log;
     takeOwnership(this.#meta);
+    // Ours alone now: whatever a crash left of a copy, or of what it was copied from.
+    removeOthers(dir);
+  }
+
+  /**
+   * Copies what is there into new files and goes on with those: the old ones, whose free pages hold what was removed or
+   * written over, are deleted. No write may run meanwhile. A crash leaves one or the other in force, and the next start
+   * deletes what is not.
+   */
+  async renewFiles(): Promise<void> {
+    const old = this.#root;
+    const name = await writeCopy(this.#dir, old);
+    const { root, meta, log } = openEnvironment(join(this.#dir, name));
+    putCurrent(this.#dir, name);
+    this.#root = root;
+    this.#meta = meta;
+    this.#log = log;
+    await old.close();
+    removeOthers(this.#dir);
   }
 
   topics(): Map<string, StoredTopic> {
