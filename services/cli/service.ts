@@ -215,12 +215,15 @@ async function startSteps(
   if (wants('ingest')) keep((forgetting.ingest = await startIngest(context)));
   if (wants('record')) keep(await startRecord(context, local ?? remoteSigner(context.config)));
   if (wants('detect')) forgetting.detect = await startRules(context, options, keep);
-  if (erasures !== undefined) {
-    started.closers.push(() => erasures.stop());
-    // Once all is there that may have to forget.
-    erasures.begin();
-  }
+  beginErasures(erasures, started);
   return forgetting.detect;
+}
+
+/** Once all is there that may have to forget. */
+function beginErasures(erasures: Erasures | undefined, { closers }: Started): void {
+  if (erasures === undefined) return;
+  closers.push(() => erasures.stop());
+  erasures.begin();
 }
 
 function openErasures(

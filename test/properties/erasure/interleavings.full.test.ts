@@ -69,19 +69,17 @@ class World {
         return await this.#release(step.who);
       case 'erase':
       case 'erase_session':
-        return await this.#erase(step.who, step.kind);
+        return await this.#erase(step.kind, step.who);
     }
   }
 
   async #say(who: number): Promise<void> {
-    const { model } = this;
-    const client = new ApiClient(
-      { url: this.#service.url, token: tokenOf(this.#place.env) },
-      AbortSignal.timeout(60_000),
-    );
-    await client.postLines(linesOf(person(who), model.said[who]));
-    model.said[who] = (model.said[who] ?? 0) + 1;
-    model.lines[who] = (model.lines[who] ?? 0) + 2;
+    const { said, lines } = this.model;
+    const endpoint = { url: this.#service.url, token: tokenOf(this.#place.env) };
+    const times = said[who] ?? 0;
+    await new ApiClient(endpoint, AbortSignal.timeout(60_000)).postLines(linesOf(person(who), times));
+    said[who] = times + 1;
+    lines[who] = (lines[who] ?? 0) + 2;
   }
 
   async #hold(who: number): Promise<void> {
@@ -97,16 +95,17 @@ class World {
     this.model.holds[who] = undefined;
   }
 
-  async #erase(who: number, kind: 'erase' | 'erase_session'): Promise<void> {
+  async #erase(kind: 'erase' | 'erase_session', who: number): Promise<void> {
     const { model } = this;
     const { principal, session } = person(who);
     const subject = kind === 'erase' ? ['--principal', principal] : ['--session', session];
     const { exitCode, err } = await this.run('erase', ...subject, '--reason', 'r');
+    const left = model.lines[who] ?? 0;
     // What is not recorded yet is seen by a hold when the erasure begins: it is refused all the same.
-    const isHeld = model.holds[who] !== undefined && (kind === 'erase' || (model.lines[who] ?? 0) > 0);
+    const isHeld = model.holds[who] !== undefined && (kind === 'erase' || left > 0);
     assert.equal(exitCode, isHeld ? 1 : 0, err);
     if (isHeld) return;
-    model.erased += model.lines[who] ?? 0;
+    model.erased += left;
     model.lines[who] = 0;
   }
 
