@@ -12,6 +12,7 @@ COPY schemas schemas
 COPY detectors detectors
 COPY services services
 COPY dashboards/console dashboards/console
+COPY dashboards/verify dashboards/verify
 RUN npm run build \
   && npm prune --omit=dev --ignore-scripts \
   && rm -rf node_modules/chdb node_modules/@chdb

@@ -211,6 +211,18 @@ export const ERRORS = {
     500,
     'Keep everything; run tripline verify.',
   ),
+  copy_refused: entry(
+    'The place of the second copy of the root log refused a file.',
+    true,
+    502,
+    'Look at the rights of the key (s3:PutObject, s3:GetObject) and at the lock settings of the bucket.',
+  ),
+  timestamp_refused: entry(
+    'The time stamp authority gave no stamp for what it was asked.',
+    true,
+    502,
+    'Look at `rootLog.timestamp.url`: it must take RFC 3161 queries over HTTP with SHA-256.',
+  ),
   root_log_diverges: entry(
     'The root log on disk is not the one that was signed last.',
     false,
@@ -296,6 +308,12 @@ export const ERRORS = {
     true,
     503,
     'Raise streams.max, or find the client that opens so many.',
+  ),
+  gate_busy: entry(
+    'The gate holds as many bytes of requests as it may.',
+    true,
+    503,
+    'Send it again; or raise listen.maxHeldBytes, or find the client that sends so much at once.',
   ),
   gate_loop: entry(
     'The request has been through this gate already.',

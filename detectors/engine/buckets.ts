@@ -1,10 +1,13 @@
 /** Prefixes of one state where a rule compares: a bounded list for each value that the next element asks for. */
 import type { Node, Prefixes } from './prefixes.ts';
+import { isCovered, type Covering } from './cover.ts';
 import type { RulePlan } from './plan.ts';
 import { Starts, type Start } from './starts.ts';
 
 /** Stale starts beyond the prefixes held, at which they are sorted out. */
 const MAX_STALE = 64;
+/** Prefixes of a full list that are held against all others of their value before the oldest is given up. */
+const MAX_TRIED = 4;
 
 /** Lists of prefixes by value, with what tells at once how many there are and which is the oldest. */
 export class Buckets extends Map<string, Node[]> {
@@ -57,16 +60,54 @@ export class Buckets extends Map<string, Node[]> {
     return true;
   }
 
-  /** Makes room for one more prefix where the rule's limit is reached: the expired first, then the oldest start. */
-  makeRoom(plan: RulePlan, nowMs: number): void {
+  /**
+   * Makes room for one more prefix where the rule's limit is reached: the expired go first, then one that others cover,
+   * then the oldest start, which is told.
+   */
+  makeRoom(plan: RulePlan, state: number, nowMs: number): void {
     const { withinMs, runsPerKey } = plan.rule;
     if (this.count < runsPerKey) return;
     this.sweep(nowMs - withinMs);
     if (this.count < runsPerKey) return;
+    const covering = plan.coverings[state] as Covering;
+    if (this.dropStranded(nowMs - covering.maxGapMs) || this.dropCovered(covering)) return;
     const oldest = this.oldest();
     if (oldest === undefined) return;
     this.keep(oldest.value, (node) => node.startMs !== oldest.startMs);
     plan.onEvicted();
+  }
+
+  /** Drops what no next element can follow inside its gap; true where there was some. */
+  private dropStranded(oldestLastMs: number): boolean {
+    const before = this.count;
+    if (oldestLastMs > Number.NEGATIVE_INFINITY)
+      for (const value of this.keys()) this.keep(value, (node) => node.lastMs >= oldestLastMs);
+    return this.count < before;
+  }
+
+  /** Drops one of the oldest starts where others complete whatever it could; true where there was one. */
+  private dropCovered(covering: Covering): boolean {
+    if (!covering.isPossible) return false;
+    for (const { value, node } of this.eldest(MAX_TRIED)) {
+      if (!isCovered(covering, node, this.get(value) ?? [])) continue;
+      this.keep(value, (other) => other !== node);
+      return true;
+    }
+    return false;
+  }
+
+  /** The oldest starts; of equal ones those of the oldest values. */
+  private eldest(count: number): readonly { readonly value: string; readonly node: Node }[] {
+    const found: { value: string; node: Node }[] = [];
+    for (const [value, nodes] of this) {
+      for (const node of nodes) {
+        let at = found.length;
+        while (at > 0 && (found[at - 1] as { node: Node }).node.startMs > node.startMs) at--;
+        if (at < count) found.splice(at, 0, { value, node });
+        if (found.length > count) found.pop();
+      }
+    }
+    return found;
   }
 
   private open(value: string): Node[] {
@@ -139,6 +180,6 @@ export function insertPrefix(
   prefixes[state] = buckets;
   if (!buckets.dominate(value, node, plan.rule.automaton.gapMatters[state] === true)) return;
   // A value whose prefixes have all gone has room for this one: it takes their place.
-  if (buckets.get(value)?.length !== 0) buckets.makeRoom(plan, node.lastMs);
+  if (buckets.get(value)?.length !== 0) buckets.makeRoom(plan, state, node.lastMs);
   buckets.add(value, node);
 }

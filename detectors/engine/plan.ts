@@ -1,4 +1,5 @@
 /** A rule with what the hot loop needs worked out once. */
+import { coveringsOf, type Covering } from './cover.ts';
 import { FlowCell } from '../compile/flow-cell.ts';
 import type { FieldValue } from './prefixes.ts';
 import { isFlowField } from '../compile/flow-field.ts';
@@ -39,6 +40,7 @@ export interface RulePlan {
   /** By state. */
   readonly signatures: readonly (readonly FieldPlace[])[];
   readonly buckets: readonly (FieldPlace | undefined)[];
+  readonly coverings: readonly Covering[];
   /** By index of a field: bits of the elements that are asked for it. */
   readonly askedOf: readonly number[];
   /** By index of a field whether it is a flow field. */
@@ -142,6 +144,7 @@ export function planRule(rule: CompiledRule, index: number, reports: PlanReports
     buckets: automaton.buckets.map((place) =>
       place === undefined ? undefined : ([place[0], indexOf(place[1])] as const),
     ),
+    coverings: coveringsOf(rule),
     askedOf: rule.valueFields.map((field) =>
       rule.steps.reduce(
         (bits, step) => (fieldsOfStep(rule, step).has(field) ? bits | (1 << step.index) : bits),

@@ -20,7 +20,7 @@ import { isSingle } from './plan.ts';
 import { LATE_SPAN_MS, REPAIR_RING } from './state.ts';
 import { MAX_EVENT_SKEW_MS } from './time.ts';
 
-export interface Sieve {
+interface Sieve {
   /** Of each required step the number of its selection. */
   readonly steps: readonly number[];
   readonly ordered: boolean;
@@ -78,8 +78,7 @@ export function sift(calls: SiftedCalls, sieve: Sieve): Uint8Array {
     next[own] = place + 1;
   }
   const sifter = new Sifter(calls, sieve);
-  for (let own = 0; own < sessions; own++)
-    sifter.session(order.subarray(ends[own] as number, ends[own + 1] as number));
+  for (let own = 0; own < sessions; own++) sifter.session(order.subarray(ends[own], ends[own + 1]));
   return sifter.kept;
 }
 

@@ -11,7 +11,7 @@ const LOW = 64;
 export const isLow = ({ entries, nodes }: SimpleMemory): boolean =>
   entries.available < LOW || nodes.available < LOW;
 
-export interface SweptCounts {
+interface SweptCounts {
   readonly entries: number;
   readonly nodes: number;
   readonly cells: number;

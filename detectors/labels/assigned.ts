@@ -4,7 +4,8 @@ export type NameStrength = 'strong' | 'weak' | 'none';
 
 const STRONG =
   /(?:^| )(?:pass ?word|passwd|pass ?phrase|pwd|secret|(?:api|access|private|account|client|shared|signing|encryption|master|storage|license|secret|app|service) ?key|apikey|accesskey|privatekey|accountkey|sharedaccesskey|clientsecret|secretkey)(?: |$)/;
-const WEAK = /(?:^| )(?:(?:auth|access|api|refresh|bearer|session|id|bot)? ?token|authtoken|accesstoken|credentials?|authorization)(?: |$)/;
+const WEAK =
+  /(?:^| )(?:(?:auth|access|api|refresh|bearer|session|id|bot)? ?token|authtoken|accesstoken|credentials?|authorization)(?: |$)/;
 /** The name speaks about a secret, or of what pages through a list. */
 const ABOUT =
   / (?:hash|digest|ids?|count|type|names?|ur[il]|path|file|length|len|expir\w*|ttl|hint|policy|fields?|label|limit|usage|used|total|version|alg|algorithm|status|state|enabled|required|prompt|manager|reset|at|in|on|arn|ref|selector|rotation)$|(?:^| )(?:next|prev|previous|page|paging|pagination|continuation|cursor|sync|public|csrf|xsrf|max|min|total|input|output|prompt|completion|cached|reasoning|no|num|has|is)(?: |$)/;
@@ -29,7 +30,13 @@ export function nameStrength(name: string): NameStrength {
   const before = known.get(name);
   if (before !== undefined) return before;
   const words = wordsOf(name);
-  const strength = ABOUT.test(words) ? 'none' : STRONG.test(words) ? 'strong' : WEAK.test(words) ? 'weak' : 'none';
+  const strength = ABOUT.test(words)
+    ? 'none'
+    : STRONG.test(words)
+      ? 'strong'
+      : WEAK.test(words)
+        ? 'weak'
+        : 'none';
   if (known.size >= MAX_NAMES) known.clear();
   known.set(name, strength);
   return strength;
@@ -53,18 +60,27 @@ const HASH = /^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128}|(?:sha\d{
 
 /** Whether the value is one that a machine or a careful person made. Not seen: passphrases of words, and short passwords. */
 export function looksMade(value: string, strength: NameStrength): boolean {
-  const weak = strength === 'weak';
-  if (strength === 'none' || value.length < (weak ? 16 : 8) || value.length > MAX_VALUE_CHARACTERS) return false;
-  if (PLACEHOLDER.test(value) || CODE.test(value)) return false;
-  const hasLetter = /[A-Za-z]/.test(value);
-  const hasDigit = /\d/.test(value);
-  if (!hasLetter || !(hasDigit || (!weak && /[^A-Za-z0-9._:,/-]/.test(value)))) return false;
-  if (weak && (UUID.test(value) || HASH.test(value))) return false;
-  return entropyOf(value) >= (weak ? 3 : 2.5);
+  if (strength === 'none') return false;
+  const { minLength, minEntropy, mixed, harmless } = LOOKS[strength];
+  return (
+    value.length >= minLength &&
+    value.length <= MAX_VALUE_CHARACTERS &&
+    /[A-Za-z]/.test(value) &&
+    mixed.test(value) &&
+    ![PLACEHOLDER, CODE, ...harmless].some((pattern) => pattern.test(value)) &&
+    entropyOf(value) >= minEntropy
+  );
 }
 
+/** What a value must be, by how much its name tells. */
+const LOOKS = {
+  strong: { minLength: 8, minEntropy: 2.5, mixed: /\d|[^A-Za-z0-9._:,/-]/, harmless: [] },
+  weak: { minLength: 16, minEntropy: 3, mixed: /\d/, harmless: [UUID, HASH] },
+} as const;
+
 /** From the sign on: quotes and blanks, then the value in its quotes or up to what ends it. */
-const VALUE = /[=:]>?\s{0,4}(?:\\?"([^"\n]{0,256})"|'([^'\n]{0,256})'|`([^`\n]{0,256})`|([^\s"'`,;&<>|{}[\]()\\]{1,256}))/y;
+const VALUE =
+  /[=:]>?\s{0,4}(?:\\?"([^"\n]{0,256})"|'([^'\n]{0,256})'|`([^`\n]{0,256})`|([^\s"'`,;&<>|{}[\]()\\]{1,256}))/y;
 
 /** End of a value that is assigned by the sign at `at` to a name of this strength, where it looks made; -1 else. */
 export function assignedAt(text: string, at: number, strength: NameStrength): number {
@@ -83,7 +99,11 @@ export function urlPasswordAt(text: string, at: number): number {
   USER_INFO.lastIndex = at;
   const match = USER_INFO.exec(text);
   const password = match?.[1];
-  if (password === undefined || PLACEHOLDER.test(password) || /^(?:pass(?:word)?|pw|pwd|secret)$/i.test(password))
+  if (
+    password === undefined ||
+    PLACEHOLDER.test(password) ||
+    /^(?:pass(?:word)?|pw|pwd|secret)$/i.test(password)
+  )
     return -1;
   return USER_INFO.lastIndex;
 }
@@ -94,5 +114,7 @@ const BEARER = / +([A-Za-z0-9._~+/-]{20,2048})/y;
 export function bearerAt(text: string, at: number): number {
   BEARER.lastIndex = at;
   const token = BEARER.exec(text)?.[1];
-  return token !== undefined && looksMade(token.slice(0, MAX_VALUE_CHARACTERS), 'weak') ? at + 1 + token.length : -1;
+  return token !== undefined && looksMade(token.slice(0, MAX_VALUE_CHARACTERS), 'weak')
+    ? at + 1 + token.length
+    : -1;
 }

@@ -48,6 +48,8 @@ export function isCardNumber(digits: string): boolean {
 }
 
 const GROUPED = /\d{4}([ -])(?:\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{6}\1\d{4,5})(?![\d-])/y;
+const MAX_DIGITS = 19;
+const IN_A_ROW = /^\d{12,19}$/;
 const CARD_WORDS =
   /card|credit|debit|visa|master|amex|american express|discover|diners|jcb|unionpay|maestro|karte|carte|tarjeta|carta|(?:^|[^a-z])(?:pan|cc|ccn|ccnum|acct)(?:[^a-z]|$)/i;
 const NEAR_CHARACTERS = 48;
@@ -59,16 +61,19 @@ export function speaksOfCard(text: string, at: number, near: string): boolean {
 
 /** End of the card number that begins at `at`, where digits begin; -1 when there is none. `end`: of its run of word characters. */
 export function cardNumberAt(text: string, at: number, end: number, near: () => string): number {
-  const first = text.charCodeAt(at);
+  if (!mayBegin(text, at)) return -1;
+  const run = text.slice(at, Math.min(end, at + MAX_DIGITS + 1));
+  if (IN_A_ROW.test(run)) return isCardNumber(run) && speaksOfCard(text, at, near()) ? end : -1;
+  return end - at === 4 || text.charCodeAt(at + 4) === 0x2d ? groupedAt(text, at) : -1;
+}
+
+/** Not a part of a decimal number or a longer one; no issuer begins with 0 or 1. */
+function mayBegin(text: string, at: number): boolean {
   const before = at === 0 ? 0 : text.charCodeAt(at - 1);
-  // A part of a decimal number or a longer one.
-  if (first < 0x32 || before === 0x2e || before === 0x2b) return -1;
-  const length = end - at;
-  if (length >= 12 && length <= 19) {
-    const digits = text.slice(at, end);
-    if (/^\d+$/.test(digits)) return isCardNumber(digits) && speaksOfCard(text, at, near()) ? end : -1;
-  }
-  if (length !== 4 && text.charCodeAt(at + 4) !== 0x2d) return -1;
+  return text.charCodeAt(at) >= 0x32 && before !== 0x2e && before !== 0x2b;
+}
+
+function groupedAt(text: string, at: number): number {
   GROUPED.lastIndex = at;
   if (!GROUPED.test(text)) return -1;
   const to = GROUPED.lastIndex;

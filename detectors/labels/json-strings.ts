@@ -72,37 +72,48 @@ function decoded(raw: string): string {
 }
 
 const isNumberCode = (code: number): boolean =>
-  (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x2e || code === 0x2b || code === 0x65 || code === 0x45;
+  (code >= 0x30 && code <= 0x39) ||
+  code === 0x2d ||
+  code === 0x2e ||
+  code === 0x2b ||
+  code === 0x65 ||
+  code === 0x45;
 
 /** Visits the texts of JSON text. Never throws; never recurses; linear. */
 export function visitJsonText(json: string, visit: TextVisitor): void {
   const place = new Place();
-  const { levels } = place;
   let at = 0;
-  while (at < json.length) {
+  while (at < json.length && at !== ENDED) {
     const code = json.charCodeAt(at);
-    if (code === QUOTE) {
-      const end = stringEnd(json, at);
-      const text = decoded(json.slice(at + 1, end));
-      const level = levels.at(-1);
-      place.isName = level?.expectsName === true;
-      if (place.isName && level !== undefined) {
-        level.name = text;
-        level.expectsName = false;
-      }
-      if (!visit(text, place)) return;
-      at = end + 1;
-    } else if (isNumberCode(code)) {
-      let end = at + 1;
-      while (end < json.length && isNumberCode(json.charCodeAt(end))) end++;
-      place.isName = false;
-      if (end - at >= MIN_NUMBER_DIGITS && !visit(json.slice(at, end), place)) return;
-      at = end;
-    } else {
-      structure(levels, code);
+    if (code === QUOTE) at = visitString(json, at, place, visit);
+    else if (isNumberCode(code)) at = visitNumber(json, at, place, visit);
+    else {
+      structure(place.levels, code);
       at++;
     }
   }
+}
+
+/** The visitor wants no more. */
+const ENDED = Number.POSITIVE_INFINITY;
+
+function visitString(json: string, at: number, place: Place, visit: TextVisitor): number {
+  const end = stringEnd(json, at);
+  const text = decoded(json.slice(at + 1, end));
+  const level = place.levels.at(-1);
+  place.isName = level?.expectsName === true;
+  if (level?.expectsName === true) {
+    level.name = text;
+    level.expectsName = false;
+  }
+  return visit(text, place) ? end + 1 : ENDED;
+}
+
+function visitNumber(json: string, at: number, place: Place, visit: TextVisitor): number {
+  let end = at + 1;
+  while (end < json.length && isNumberCode(json.charCodeAt(end))) end++;
+  place.isName = false;
+  return end - at < MIN_NUMBER_DIGITS || visit(json.slice(at, end), place) ? end : ENDED;
 }
 
 function structure(levels: Level[], code: number): void {
@@ -135,7 +146,9 @@ function walk(value: unknown, visit: TextVisitor, place: Place): boolean {
     return text.length < MIN_NUMBER_DIGITS || visit(text, place);
   }
   if (typeof value !== 'object' || value === null || place.levels.length > MAX_DEPTH) return true;
-  return Array.isArray(value) ? walkList(value, visit, place) : walkObject(value as Record<string, unknown>, visit, place);
+  return Array.isArray(value)
+    ? walkList(value, visit, place)
+    : walkObject(value as Record<string, unknown>, visit, place);
 }
 
 function walkList(list: readonly unknown[], visit: TextVisitor, place: Place): boolean {

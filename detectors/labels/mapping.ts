@@ -1,7 +1,7 @@
 /** What the operator's mapping, and without it the class of the tool, says of a call. Pure. */
 import { isInternalHost } from '../classify/dest-host.ts';
 import type { ToolClass } from '../../schemas/event/v1.ts';
-import type { DataLabel, DataLine, LabelMapping, TrustLevel, TrustLine } from '../../schemas/labels/v1.ts';
+import type { DataLabel, LabelMapping, TrustLevel, TrustLine } from '../../schemas/labels/v1.ts';
 
 /** Of which call something is asked. */
 export interface LabelSubject {
@@ -32,6 +32,18 @@ function rankOf(line: Pick<TrustLine, 'server' | 'tool' | 'class' | 'host'>): nu
   return has(line.host) * 8 + has(line.tool) * 4 + has(line.server) * 2 + has(line.class);
 }
 
+/** The most specific line, among equals the gravest, then the first. */
+function bestOf<Line extends Parameters<typeof rankOf>[0]>(
+  lines: readonly Line[],
+  gravity: (line: Line) => number,
+): Line | undefined {
+  const weight = (line: Line): number => rankOf(line) * 4 + gravity(line);
+  return lines.reduce<Line | undefined>(
+    (best, line) => (best === undefined || weight(line) > weight(best) ? line : best),
+    undefined,
+  );
+}
+
 const GRAVITY: Readonly<Record<TrustLevel, number>> = { trusted: 0, unknown: 1, untrusted: 2 };
 const UNKNOWN: Trust = Object.freeze({ level: 'unknown' });
 const FROM_OUTSIDE: Trust = Object.freeze({ level: 'untrusted', by: 'class' });
@@ -52,16 +64,13 @@ function fitsHosts(line: TrustLine, hosts: readonly string[]): boolean {
 }
 
 /** Trust in what the call answers. `hosts`: all hosts that its arguments name. */
-export function trustOf(subject: LabelSubject, hosts: readonly string[], mapping: LabelMapping = NO_MAPPING): Trust {
-  let best: TrustLine | undefined;
-  for (const line of mapping.trust) {
-    if (!speaksOf(line, subject) || !fitsHosts(line, hosts)) continue;
-    const isBetter =
-      best === undefined ||
-      rankOf(line) > rankOf(best) ||
-      (rankOf(line) === rankOf(best) && GRAVITY[line.level] > GRAVITY[best.level]);
-    if (isBetter) best = line;
-  }
+export function trustOf(
+  subject: LabelSubject,
+  hosts: readonly string[],
+  mapping: LabelMapping = NO_MAPPING,
+): Trust {
+  const fitting = mapping.trust.filter((line) => speaksOf(line, subject) && fitsHosts(line, hosts));
+  const best = bestOf(fitting, ({ level }) => GRAVITY[level]);
   if (best !== undefined) return { level: best.level, by: best.by ?? 'operator' };
   return OUTSIDE.has(subject.class ?? '') ? FROM_OUTSIDE : UNKNOWN;
 }
@@ -94,15 +103,10 @@ export function mappedLabel(
   subject: LabelSubject,
   mapping: LabelMapping = NO_MAPPING,
 ): DataLabel | undefined {
-  let best: DataLine | undefined;
-  for (const line of mapping.data) {
-    if ((line.of !== 'both' && line.of !== of) || !speaksOf(line, subject)) continue;
-    const isBetter =
-      best === undefined ||
-      rankOf(line) > rankOf(best) ||
-      (rankOf(line) === rankOf(best) && SENSITIVITY[line.label] > SENSITIVITY[best.label]);
-    if (isBetter) best = line;
-  }
+  const fitting = mapping.data.filter(
+    (line) => (line.of === 'both' || line.of === of) && speaksOf(line, subject),
+  );
+  const best = bestOf(fitting, ({ label }) => SENSITIVITY[label]);
   if (best !== undefined) return best.label;
   return of === 'result' && Object.hasOwn(BY_CLASS, subject.class ?? '')
     ? BY_CLASS[subject.class as ToolClass]

@@ -29,11 +29,18 @@ function runStart(text: string, at: number, least: number): number {
   return start + 1;
 }
 
-function beginsWithDigits(text: string, from: number): boolean {
+function digitsAt(text: string, from: number, most: number): number {
   let at = from;
-  while (at < from + RUN && isDigit(text.charCodeAt(at))) at++;
-  const digits = at - from;
-  return digits === RUN || (digits === 4 && text.charCodeAt(at) === 0x2d && isDigit(text.charCodeAt(at + 4)));
+  while (at < from + most && isDigit(text.charCodeAt(at))) at++;
+  return at - from;
+}
+
+function beginsWithDigits(text: string, from: number): boolean {
+  const count = digitsAt(text, from, RUN);
+  // A card number with dashes.
+  return (
+    count === RUN || (count === 4 && text.charCodeAt(from + 4) === 0x2d && digitsAt(text, from + 5, 4) === 4)
+  );
 }
 
 const beginsAt = (text: string, from: number): boolean =>

@@ -10,7 +10,9 @@ import { zSignedControl } from '../control/v1.ts';
 export const APPROVAL_SIGNATURE_DOMAIN = 'tripline/approval/v1\0';
 
 /** 128 random bits of the host that asks. */
-export const zApprovalId = z.string().regex(/^apr-[0-9a-f]{32}$/, 'must be apr- and 32 lower-case hex digits');
+export const zApprovalId = z
+  .string()
+  .regex(/^apr-[0-9a-f]{32}$/, 'must be apr- and 32 lower-case hex digits');
 
 export const zApprovalDecision = z.strictObject({
   v: z.literal(1),

@@ -1,6 +1,11 @@
 /** Trust in an approval, and whether it answers a call. Pure. Everything here may come from whoever owns the channel or a host's disk. */
 import { openSigned, type PinnedControlKey, type VerifyEd25519 } from '../control/verify.ts';
-import { APPROVAL_SIGNATURE_DOMAIN, zApprovalDecision, type ApprovalDecision, type SignedApproval } from './v1.ts';
+import {
+  APPROVAL_SIGNATURE_DOMAIN,
+  zApprovalDecision,
+  type ApprovalDecision,
+  type SignedApproval,
+} from './v1.ts';
 
 export type ApprovalVerification =
   | { readonly kind: 'valid'; readonly decision: ApprovalDecision }

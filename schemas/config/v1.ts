@@ -227,6 +227,40 @@ export const zConfig = z.strictObject({
       witnessTimeoutMs: zMs.min(100).default(5000),
       /** A second folder for tiles and checkpoints, in which nothing is ever written twice. */
       copyDir: z.string().min(1).optional(),
+      /**
+       * A bucket of an S3-compatible service for the same copy. The key needs s3:PutObject and s3:GetObject on the prefix (with
+       * `retention` also s3:PutObjectRetention), and must not have any right to delete.
+       */
+      copyS3: z
+        .strictObject({
+          endpoint: z.url({ protocol: /^https?$/ }),
+          region: z.string().min(1).max(64).default('us-east-1'),
+          bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/),
+          prefix: z
+            .string()
+            .regex(/^(?:[A-Za-z0-9_-][A-Za-z0-9._-]*\/)*$/)
+            .max(256)
+            .default(''),
+          accessKeyId: z.string().min(1).max(128),
+          secretAccessKey: zSecret,
+          /** S3 Object Lock of each object; absent: what the bucket does by default. */
+          retention: z
+            .strictObject({
+              mode: z.enum(['GOVERNANCE', 'COMPLIANCE']),
+              days: z.int().min(1).max(36_500),
+            })
+            .optional(),
+          timeoutMs: zMs.min(100).default(10_000),
+        })
+        .optional(),
+      /** An RFC 3161 time stamp authority, which is shown the hash of a checkpoint so often. Absent: none is asked. */
+      timestamp: z
+        .strictObject({
+          url: z.url({ protocol: /^https?$/ }),
+          everyMs: zMs.min(1000).default(600_000),
+          timeoutMs: zMs.min(100).default(10_000),
+        })
+        .optional(),
       /** Serve the root log without a token. It shows log ids, sizes, roots and offsets, and no event. */
       public: z.boolean().default(false),
     })

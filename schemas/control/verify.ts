@@ -47,8 +47,7 @@ export function controlSigningBytes(payload: Uint8Array): Uint8Array {
 
 /** Bytes whose signature was checked, parsed; `untrusted`: no pinned key signed them in this domain. */
 export type OpenedPayload =
-  | { readonly kind: 'payload'; readonly value: unknown }
-  | { readonly kind: 'malformed' | 'untrusted' };
+  { readonly kind: 'payload'; readonly value: unknown } | { readonly kind: 'malformed' | 'untrusted' };
 
 /** Opens what the control key signs in `domain`: the signature over the exact payload bytes first, only then their meaning. Never throws. */
 export function openSigned(

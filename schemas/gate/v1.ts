@@ -86,6 +86,13 @@ export const zGateConfig = z.strictObject({
       /** How clients reach the gate, where that is not the Host header (a proxy in front). */
       publicUrl: z.url({ protocol: /^https?$/ }).optional(),
       maxConnections: z.number().int().min(1).default(1024),
+      /** Bytes of request bodies that are held at once, over all connections; a body that finds no room is answered 503. */
+      maxHeldBytes: z
+        .number()
+        .int()
+        .min(1024 * 1024)
+        .max(64 * 1024 * 1024 * 1024)
+        .default(256 * 1024 * 1024),
       tls: z
         .strictObject({
           cert: zFile,

@@ -90,7 +90,7 @@ export function hiddenBy(policy: Policy, subject: PolicySubject): string | undef
 
 /** Decides about one call, whatever the mode. What is refused by several lines names the first of: hide, deny, default. */
 export function decidePolicy(policy: Policy, question: PolicyQuestion): PolicyDecision {
-  if (question.ambiguous) return refuse(AMBIGUOUS_RULE, 'The message names a key twice.');
+  if (question.ambiguous) return refuse(AMBIGUOUS_RULE, 'Two readers could read the message differently.');
   const hide = policy.hide.find((line) => coversSubject(line, question));
   if (hide !== undefined) return refuse(ruleOf('hide', hide), 'The tool is not offered here.');
   const deny = policy.deny.find((line) => coversSubject(line, question) && hasLabel(line.labels, question));

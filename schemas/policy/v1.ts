@@ -73,7 +73,11 @@ export const zPolicy = z
     for (const list of LISTS)
       for (const [index, { id }] of policy[list].entries()) {
         if (seen.has(id))
-          context.addIssue({ code: 'custom', path: [list, index, 'id'], message: `${id} is taken by another line` });
+          context.addIssue({
+            code: 'custom',
+            path: [list, index, 'id'],
+            message: `${id} is taken by another line`,
+          });
         seen.add(id);
       }
   });

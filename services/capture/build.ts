@@ -30,7 +30,7 @@ export async function buildPackage(dir: string): Promise<void> {
   rmSync(dir, { recursive: true, force: true });
   await bundle(
     {
-      input: { main: path.join(HERE, 'main.ts'), 'tripline-tap': path.join(HERE, 'tap/bin.ts') },
+      input: { main: path.join(HERE, 'main.ts'), 'tripline-tap': path.join(HERE, 'bin/main.ts') },
       external: [...OPTIONAL, ...DEPENDENCIES],
     },
     { dir, entryFileNames: '[name].js', chunkFileNames: '[name].js' },
@@ -59,7 +59,7 @@ function writeTypes(dir: string): void {
 /** Writes the tap as one executable file. */
 export async function buildTap(file: string): Promise<void> {
   await bundle(
-    { input: path.join(HERE, 'tap/bin.ts'), external: OPTIONAL },
+    { input: path.join(HERE, 'bin/main.ts'), external: OPTIONAL },
     { file, codeSplitting: false, minify: true },
   );
   chmodSync(file, 0o755);

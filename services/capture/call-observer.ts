@@ -1,14 +1,16 @@
 /** Tool calls: what leaves, whether it may, and how its answer is read. */
 import type { CallDecision } from '../../schemas/control/decide.ts';
+import type { Control } from '../../schemas/control/v1.ts';
 import type { ToolClass } from '../../schemas/event/v1.ts';
 import { taskAt } from './describe.ts';
 import { recordableName, type DraftBody } from './draft.ts';
 import { verdictOf, type CallAbout, type Exchange } from './exchange.ts';
 import { bodyOf, endedDrafts, given, lateAnswerDraft, requestDraft, type End } from './exchange-drafts.ts';
 import { fitsInline } from './encode.ts';
-import { holdRefusal, type HeldCall, type Settled } from './holds.ts';
+import { holdRefusal, type Held, type HeldCall, type Settled } from './holds.ts';
 import type { PolicyAnswer, PolicyCall, Refused } from './policy/call-policy.ts';
 import { lastMember, type Member } from './json-scan.ts';
+import type { BoundaryFields } from './labels/boundary.ts';
 import type { LineState } from './line-state.ts';
 import type { MessageObserver, Shared } from './message-observer.ts';
 import { stringAt, valueAt, type Direction, type WireMessage } from './message.ts';
@@ -30,6 +32,22 @@ export interface CallParts extends Shared {
   readonly messages: MessageObserver;
 }
 
+/** A control, or the policy with what it has to say beside. */
+type RefusedBy = Pick<Refused, 'control'> & Partial<Pick<Refused, 'detail' | 'after'>>;
+
+interface JudgedCall {
+  readonly tool: string;
+  readonly class: string;
+  readonly definition: ToolDefinition | undefined;
+  readonly args: DraftBody | undefined;
+  readonly hosts: readonly string[];
+  readonly boundary: BoundaryFields;
+  readonly policyCall: PolicyCall;
+  readonly decision: CallDecision;
+  /** undefined where there is no policy, or a control has refused the call before it. */
+  readonly answer: PolicyAnswer | undefined;
+}
+
 export class CallObserver {
   readonly #options: ObserverOptions;
   readonly #parts: CallParts;
@@ -46,7 +64,30 @@ export class CallObserver {
   }
 
   leaves(direction: Direction, message: WireMessage, state: LineState): void {
-    const { bytes, params, ambiguous } = message;
+    const { ambiguous } = message;
+    const judged = this.#judge(message);
+    const { tool, hosts, args, boundary, decision, answer } = judged;
+    const meta = metaOf(message);
+    const about = this.#about(message, meta, judged);
+    const round = this.#parts.rounds.join(tool, message);
+    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, hosts, round });
+    const refused = refusedBy(decision, answer);
+    const holdMs = refused === undefined ? this.#holdMs(judged.class) : undefined;
+    if (answer?.kind === 'pass') state.drafts.push(...answer.before);
+    const draft =
+      state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
+    if (refused !== undefined) return this.#refused(call, message, state, refused);
+    this.#parts.exchanges.open(call, state);
+    if (round !== undefined) this.#parts.messages.inputsAnswered(message, round, state);
+    this.#inject(about, message, state);
+    const approved = this.#approval(judged);
+    if (holdMs === undefined && approved === undefined) return;
+    state.held.push({ call, message, draft, isHeld: holdMs !== undefined, approved });
+  }
+
+  /** What the call is, and what controls and policy say of it. */
+  #judge(message: WireMessage): JudgedCall {
+    const { bytes, params } = message;
     const name = stringAt(bytes, lastMember(params, 'name')) ?? '';
     const tool = recordableName(name);
     const definition = this.#parts.lists.definition(tool);
@@ -58,89 +99,76 @@ export class CallObserver {
     const hosts = this.#parts.boundary.hosts(bytes, argsSpan);
     const boundary = this.#parts.boundary.request(args, { tool, class: toolClass, hosts });
     // Of a name that cannot be recorded as it is, the server would run another tool than the policy has looked at.
-    const asked = { tool, class: toolClass, args, labels: boundary.labels, ambiguous: ambiguous || name !== tool };
-    const policyCall = policyCallOf(asked);
+    const ambiguous = message.ambiguous || name !== tool;
+    const policyCall = policyCallOf({ tool, class: toolClass, args, labels: boundary.labels, ambiguous });
     const answer = decision.kind === 'refuse' ? undefined : this.#options.policy?.decide(policyCall);
-    const meta = metaOf(message);
-    const about = this.#about(message, meta, { tool, class: toolClass, definition, decision, answer });
-    const round = this.#parts.rounds.join(tool, message);
-    const call = newExchange(this.#options, { direction, message, meta, about, mcp: {}, hosts, round });
-    const holdMs = answer?.kind === 'refuse' ? undefined : this.#holdMs(toolClass, decision);
-    if (answer?.kind === 'pass') state.drafts.push(...answer.before);
-    const draft = state.drafts.push(requestDraft(this.#options, call, { args, ambiguous, boundary, holdMs })) - 1;
-    if (decision.kind === 'refuse') return this.#refused(call, message, state, decision);
-    if (answer?.kind === 'refuse') return this.#refused(call, message, state, answer);
-    this.#parts.exchanges.open(call, state);
-    if (round !== undefined) this.#parts.messages.inputsAnswered(message, round, state);
-    this.#inject(about, message, state);
+    return { tool, class: toolClass, definition, args, hosts, boundary, policyCall, decision, answer };
+  }
+
+  /** Waits for the approval of a call that does. */
+  #approval({ policyCall, answer }: JudgedCall): HeldCall['approved'] {
     const { policy } = this.#options;
-    const approved =
-      answer?.kind === 'wait' && policy !== undefined ? () => policy.wait(policyCall, answer) : undefined;
-    if (holdMs === undefined && approved === undefined) return;
-    state.held.push({ call, message, draft, isHeld: holdMs !== undefined, approved });
+    return answer?.kind === 'wait' && policy !== undefined
+      ? () => policy.wait(policyCall, answer)
+      : undefined;
   }
 
   #refused(
     call: Exchange,
     message: WireMessage,
     state: LineState,
-    { control, detail, after = [] }: Pick<Refused, 'control'> & Partial<Pick<Refused, 'detail' | 'after'>>,
+    { control, detail, after = [] }: RefusedBy,
   ): void {
     state.refused.add(message);
     state.answers.push(refusalAnswer(message, control, detail));
     state.drafts.push(...endedDrafts(this.#options, call, { outcome: 'refused' }), ...after);
   }
 
-  #holdMs(toolClass: string, decision: CallDecision): number | undefined {
+  #holdMs(toolClass: string): number | undefined {
     const { hold } = this.#options;
-    return decision.kind !== 'refuse' && hold?.classes.has(toolClass as ToolClass) === true
-      ? hold.budgetMs
-      : undefined;
+    return hold?.classes.has(toolClass as ToolClass) === true ? hold.budgetMs : undefined;
   }
 
   /** A call that waited; one that was cancelled or abandoned meanwhile does not leave either. */
-  settle({ call, message }: HeldCall, { held, approval }: Settled, state: LineState): void {
+  settle({ call, message }: HeldCall, settled: Settled, state: LineState): void {
+    const { held, approval } = settled;
     if (approval?.kind === 'granted') state.drafts.push(...approval.before);
     if (call.ended || !this.#parts.exchanges.isOpen(call)) return void state.refused.add(message);
-    const about = call.about as CallAbout;
     call.hold = held?.field;
-    if (approval?.kind === 'refused') return this.#unapproved(call, message, state, approval.refused);
-    if (approval !== undefined) {
-      // A kill may have come while somebody thought about it.
-      const { agent, session, server } = this.#options;
-      const decision = this.#options.decide({ agent, session, server, tool: about.tool, class: about.class });
-      call.about = { ...about, ...verdictOf(decision), approvalId: approval.approvalId };
-      if (decision.kind === 'refuse') {
-        this.#parts.exchanges.remove(call);
-        return this.#refused(call, message, state, decision);
-      }
-    }
-    if (held?.refused !== true) return;
+    const refused = this.#settledBy(call, settled);
+    if (refused === undefined) return;
     this.#parts.exchanges.remove(call);
-    const control = holdRefusal(held, about, this.#options.clock.nowMs());
-    call.about = { ...(call.about as CallAbout), verdict: 'refuse' };
-    this.#refused(call, message, state, { control });
+    this.#refused(call, message, state, refused);
   }
 
-  #unapproved(call: Exchange, message: WireMessage, state: LineState, refused: Refused): void {
-    this.#parts.exchanges.remove(call);
-    const { verdict, policy } = refused;
-    call.about = { ...(call.about as CallAbout), verdict, policy };
-    this.#refused(call, message, state, refused);
+  /** Who refuses a call that waited, as its result will say. */
+  #settledBy(call: Exchange, { held, approval }: Settled): RefusedBy | undefined {
+    if (approval?.kind === 'refused') {
+      const { verdict, policy } = approval.refused;
+      call.about = { ...(call.about as CallAbout), verdict, policy };
+      return approval.refused;
+    }
+    const control = approval === undefined ? undefined : this.#approved(call, approval.approvalId);
+    if (control === undefined && held?.refused !== true) return undefined;
+    const about = call.about as CallAbout;
+    call.about = { ...about, verdict: 'refuse' };
+    return { control: control ?? holdRefusal(held as Held, about, this.#options.clock.nowMs()) };
+  }
+
+  /** The granted call goes on record as such; the kill that came while somebody thought about it, if one did. */
+  #approved(call: Exchange, approvalId: string): Control | undefined {
+    const { agent, session, server } = this.#options;
+    const about = call.about as CallAbout;
+    const decision = this.#options.decide({ agent, session, server, tool: about.tool, class: about.class });
+    call.about = { ...about, ...verdictOf(decision), approvalId };
+    return decision.kind === 'refuse' ? decision.control : undefined;
   }
 
   #about(
     message: WireMessage,
     meta: readonly Member[] | undefined,
-    of: {
-      readonly tool: string;
-      readonly class: string;
-      readonly definition: ToolDefinition | undefined;
-      readonly decision: CallDecision;
-      readonly answer: PolicyAnswer | undefined;
-    },
+    { tool, class: toolClass, definition, decision, answer }: JudgedCall,
   ): CallAbout {
-    const { tool, class: toolClass, definition, decision, answer } = of;
     const parent = parentOf(message, meta);
     const decisionId = this.#decisionId;
     this.#decisionId = undefined;
@@ -205,6 +233,12 @@ export class CallObserver {
     this.#parts.tasks.created(task, call);
     return given({ taskId: task.taskId, taskStatus: task.status });
   }
+}
+
+/** Who refuses a call at once. */
+function refusedBy(decision: CallDecision, answer: PolicyAnswer | undefined): RefusedBy | undefined {
+  if (decision.kind === 'refuse') return { control: decision.control };
+  return answer?.kind === 'refuse' ? answer : undefined;
 }
 
 /** What the policy is asked of a call. */

@@ -93,6 +93,10 @@ export interface End {
   readonly boundary?: BoundaryFields;
 }
 
+function boundaryOf({ labels = [], boundary }: End): Record<string, unknown> {
+  return { ...labelsField([...labels, ...(boundary?.labels ?? [])]), ...boundary?.fields };
+}
+
 function progressField({ progress }: Exchange): Record<string, unknown> {
   return progress.count === 0 ? {} : { progress };
 }
@@ -111,7 +115,7 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
   if (about.kind === 'call') about.span.end(end.outcome);
   exchange.heldBack = undefined;
   const durationMs = Math.max(0, on.clock.monotonicMs() - exchange.startedAtMs);
-  const { outcome, error, schemaValid, boundary } = end;
+  const { outcome, error, schemaValid } = end;
   const draft: EventDraft = {
     kind: about.kind === 'call' ? 'call.result' : 'mcp.result',
     timeMs: on.clock.nowMs(),
@@ -121,8 +125,7 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
       durationMs: Math.round(durationMs * 1000) / 1000,
       ...bodyFields(exchange, end.body),
       ...given({ error, schemaValid, hold: exchange.hold }),
-      ...labelsField([...(end.labels ?? []), ...(boundary?.labels ?? [])]),
-      ...boundary?.fields,
+      ...boundaryOf(end),
       ...mcpField({ ...exchange.mcp, ...progressField(exchange), ...end.mcp }),
     },
     ...(end.body === undefined || (about.kind === 'message' && about.hidesBodies) ? {} : { body: end.body }),
@@ -141,7 +144,11 @@ export function lateAnswerDraft(
   return {
     kind: 'call.body',
     timeMs: on.clock.nowMs(),
-    fields: { ...exchangeFields(on, exchange), labels: ['late_answer', ...boundary.labels], ...boundary.fields },
+    fields: {
+      ...exchangeFields(on, exchange),
+      labels: ['late_answer', ...boundary.labels],
+      ...boundary.fields,
+    },
     partsOnly: true,
     ...(body === undefined || hides ? {} : { body }),
   };

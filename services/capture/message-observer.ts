@@ -68,14 +68,7 @@ export class MessageObserver {
     const mcp = { sender: senderOf(direction), ...describeMessage(method, message.bytes, message.params) };
     const round = this.#shared.rounds.join(subjectOf(method, mcp), message);
     const about = this.#about(method, mcp, message);
-    const decision =
-      direction === 'to_server' && isControlled(method)
-        ? this.#options.decide({ ...this.#who(), tool: method, class: about.class ?? 'other' })
-        : undefined;
-    const answer =
-      decision === undefined || decision.kind === 'refuse'
-        ? undefined
-        : this.#options.policy?.decide(this.#readOf(method, about, message));
+    const { decision, answer } = this.#judge(direction, message, about);
     const verdict = decision === undefined ? {} : verdictOf(decision, answer);
     const exchange = newExchange(this.#options, {
       direction,
@@ -97,6 +90,19 @@ export class MessageObserver {
     }
     this.#shared.exchanges.open(exchange, state);
     if (round !== undefined) this.inputsAnswered(message, round, state);
+  }
+
+  /** What controls and policy say of a read on its way to a server; nothing of any other message. */
+  #judge(
+    direction: Direction,
+    message: WireMessage,
+    about: MessageAbout,
+  ): { readonly decision?: CallDecision; readonly answer?: PolicyAnswer | undefined } {
+    const { method } = about;
+    if (direction !== 'to_server' || !isControlled(method)) return {};
+    const decision = this.#options.decide({ ...this.#who(), tool: method, class: about.class ?? 'other' });
+    if (decision.kind === 'refuse') return { decision };
+    return { decision, answer: this.#options.policy?.decide(this.#readOf(method, about, message)) };
   }
 
   /** What the policy is asked of a read: its method stands for the tool, and nobody approves it. */

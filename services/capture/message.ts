@@ -105,9 +105,11 @@ export interface WireLine {
   readonly messages: readonly WireMessage[];
   /** The line is an array (protocol revision 2025-03-26). */
   readonly isBatch: boolean;
+  /** Some of it is no message that we can read. */
+  readonly hasUnread: boolean;
 }
 
-const NO_MESSAGES: WireLine = { messages: [], isBatch: false };
+const NO_MESSAGES: WireLine = { messages: [], isBatch: false, hasUnread: true };
 
 /**
  * The messages of one line (or of one serialised message), none when it is no JSON object or array of objects. Their ids
@@ -118,10 +120,10 @@ export function readLine(bytes: Uint8Array, scope = ''): WireLine {
   const elements = arrayElements(bytes, whole);
   if (elements === undefined) {
     const message = readOne(bytes, whole, scope);
-    return message === undefined ? NO_MESSAGES : { messages: [message], isBatch: false };
+    return message === undefined ? NO_MESSAGES : { messages: [message], isBatch: false, hasUnread: false };
   }
   const messages = elements
     .map((span) => readOne(bytes, span, scope))
     .filter((message): message is WireMessage => message !== undefined);
-  return { messages, isBatch: true };
+  return { messages, isBatch: true, hasUnread: messages.length < elements.length };
 }

@@ -67,8 +67,8 @@ export class Observer {
    * own: where several clients share a connection's stream, their ids do not meet.
    */
   observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
-    const { messages, isBatch } = readLine(line, scope);
-    if (messages.length === 0 && this.#mustBeRead(direction, line)) return UNREAD;
+    const { messages, isBatch, hasUnread } = readLine(line, scope);
+    if (hasUnread && this.#mustBeRead(direction, line)) return UNREAD;
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
     const pass = (): Omit<Observation, 'drafts'> => ({
@@ -79,7 +79,9 @@ export class Observer {
     if (held.length === 0) return { drafts, ...pass() };
     const settle = (decided: readonly Settled[]): Observation => {
       const settled: EventDraft[] = [];
-      held.forEach((one, at) => this.#calls.settle(one, decided[at] as Settled, { ...state, drafts: settled }));
+      held.forEach((one, at) =>
+        this.#calls.settle(one, decided[at] as Settled, { ...state, drafts: settled }),
+      );
       return { drafts: settled, ...pass() };
     };
     return { drafts, forward: undefined, answers: [], held: { calls: held, settle } };
@@ -87,7 +89,9 @@ export class Observer {
 
   /** A server that is more lenient than we are could take it for a call. */
   #mustBeRead(direction: Direction, line: Uint8Array): boolean {
-    return this.#policy?.isEnforced === true && direction === 'to_server' && line.some((byte) => !BLANKS.has(byte));
+    return (
+      this.#policy?.isEnforced === true && direction === 'to_server' && line.some((byte) => !BLANKS.has(byte))
+    );
   }
 
   /** True when the line holds what a control may refuse; for shells that wait before the first one. */

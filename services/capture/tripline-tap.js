@@ -1,3 +1,3 @@
 #!/usr/bin/env node
 // Stands here for package managers, which link commands before anything is built.
-import './dist/tripline-tap.js';
+await import('./dist/tripline-tap.js');

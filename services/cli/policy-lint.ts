@@ -4,7 +4,8 @@ import { matchesPattern } from '../../schemas/policy/decide.ts';
 import type { Policy, PolicyLine, PolicyList } from '../../schemas/policy/v1.ts';
 
 export interface PolicyWarning {
-  readonly code: 'shadowed' | 'denied' | 'class_never_allowed' | 'allows_everything' | 'unreachable' | 'names_principal';
+  readonly code:
+    'shadowed' | 'denied' | 'class_never_allowed' | 'allows_everything' | 'unreachable' | 'names_principal';
   /** Path of the line. */
   readonly at: readonly (string | number)[];
   readonly message: string;
@@ -20,7 +21,9 @@ export function coversLine(wide: PolicyLine, narrow: PolicyLine): boolean {
     const patterns = wide[name];
     if (ALWAYS.has(name) && patterns?.includes('*') === true) return true;
     // A pattern that matches another one as text matches all that the other does: its `*` stands for the other's too.
-    return patterns === undefined || narrow[name]?.every((one) => patterns.some((any) => matchesPattern(any, one)));
+    return (
+      patterns === undefined || narrow[name]?.every((one) => patterns.some((any) => matchesPattern(any, one)))
+    );
   });
   const { classes } = wide;
   return named && (classes === undefined || narrow.classes?.every((one) => classes.includes(one)) === true);
@@ -43,7 +46,13 @@ function shadowed(policy: Policy, list: PolicyList): readonly PolicyWarning[] {
       return !limited && coversLine(earlier, line);
     });
     if (first === undefined) return [];
-    return [{ code: 'shadowed', at: [list, index], message: `never decides: ${first.id} covers all that ${line.id} does` }];
+    return [
+      {
+        code: 'shadowed',
+        at: [list, index],
+        message: `never decides: ${first.id} covers all that ${line.id} does`,
+      },
+    ];
   });
 }
 
@@ -59,29 +68,60 @@ function allowWarnings(policy: Policy, line: PolicyLine, index: number): readonl
   return [
     ...(denied === undefined
       ? []
-      : [{ code: 'denied' as const, at, message: `allows nothing: ${denied.id} refuses all that ${line.id} covers` }]),
+      : [
+          {
+            code: 'denied' as const,
+            at,
+            message: `allows nothing: ${denied.id} refuses all that ${line.id} covers`,
+          },
+        ]),
     ...(everything
-      ? [{ code: 'allows_everything' as const, at, message: `${line.id} covers every call: what comes new is allowed too` }]
+      ? [
+          {
+            code: 'allows_everything' as const,
+            at,
+            message: `${line.id} covers every call: what comes new is allowed too`,
+          },
+        ]
       : []),
   ];
 }
 
-function approvalWarnings(policy: Policy, line: Policy['approvals'][number], index: number): readonly PolicyWarning[] {
+function approvalWarnings(
+  policy: Policy,
+  line: Policy['approvals'][number],
+  index: number,
+): readonly PolicyWarning[] {
   const at = ['approvals', index];
   const isAllowed = policy.allow.some((one) => mayMeet(one, line));
   return [
     ...(isAllowed
       ? []
-      : [{ code: 'unreachable' as const, at, message: `${line.id} asks for nothing: no line allows what it covers` }]),
+      : [
+          {
+            code: 'unreachable' as const,
+            at,
+            message: `${line.id} asks for nothing: no line allows what it covers`,
+          },
+        ]),
     ...(line.fourEyes
-      ? [{ code: 'names_principal' as const, at: [...at, 'fourEyes'], message: 'hosts need TRIPLINE_PRINCIPAL, or the calls are refused' }]
+      ? [
+          {
+            code: 'names_principal' as const,
+            at: [...at, 'fourEyes'],
+            message: 'hosts need TRIPLINE_PRINCIPAL, or the calls are refused',
+          },
+        ]
       : []),
   ];
 }
 
 /** Whether some call can be covered by both; true where that is not plain to see. */
 function mayMeet(left: PolicyLine, right: PolicyLine): boolean {
-  const classes = left.classes === undefined || right.classes === undefined || left.classes.some((one) => right.classes?.includes(one));
+  const classes =
+    left.classes === undefined ||
+    right.classes === undefined ||
+    left.classes.some((one) => right.classes?.includes(one));
   const named = NAMED.every((name) => {
     const [one, other] = [left[name], right[name]];
     if (one === undefined || other === undefined) return true;
@@ -97,5 +137,11 @@ function neverAllowed(policy: Policy): readonly PolicyWarning[] {
     return !isAllowed || refusing(policy).some((line) => coversLine(line, wanted));
   });
   if (never.length === 0) return [];
-  return [{ code: 'class_never_allowed', at: ['allow'], message: `no call of these classes is allowed: ${never.join(', ')}` }];
+  return [
+    {
+      code: 'class_never_allowed',
+      at: ['allow'],
+      message: `no call of these classes is allowed: ${never.join(', ')}`,
+    },
+  ];
 }

@@ -46,8 +46,10 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addReading(program, run);
   addDisposition(program, run);
   addControls(program, run);
+  addApprove(program, run);
   addPolicy(program, run);
   addEvidence(program, run);
+  addExport(program, run);
   addErasure(program, run);
   addKeys(program, run);
   addRules(program, run);
@@ -409,17 +411,22 @@ function addKeys(program: Command, run: Run): void {
     .option('--tenant <name>', 'tenant');
 }
 
-function addPolicy(program: Command, run: Run): void {
+function addApprove(program: Command, run: Run): void {
   const approveAction: Action = async (context, [id], options) => {
     const { approve } = await import('./commands/approve.ts');
     const answer = options['grant'] === true ? 'grant' : options['deny'] === true ? 'deny' : undefined;
-    const [reason, ttl, state, tenant] = ['reason', 'ttl', 'state', 'tenant'].map((name) => text(options, name));
+    const [reason, ttl, state, tenant] = ['reason', 'ttl', 'state', 'tenant'].map((name) =>
+      text(options, name),
+    );
     await approve(context, { id, answer, reason, ttl, state, tenant });
   };
   define(
     program,
     'approve [id]',
-    ['Lists the calls that wait for approval; with an id shows its exact arguments, grants or denies it.', approveAction],
+    [
+      'Lists the calls that wait for approval; with an id shows its exact arguments, grants or denies it.',
+      approveAction,
+    ],
     run,
   )
     .option('--grant', 'let this very call leave, once')
@@ -427,25 +434,46 @@ function addPolicy(program: Command, run: Run): void {
     .option('--reason <text>', 'why; on record')
     .option('--ttl <duration>', 'how long the grant may be used (default 10m, at most 24h)')
     .addOption(
-      new Option('--state <state>', 'of the list').choices(['pending', 'granted', 'denied', 'expired', 'all']),
+      new Option('--state <state>', 'of the list').choices([
+        'pending',
+        'granted',
+        'denied',
+        'expired',
+        'all',
+      ]),
     )
     .option('--tenant <name>', 'tenant');
-  const policy = program.command('policy').description('Checks and tries the policy of a host.').exitOverride();
+}
+
+function addPolicy(program: Command, run: Run): void {
+  const policy = program
+    .command('policy')
+    .description('Checks and tries the policy of a host.')
+    .exitOverride();
   policy.configureOutput({ ...program.configureOutput() });
   const checkAction: Action = async (context, [file = ''], options) => {
     const { checkPolicy } = await import('./commands/policy.ts');
     return checkPolicy(context, file, { strict: options['strict'] === true });
   };
-  define(policy, 'check <file>', ['Tells every fault of a policy, and what in it is hardly meant.', checkAction], run).option(
-    '--strict',
-    'warnings fail too',
-  );
+  define(
+    policy,
+    'check <file>',
+    ['Tells every fault of a policy, and what in it is hardly meant.', checkAction],
+    run,
+  ).option('--strict', 'warnings fail too');
   const testAction: Action = async (context, [file = ''], options) => {
     const { testPolicy } = await import('./commands/policy.ts');
-    const [events = '', environment, task] = ['events', 'environment', 'task'].map((name) => text(options, name));
+    const [events = '', environment, task] = ['events', 'environment', 'task'].map((name) =>
+      text(options, name),
+    );
     return testPolicy(context, { file, events, environment, task });
   };
-  define(policy, 'test <file>', ['Says which recorded calls a policy would not have let go.', testAction], run)
+  define(
+    policy,
+    'test <file>',
+    ['Says which recorded calls a policy would not have let go.', testAction],
+    run,
+  )
     .requiredOption('--events <file>', 'NDJSON of events')
     .option('--environment <name>', 'as TRIPLINE_ENVIRONMENT of the host')
     .option('--task <name>', 'as TRIPLINE_TASK of the host');
@@ -459,6 +487,7 @@ function addEvidence(program: Command, run: Run): void {
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
+      tsaFile: text(options, 'tsa'),
       agentKeysFile: text(options, 'agentKeys'),
       sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
       resumeFile: text(options, 'resume'),
@@ -487,17 +516,25 @@ function addEvidence(program: Command, run: Run): void {
       'checkpoint of the root log, kept from earlier: what does not extend it diverges',
     )
     .option(
+      '--tsa <file>',
+      'certificates, in PEM, of time stamp authorities that you trust, or of their issuers',
+    )
+    .option(
       '--agent-keys <file>',
       'agent keys that count, whatever is registered: `<base64> <name> [revoked <RFC 3339>]` a line',
     )
     .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
     .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
+}
+
+function addExport(program: Command, run: Run): void {
   const exportAction: Action = async (context, _operands, options) => {
     const { exportBundle } = await import('./commands/evidence.ts');
     await exportBundle(context, {
       out: text(options, 'out') ?? '',
       filters: filtersOf(options),
       payloads: options['payloads'] === true,
+      ocsf: options['ocsf'] === true,
     });
   };
   define(
@@ -508,6 +545,7 @@ function addEvidence(program: Command, run: Run): void {
   )
     .requiredOption('--out <dir>', 'directory to write into')
     .option('--event <id>', 'one event, as the API and alerts name it')
+    .option('--ocsf', 'calls and alerts as OCSF events too (ocsf.ndjson)')
     .option('--payloads', 'the bytes of each entry as a file of its own too')
     .option('--session <id>', 'one session')
     .option('--tenant <name>', 'tenant')

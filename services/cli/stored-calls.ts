@@ -36,12 +36,7 @@ export function requestFor(
   { classify }: Pick<Config, 'classify'>,
   filters: Filters,
 ): CallRequest | undefined {
-  const of: CallSelection[] = [];
-  const numbers = new Map<string, number>();
-  for (const selection of heardSelections(rule)) {
-    const asked = askedOf(selection);
-    if (asked !== undefined) numbers.set(selection.name, of.push(asked) - 1);
-  }
+  const { of, numbers } = selectionsOf(rule);
   if (of.length === 0) return undefined;
   const columns = columnsFor(fieldsReadBy(rule));
   const { since, until } = filters;
@@ -63,12 +58,36 @@ export function requestFor(
   return { ...common, columns: [...new Set([...columns, ...identity])], lines: false };
 }
 
-/** Undefined where no event fits it. */
-function askedOf(selection: Selection): CallSelection | undefined {
+/** What to ask for by selection, and the position of each by its name. */
+function selectionsOf(rule: CompiledRule): {
+  readonly of: CallSelection[];
+  readonly numbers: ReadonlyMap<string, number>;
+} {
+  const of: CallSelection[] = [];
+  const numbers = new Map<string, number>();
+  let characters = 0;
+  for (const selection of heardSelections(rule)) {
+    const asked = askedOf(selection, MAX_CHARACTERS - characters);
+    if (asked === undefined) continue;
+    characters += charactersOf(asked.equals ?? []);
+    numbers.set(selection.name, of.push(asked) - 1);
+  }
+  return { of, numbers };
+}
+
+/** Of all values of a request: to a server they travel in the URL. */
+const MAX_CHARACTERS = 16_384;
+
+const charactersOf = (equals: readonly CallEquality[]): number =>
+  equals.reduce((sum, { values }) => sum + values.join('').length, 0);
+
+/** Undefined where no event fits it. Equalities whose values are too long are left to the rule itself. */
+function askedOf(selection: Selection, maxCharacters: number): CallSelection | undefined {
   const { kinds, classes } = selection;
   const own = EVENT_KINDS.filter((kind) => (kinds as readonly string[]).includes(kind));
   if (own.length === 0 || classes?.length === 0) return undefined;
-  const equals = equalitiesOf(selection);
+  const all = equalitiesOf(selection);
+  const equals = charactersOf(all) > maxCharacters ? [] : all;
   return {
     kinds: own,
     classes: classes === undefined ? null : [...classes],

@@ -5,13 +5,21 @@
  *   checkpoint                       newest checkpoint of the root log, with cosignatures
  *   tile/...                         tiles of the root log (bundles of everything)
  *   not-before/SHA256                checkpoints that COVERAGE leaves name
+ *   tsr/SIZE.tsq .tsr .note          RFC 3161: what was asked, the answer, and the checkpoint that was stamped
  *   heads/LOG.tlog-proof             the newest head of a log in the root log
  *   logs/LOG/checkpoint              that head as a signed note
  *   logs/LOG/INDEX.tlog-proof        an entry in its log (bundles of a part)
  *   payload/LOG/INDEX                bytes of an entry
  *   keys/KEY_ID                      public keys, base64; a key to trust comes another way
  */
-import type { BundleLine, BundleRootHead, BundleRows } from './bundle.ts';
+import {
+  isRootLine,
+  type BundleLine,
+  type BundleRootHead,
+  type BundleRootStamp,
+  type BundleRows,
+  type RootBundleLine,
+} from './bundle.ts';
 import { fromBase64, hashFromHex, toHex, utf8, type Sha256 } from './bytes.ts';
 import { RootTiles } from './tlog/all-tiles.ts';
 import { parseCheckpoint } from './tlog/checkpoint.ts';
@@ -39,27 +47,26 @@ export class BundleFiles {
 
   /** What follows from the next line. */
   *take(line: BundleLine): Generator<BundleFile> {
+    if (isRootLine(line)) return yield* this.#rootLine(line);
+    if (line.type === 'log') this.#log = line.logId;
+    if (line.type === 'rows') yield* this.#rows(line);
+    if (line.type !== 'header') return;
+    for (const { keyId, publicKey } of line.keys) yield [`keys/${keyId}`, utf8(`${publicKey}\n`)];
+  }
+
+  *#rootLine(line: RootBundleLine): Generator<BundleFile> {
     switch (line.type) {
-      case 'header':
-        for (const { keyId, publicKey } of line.keys) yield [`keys/${keyId}`, utf8(`${publicKey}\n`)];
-        return;
       case 'root':
         return yield* this.#root(line.checkpoint, line.cosigned);
       case 'root_note':
         yield [`not-before/${toHex(this.#sha256(utf8(line.note)))}`, utf8(line.note)];
         return;
+      case 'root_stamp':
+        return yield* stampFiles(line);
       case 'root_entries':
         return this.#entries(line.bundle);
       case 'root_head':
         return yield* this.#head(line);
-      case 'log':
-        this.#log = line.logId;
-        return;
-      case 'rows':
-        return yield* this.#rows(line);
-      case 'stray':
-      case 'end':
-        return;
     }
   }
 
@@ -107,6 +114,14 @@ export class BundleFiles {
     const text = formatTlogProof({ index: idx, proof: proof.map(hashFromHex), checkpoint, extra });
     yield [`logs/${log}/${idx}.tlog-proof`, utf8(text)];
   }
+}
+
+function* stampFiles({ note, query, response }: BundleRootStamp): Generator<BundleFile> {
+  const size = parseCheckpoint(note)?.size;
+  if (size === undefined) return;
+  yield [`tsr/${size}.note`, utf8(note)];
+  yield [`tsr/${size}.tsq`, fromBase64(query) ?? new Uint8Array(0)];
+  yield [`tsr/${size}.tsr`, fromBase64(response) ?? new Uint8Array(0)];
 }
 
 /** Numbers that no entry can have are for the verifier to name. */

@@ -102,30 +102,40 @@ const NAMES: ReadonlySet<string> = new Set([
   'proof',
 ]);
 
+function isRowsLine(line: unknown): line is Columns {
+  if (!isRow(line) || line['type'] !== 'rows' || !isUint(line['idx'])) return false;
+  for (const name in line) if (!NAMES.has(name)) return false;
+  return true;
+}
+
 /** Undefined for what the schema has to look at. */
 export function readUsualRows(line: unknown): BundleRows | undefined {
-  if (!isRow(line) || line['type'] !== 'rows' || !isUint(line['idx'])) return undefined;
-  for (const name in line) if (!NAMES.has(name)) return undefined;
+  if (!isRowsLine(line)) return undefined;
+  const projected = projectedOf(line);
   const ledger = rowsOf(line['ledger'], LEDGER);
   const payloads = rowsOf(line['payloads'], PAYLOAD);
-  const events = rowsOf(line['events'], undefined);
-  const alerts = rowsOf(line['alerts'], undefined);
-  const deadLetters = rowsOf(line['deadLetters'], undefined);
-  const dispositions = rowsOf(line['dispositions'], undefined);
   const proof = proofOf(line['proof']);
-  const isWhole = ledger && payloads && events && alerts && deadLetters && dispositions && proof;
-  if (!isWhole) return undefined;
+  if (!(ledger && payloads && projected && proof)) return undefined;
   return {
     type: 'rows',
     idx: line['idx'] as number,
     ledger: ledger as unknown as LedgerColumns[],
     payloads: payloads as unknown as PayloadColumns[],
-    events: events as Columns[],
-    alerts: alerts as Columns[],
-    deadLetters: deadLetters as Columns[],
-    dispositions: dispositions as Columns[],
+    ...projected,
     ...(line['proof'] === undefined ? {} : { proof }),
   };
+}
+
+type Projected = Pick<BundleRows, 'alerts' | 'deadLetters' | 'dispositions' | 'events'>;
+
+/** Their columns are compared one by one, whatever they are. */
+function projectedOf(line: Columns): Projected | undefined {
+  const events = rowsOf(line['events'], undefined);
+  const alerts = rowsOf(line['alerts'], undefined);
+  const deadLetters = rowsOf(line['deadLetters'], undefined);
+  const dispositions = rowsOf(line['dispositions'], undefined);
+  if (!(events && alerts && deadLetters && dispositions)) return undefined;
+  return { events, alerts, deadLetters, dispositions } as Projected;
 }
 
 function proofOf(value: unknown): string[] | undefined {

@@ -65,6 +65,20 @@ export type BundleRoot = z.infer<typeof zBundleRoot>;
 export const zBundleRootNote = z.object({ type: z.literal('root_note'), note: zText });
 export type BundleRootNote = z.infer<typeof zBundleRootNote>;
 
+/**
+ * An RFC 3161 time stamp of a checkpoint of before, with the proof that the tree of `size` leaves, whose checkpoint is here,
+ * extends it. Base64 of DER: what was asked, and the answer.
+ */
+export const zBundleRootStamp = z.object({
+  type: z.literal('root_stamp'),
+  note: zText,
+  query: zText,
+  response: zText,
+  size: zCount,
+  proof: z.array(zHex64),
+});
+export type BundleRootStamp = z.infer<typeof zBundleRootStamp>;
+
 /** Leaves of the root log from `first` on, as an entry bundle of the tlog-tiles layout; bundles of everything only. */
 export const zBundleRootEntries = z.object({
   type: z.literal('root_entries'),
@@ -169,6 +183,7 @@ export const zBundleLine = z.discriminatedUnion('type', [
   zBundleHeader,
   zBundleRoot,
   zBundleRootNote,
+  zBundleRootStamp,
   zBundleRootEntries,
   zBundleRootHead,
   zBundleLog,
@@ -177,6 +192,14 @@ export const zBundleLine = z.discriminatedUnion('type', [
   zBundleEnd,
 ]);
 export type BundleLine = z.infer<typeof zBundleLine>;
+
+const ROOT_LINES = ['root', 'root_note', 'root_stamp', 'root_entries', 'root_head'] as const;
+/** A line of the root log. */
+export type RootBundleLine = Extract<BundleLine, { readonly type: (typeof ROOT_LINES)[number] }>;
+
+export function isRootLine(line: BundleLine): line is RootBundleLine {
+  return ROOT_LINES.some((type) => type === line.type);
+}
 
 /** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */
 const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;

@@ -17,9 +17,11 @@ export function keyChangeOf(line: AuditLine): KeyChange | undefined {
   const { action, outcome, target, details, reason } = line.audit;
   if (outcome !== 'ok' || target === undefined) return undefined;
   if (action === 'key.revoke') return { kind: 'revoke', keyId: target, reason: reason ?? '' };
-  if (action !== 'key.register') return undefined;
-  const text = details?.['publicKey'];
-  const name = details?.['name'];
+  return action === 'key.register' ? registrationOf(details ?? {}) : undefined;
+}
+
+function registrationOf(details: Readonly<Record<string, unknown>>): KeyChange | undefined {
+  const { publicKey: text, name } = details;
   const publicKey = typeof text === 'string' ? fromCanonicalBase64(text) : undefined;
   if (publicKey === undefined || checkEd25519PublicKey(publicKey) !== 'ok') return undefined;
   return { kind: 'register', publicKey, name: typeof name === 'string' ? name : '' };

@@ -18,7 +18,7 @@ export function reportText(report: VerifyReport): string {
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
   lines.push(...shallowLines(report));
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
-  lines.push(...witnessLines(report), ...producerLines(report));
+  lines.push(...witnessLines(report), ...timestampLines(report), ...producerLines(report));
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>
@@ -44,12 +44,24 @@ function shallowLines({ shallow }: VerifyReport): string[] {
   return lines;
 }
 
+function timestampLines({ timestamps }: VerifyReport): string[] {
+  if (timestamps === null) return [];
+  const { count, trusted, latest } = timestamps;
+  if (latest === null) return [`${count} time stamps, none of an authority that you named (--tsa)`];
+  const at = new Date(latest.atMs).toISOString();
+  return [
+    `${trusted} of ${count} time stamps are of authorities that you named: the root log of ${latest.rootSize} leaves was there at ${at}, says ${visible(latest.authority)}`,
+  ];
+}
+
 const MAX_ENDS_SHOWN = 10;
 
 function producerLines({ producers }: VerifyReport): string[] {
   const { signed, unsigned, unregistered, revoked, unjudged, unchecked, openEnds, openEndCount } = producers;
   const others = { unregistered, revoked, unjudged, unchecked };
-  const marks = Object.entries(others).flatMap(([name, count]) => (count === 0 ? [] : [`, ${name}: ${count}`]));
+  const marks = Object.entries(others).flatMap(([name, count]) =>
+    count === 0 ? [] : [`, ${name}: ${count}`],
+  );
   const ends = openEnds.slice(0, MAX_ENDS_SHOWN).map((end) => {
     const missing = end.count === null ? 'fell silent' : `closed over ${end.count} events`;
     return `  stream ${end.stream}, session ${visible(end.session)}: ${missing} after ${end.nextSeq}`;

@@ -49,6 +49,7 @@ export const FAULT_CODES = [
   'signature_missing',
   'signature_invalid',
   'file_differs',
+  'root_stamp_invalid',
 ] as const;
 export type FaultCode = (typeof FAULT_CODES)[number];
 
@@ -104,6 +105,19 @@ export interface ShallowReport {
   readonly resumed: number;
 }
 
+/** RFC 3161: what a stamped checkpoint covers was there at that time, by the word of the authority. */
+export interface TimestampReport {
+  readonly count: number;
+  /** Made by an authority that the caller trusts. */
+  readonly trusted: number;
+  /** The trusted one of the largest root log. */
+  readonly latest: {
+    readonly rootSize: number;
+    readonly atMs: number;
+    readonly authority: string;
+  } | null;
+}
+
 export interface LogReport {
   readonly origin: string;
   readonly tenant: string;
@@ -144,6 +158,8 @@ export interface VerifyReport {
   readonly shallow: ShallowReport;
   /** Null where the bundle does not hold the leaves of the root log. */
   readonly notBefore: NotBeforeReport | null;
+  /** Null where the bundle brings none. */
+  readonly timestamps: TimestampReport | null;
   /** Null where the caller gave no policy. */
   readonly witness: WitnessReport | null;
   /** Who vouches for the lines of hosts, and which of their streams have no end. */

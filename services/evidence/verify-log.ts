@@ -106,8 +106,8 @@ export class LogVerifier {
     this.tenant = tenant;
     this.logId = log.logId;
     this.origin = logOrigin({ deployment: settings.deployment, tenant, topic, partition }, sha256);
-    const { partial, depth, signatures, tally } = settings;
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    const { partial, signatures, tally } = settings;
+    const leavesOut = doesLeaveOut(settings);
     this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
     this.#range = new CompactRange(0, sha256);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
@@ -197,15 +197,12 @@ export class LogVerifier {
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const unknown = !isFirst && this.#isTimeless(stream);
+    const unknown = !isFirst && this.#isTimeUnknown(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
 
-  /** How far the time of a stream had come is not told. */
-  #isTimeless(stream: string): boolean {
-    const { partial, depth } = this.#settings;
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
-    return this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream));
+  #isTimeUnknown(stream: string): boolean {
+    return this.#timeless.has(stream) || (doesLeaveOut(this.#settings) && !this.#inRun.has(stream));
   }
 
   /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */
@@ -368,6 +365,11 @@ export class LogVerifier {
 
 /** What an erasure takes of an entry: its bytes, and the rows that people query. */
 const ERASABLE: readonly FaultCode[] = ['payload_missing', 'projection_missing'];
+
+/** Entries may be missing between others, or not be looked into. */
+function doesLeaveOut({ partial, depth }: LogSettings): boolean {
+  return partial || depth.sample !== undefined || depth.below > 0;
+}
 
 function isSameLine(a: LedgerColumns, b: LedgerColumns): boolean {
   return a.offset === b.offset && a.line === b.line && a.stream_id === b.stream_id;

@@ -6,7 +6,7 @@
  * worth is the judgement of the tally: whether the key was registered for the tenant when the record was appended.
  */
 import { TOPICS } from '../../schemas/topics.ts';
-import { decodeBatchSignature, type BatchSignatures } from './batch-signature.ts';
+import { decodeBatchSignature, type BatchSignature, type BatchSignatures } from './batch-signature.ts';
 import type { BundleRows, LedgerColumns } from './bundle.ts';
 import { fromBase64, fromHex, hashFromHex, STREAM_ID_BYTES, toHex, ZERO_HASH, ZERO_STREAM } from './bytes.ts';
 import { ENTRY_FLAGS, ENTRY_TYPES } from './entry.ts';
@@ -80,10 +80,13 @@ export class ProducerCheck {
       if (!this.#settings.leavesOut) return faultAt(open, 'signature_missing', 'payloads.batch');
       this.#leaveOut();
     }
-    if ((row.flags & ENTRY_FLAGS.signed) === 0)
-      return this.#acceptUnsigned(entry, payload !== undefined, batch);
-    if (row.key_id === NO_KEY || payload === undefined)
-      return faultAt(entry, 'signature_invalid', 'ledger.key_id');
+    return this.#acceptMarks(entry, payload !== undefined, batch);
+  }
+
+  #acceptMarks(entry: SignedEntry, hasBytes: boolean, batch: string): ProducerFault | undefined {
+    const { row } = entry;
+    if ((row.flags & ENTRY_FLAGS.signed) === 0) return this.#acceptUnsigned(entry, hasBytes, batch);
+    if (row.key_id === NO_KEY || !hasBytes) return faultAt(entry, 'signature_invalid', 'ledger.key_id');
     this.#run.push(entry);
     return batch === '' ? undefined : this.#close(entry, batch);
   }
@@ -98,14 +101,11 @@ export class ProducerCheck {
 
   /** The last line of a record: certificate and signature over the chain that the entries before it spell out. */
   #close(entry: SignedEntry, batch: string): ProducerFault | undefined {
-    const bytes = fromBase64(batch);
-    const stored = bytes === undefined || bytes.length < PLACE_BYTES ? undefined : bytes;
-    const signature = stored === undefined ? undefined : decodeBatchSignature(stored.subarray(PLACE_BYTES));
+    const kept = keptSignature(batch);
+    if (kept === undefined) return faultAt(entry, 'signature_invalid', 'payloads.batch');
+    const { firstSeq, signature } = kept;
     const first = this.#run[0] ?? entry;
-    if (stored === undefined || signature === undefined)
-      return faultAt(entry, 'signature_invalid', 'payloads.batch');
     const { row } = entry;
-    const firstSeq = Number(new DataView(stored.buffer, stored.byteOffset).getBigUint64(0));
     const range = {
       stream: fromHex(row.stream_id, STREAM_ID_BYTES) ?? ZERO_STREAM,
       firstSeq,
@@ -146,6 +146,17 @@ export class ProducerCheck {
     for (const end of this.#ends.open()) this.#settings.tally.openEnd({ log: this.#settings.origin, ...end });
     return undefined;
   }
+}
+
+/** What is kept beside the last line of a record: u64 first_seq || signature. */
+function keptSignature(
+  batch: string,
+): { readonly firstSeq: number; readonly signature: BatchSignature } | undefined {
+  const bytes = fromBase64(batch);
+  if (bytes === undefined || bytes.length < PLACE_BYTES) return undefined;
+  const firstSeq = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0));
+  const signature = decodeBatchSignature(bytes.subarray(PLACE_BYTES));
+  return signature === undefined ? undefined : { firstSeq, signature };
 }
 
 /** The lines of hosts; what the service writes of itself on the other topics is signed by its heads. */

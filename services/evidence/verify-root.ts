@@ -3,13 +3,27 @@
  * everything brings all leaves, so that two heads of one log cannot disagree unseen; others bring the newest head of
  * each log with its inclusion proof.
  */
-import type { BundleRoot, BundleRootEntries, BundleRootHead, BundleRootNote } from './bundle.ts';
-import { equalBytes, fromBase64, hashFromHex, toHex, type EvidenceCrypto } from './bytes.ts';
+import type {
+  BundleRoot,
+  BundleRootEntries,
+  BundleRootHead,
+  BundleRootNote,
+  BundleRootStamp,
+  RootBundleLine,
+} from './bundle.ts';
+import { equalBytes, fromBase64, hashFromHex, toHex, utf8, type EvidenceCrypto } from './bytes.ts';
 import { LogKeys, type KeyRotation } from './log-keys.ts';
-import { CompactRange, leafHash, verifyInclusion } from './merkle.ts';
+import { answersQuery, parseTimestamp, type StampCheck } from './timestamp.ts';
+import { CompactRange, leafHash, verifyConsistency, verifyInclusion } from './merkle.ts';
 import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
 import { NotBeforeClaims } from './not-before.ts';
-import { FaultFound, type FaultCode, type NotBeforeReport, type WitnessReport } from './report.ts';
+import {
+  FaultFound,
+  type FaultCode,
+  type NotBeforeReport,
+  type TimestampReport,
+  type WitnessReport,
+} from './report.ts';
 import {
   decodeRootLeaf,
   LOSS_ACCEPTED,
@@ -40,6 +54,7 @@ export interface RootSettings {
   readonly policy: Policy | undefined;
   /** Kept by the caller from earlier, and believed. */
   readonly kept: Checkpoint | undefined;
+  readonly stampCheck?: StampCheck | undefined;
   /** True where every log must be in the bundle. */
   readonly whole: boolean;
 }
@@ -101,6 +116,7 @@ export class RootVerifier {
   readonly #notBefore: NotBeforeClaims;
   #checkpoint: CheckedCheckpoint | undefined;
   #cosigned: CheckedCheckpoint | undefined;
+  readonly #stamps: { rootSize: number; atMs: number; authority: string | null }[] = [];
   readonly #rotations: readonly KeyRotation[];
   #rotated = 0;
   #hasEntries = false;
@@ -117,6 +133,21 @@ export class RootVerifier {
   /** True when the bundle brought all leaves. */
   get isWhole(): boolean {
     return this.#hasEntries;
+  }
+
+  take(line: RootBundleLine): void {
+    switch (line.type) {
+      case 'root':
+        return this.begin(line);
+      case 'root_note':
+        return this.note(line);
+      case 'root_stamp':
+        return this.stamp(line);
+      case 'root_entries':
+        return this.entries(line);
+      case 'root_head':
+        return this.head(line);
+    }
   }
 
   begin(line: BundleRoot): void {
@@ -157,6 +188,34 @@ export class RootVerifier {
     const checked = this.#check(note);
     // What nobody vouches for was perhaps made today: then the leaves' claims about it count as not known.
     if (checked.cosigners?.quorum !== false) this.#notBefore.know(note, checked);
+  }
+
+  /** A checkpoint of before that an authority has stamped; the tree here must extend it. */
+  stamp({ note, query, response, size, proof }: BundleRootStamp): void {
+    const fault = (detail: string): FaultFound => this.#fault('root_stamp_invalid', detail);
+    const { sha256 } = this.#settings.crypto;
+    const stamped = this.#check(note);
+    const stamp = parseTimestamp(fromBase64(response) ?? new Uint8Array(0));
+    if (stamp === undefined) throw fault('form');
+    const isOfNote = equalBytes(stamp.imprint, sha256(utf8(note)));
+    if (!isOfNote || !answersQuery(stamp, fromBase64(query) ?? new Uint8Array(0)))
+      throw fault('imprint or nonce');
+    const checkpoint = [this.#checkpoint, this.#cosigned].find((one) => one?.size === size);
+    const isExtended =
+      checkpoint !== undefined &&
+      verifyConsistency(
+        {
+          oldSize: BigInt(stamped.size),
+          newSize: BigInt(size),
+          oldRoot: stamped.root,
+          newRoot: checkpoint.root,
+          proof: proof.map(hashFromHex),
+        },
+        sha256,
+      );
+    if (!isExtended) throw fault('proof');
+    const authority = this.#settings.stampCheck?.(stamp) ?? null;
+    this.#stamps.push({ rootSize: stamped.size, atMs: stamp.timeMs, authority });
   }
 
   entries({ first, bundle }: BundleRootEntries): void {
@@ -252,7 +311,7 @@ export class RootVerifier {
   }
 
   /** The newest head of one log, by its inclusion proof. */
-  head({ logId, index, size, leaf, proof }: BundleRootHead): void {
+  head({ logId, index, size, leaf, proof, note }: BundleRootHead): void {
     const bytes = fromBase64(leaf) ?? new Uint8Array(0);
     const checkpoint = [this.#checkpoint, this.#cosigned].find((one) => one?.size === size);
     const claim = {
@@ -267,8 +326,24 @@ export class RootVerifier {
     if (!isProved || decoded?.type !== 'head') throw this.#fault('root_entries_invalid', 'proof', index);
     const named = this.#named(decoded, index);
     if (named.id !== logId) throw this.#fault('root_entries_invalid', 'log', index);
+    if (note !== undefined) this.#checkHeadNote(note, decoded.checkpoint, index);
     const { origin, size: logSize, root } = named.checkpoint;
     this.#claimsOf(logId, origin).heads.push({ size: logSize, root: toHex(root), index });
+  }
+
+  /** It says what the leaf says, in the form of other tools. */
+  #checkHeadNote(text: string, checkpoint: string, index: number): void {
+    const note = parseCheckpoint(text);
+    if (note === undefined || note.note.text !== checkpoint)
+      throw this.#fault('root_entries_invalid', 'note', index);
+    const name = noteNameOf(note.origin);
+    const { crypto } = this.#settings;
+    // It is signed when the bundle is made, by the key of that time.
+    const keys = this.#logKeys(Number.MAX_SAFE_INTEGER).map(({ publicKey }) =>
+      noteKey(name, NOTE_KEY_TYPES.ed25519, publicKey, crypto.sha256),
+    );
+    if (checkNote(note.note, keys, crypto).kind !== 'signed')
+      throw this.#fault('root_entries_invalid', 'note', index);
   }
 
   /** After the last line of the root log; idempotent. */
@@ -320,6 +395,16 @@ export class RootVerifier {
 
   #witnessed(): CheckedCheckpoint | undefined {
     return [this.#checkpoint, this.#cosigned].find((one) => one?.cosigners?.quorum === true);
+  }
+
+  /** Null where the bundle brings none. */
+  timestamps(): TimestampReport | null {
+    if (this.#stamps.length === 0) return null;
+    const trusted = this.#stamps.flatMap(({ authority, ...at }) =>
+      authority === null ? [] : [{ ...at, authority }],
+    );
+    const latest = trusted.toSorted((a, b) => b.rootSize - a.rootSize)[0] ?? null;
+    return { count: this.#stamps.length, trusted: trusted.length, latest };
   }
 
   /** Null without all leaves. */

@@ -6,6 +6,7 @@
 import { fromBase64, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
 import {
+  isRootLine,
   readBundle,
   type BundleHead,
   type BundleHeader,
@@ -33,6 +34,7 @@ import { Erasures } from './verify-erasures.ts';
 import { BatchSignatures } from './batch-signature.ts';
 import { ProducerTally, type TrustedProducers } from './producer-tally.ts';
 import { LogVerifier, type KnownHead } from './verify-log.ts';
+import type { StampCheck } from './timestamp.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
 import type { Policy } from './tlog/policy.ts';
 import { decodeRootLeaf } from './root-leaf.ts';
@@ -49,6 +51,8 @@ export interface VerifyOptions {
   readonly knownHeads?: readonly KnownHead[];
   /** Who has to vouch for the root log; the keys of its logs may sign, and no others. */
   readonly policy?: Policy;
+  /** Who made a time stamp, where it is somebody whom the caller trusts; absent: stamps are held to their form alone. */
+  readonly stampCheck?: StampCheck;
   /** A root checkpoint kept from earlier: a root log that does not extend it diverges. */
   readonly keptCheckpoint?: Checkpoint;
   /** Only every so many entries are looked into. */
@@ -115,17 +119,10 @@ class BundleRun {
   }
 
   take(line: BundleLine): void {
+    if (isRootLine(line)) return this.root().take(line);
     switch (line.type) {
       case 'header':
         return this.begin(line);
-      case 'root':
-        return this.root().begin(line);
-      case 'root_note':
-        return this.root().note(line);
-      case 'root_entries':
-        return this.root().entries(line);
-      case 'root_head':
-        return this.root().head(line);
       case 'log':
         return this.openLog(line);
       case 'rows':
@@ -146,6 +143,9 @@ class BundleRun {
       const mapping = readClassMapping(version, body, sha256);
       if (mapping !== undefined) this.#mappings.set(version, mapping);
     }
+    for (const { keyId, publicKey } of header.keys)
+      if (toHex(sha256(fromBase64(publicKey) ?? new Uint8Array(0))) !== keyId)
+        throw fault('head_key_unknown', { detail: 'its id is of another key' });
     const rotations = this.#rotations(header);
     const keys = this.#keys(header, rotations);
     this.#root = new RootVerifier({
@@ -155,18 +155,21 @@ class BundleRun {
       rotations,
       policy: this.#options.policy,
       kept: this.#options.keptCheckpoint,
+      stampCheck: this.#options.stampCheck,
       whole: isWhole(header),
     });
-    for (const list of header.heads) {
-      this.#checkSignature(list, keys);
-      for (const head of list.heads) {
-        // The signature covers the id: the origin, by which people and this program know the log, must be its own.
-        const isNamed =
-          toHex(logId(head.origin, sha256)) === head.logId &&
-          head.origin.endsWith(`/${list.topic}/${list.partition}`);
-        if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
-        this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
-      }
+    for (const list of header.heads) this.#takeHeads(list, keys);
+  }
+
+  #takeHeads(list: SignedHeadList, keys: ReadonlyMap<string, Uint8Array>): void {
+    this.#checkSignature(list, keys);
+    for (const head of list.heads) {
+      // The signature covers the id: the origin, by which people and this program know the log, must be its own.
+      const isNamed =
+        toHex(logId(head.origin, this.#crypto.sha256)) === head.logId &&
+        head.origin.endsWith(`/${list.topic}/${list.partition}`);
+      if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
+      this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
     }
   }
 
@@ -383,14 +386,21 @@ class BundleRun {
       erasures: this.#erasures.entries,
       pending: this.#pending,
       shallow: { sample: this.#options.sample ?? null, ...this.#shallow },
-      partial: this.#header?.partial ?? false,
-      filter: this.#header?.filter ?? {},
+      ...scopeOf(this.#header),
       keysPinned: this.#pinned() !== undefined,
-      notBefore: this.#root?.notBefore() ?? null,
+      ...rootReports(this.#root),
       witness,
       producers: this.#tally.report(this.#header?.partial === false),
     };
   }
+}
+
+function scopeOf(header: BundleHeader | undefined): Pick<VerifyReport, 'filter' | 'partial'> {
+  return { partial: header?.partial ?? false, filter: header?.filter ?? {} };
+}
+
+function rootReports(root: RootVerifier | undefined): Pick<VerifyReport, 'notBefore' | 'timestamps'> {
+  return { notBefore: root?.notBefore() ?? null, timestamps: root?.timestamps() ?? null };
 }
 
 /** A bundle of everything. */

@@ -132,20 +132,13 @@ function headersOf(request: FastifyRequest): {
   traceparent?: string;
 } {
   const prev = headerOf(request, 'tripline-prev');
-  const signed = headerOf(request, 'tripline-batch-sig');
-  const batches = signed === undefined ? undefined : parseSignedBatches(signed);
+  const batches = batchesOf(request);
   const idempotencyKey = headerOf(request, 'idempotency-key');
   const traceparent = headerOf(request, 'traceparent');
   if (prev !== undefined && !HEX_64.test(prev))
     throw new TriplineError('request_invalid', 'Tripline-Prev: 64 lower-case hex digits', {
       path: 'tripline-prev',
     });
-  if (signed !== undefined && batches === undefined)
-    throw new TriplineError(
-      'request_invalid',
-      'Tripline-Batch-Sig: <first seq>-<last seq>:<base64>, separated by commas, in order',
-      { path: 'tripline-batch-sig' },
-    );
   if (idempotencyKey !== undefined && idempotencyKey.length > 256)
     throw new TriplineError('request_invalid', 'Idempotency-Key: at most 256 characters', {
       path: 'idempotency-key',
@@ -156,6 +149,18 @@ function headersOf(request: FastifyRequest): {
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(traceparent === undefined ? {} : { traceparent }),
   };
+}
+
+function batchesOf(request: FastifyRequest): readonly SignedBatch[] | undefined {
+  const signed = headerOf(request, 'tripline-batch-sig');
+  if (signed === undefined) return undefined;
+  const batches = parseSignedBatches(signed);
+  if (batches !== undefined) return batches;
+  throw new TriplineError(
+    'request_invalid',
+    'Tripline-Batch-Sig: <first seq>-<last seq>:<base64>, separated by commas, in order',
+    { path: 'tripline-batch-sig' },
+  );
 }
 
 function headerOf(request: FastifyRequest, name: string): string | undefined {

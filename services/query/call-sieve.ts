@@ -15,7 +15,7 @@ const MAX_ROUNDS = 4;
 export const canSift = (calls: number): boolean => calls <= MAX_ROUND_CALLS * MAX_ROUNDS;
 
 /** Offsets that are left, by partition: a record is of one tenant. */
-export type SiftedOffsets = ReadonlyMap<number, ReadonlySet<number>>;
+type SiftedOffsets = ReadonlyMap<number, ReadonlySet<number>>;
 
 /** `calls`: how many there are, about. */
 export async function siftCalls(
@@ -188,7 +188,7 @@ const MAX_MARK_BITS = 2 ** 19;
 const BITS_PER_OFFSET = 16;
 
 /** A Bloom filter of one hash over partitions and offsets: all that are left, and some more. */
-export function marked(left: SiftedOffsets): Where {
+function marked(left: SiftedOffsets): Where {
   const count = countOf(left);
   let bits = MIN_MARK_BITS;
   while (bits < MAX_MARK_BITS && bits < count * BITS_PER_OFFSET) bits *= 2;

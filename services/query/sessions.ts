@@ -154,7 +154,17 @@ function callOf(item: EventItem, idName: IdName): Record<string, unknown> {
   delete call['id'];
   delete call['kind'];
   call[idName] = item['id'];
+  addLabels(call, item, idName);
   return call;
+}
+
+/** `labels` are all of the call's; beside them those of the arguments and of the result alone. */
+function addLabels(call: Record<string, unknown>, item: EventItem, idName: IdName): void {
+  const labels = item['labels'];
+  if (!Array.isArray(labels)) return;
+  const known: readonly unknown[] = Array.isArray(call['labels']) ? call['labels'] : [];
+  call[idName === 'intentId' ? 'argsLabels' : 'resultLabels'] = labels;
+  call['labels'] = [...new Set<unknown>([...known, ...(labels as readonly unknown[])])];
 }
 
 /** The first intent and the first result count; what a repeated one says stays readable under its own event id. */
@@ -162,6 +172,7 @@ function addTo(call: Record<string, unknown>, item: EventItem, idName: IdName): 
   if (call[idName] !== undefined) return;
   for (const [name, value] of Object.entries(item))
     if (call[name] === undefined && name !== 'id' && name !== 'kind') call[name] = value;
+  addLabels(call, item, idName);
   call[idName] = item['id'];
   if (idName === 'resultId') call['endTime'] = item['time'];
 }

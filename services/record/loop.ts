@@ -69,6 +69,8 @@ const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
  * signed. By our own clock alone: the signer may be another machine, whose clock is not ours.
  */
 export const MAX_INSERT_AFTER_RESERVE_MS = 10_000;
+/** Each was used up by an insert that failed after the store had noted it. */
+const MAX_NEW_TOKENS = 8;
 const RECENT_SEQS_PER_STREAM = 512;
 const MAX_CACHED_HASHES = 500_000;
 
@@ -126,10 +128,12 @@ export class PartitionWriter {
     try {
       const memory = this.#memory ?? (await this.#recover());
       const records = batch.records.filter((record) => record.offset >= memory.heads.nextOffset);
-      checkDense(records, memory.heads);
+      // What stands before a hole is entered first, so that where the signer stands is where the hole begins.
+      const dense = records.filter(({ offset }, at) => offset === memory.heads.nextOffset + at);
       const { maxBatchBytes: maxBytes, maxBatchEvents: maxEvents } = this.#settings;
-      for (const run of cutRuns(records, { maxBytes, maxEvents }))
+      for (const run of cutRuns(dense, { maxBytes, maxEvents }))
         await this.#write(memory, run.records, context);
+      checkDense(records.slice(dense.length), memory.heads);
       await context.commit(memory.heads.nextOffset);
     } catch (error) {
       this.#memory = undefined;
@@ -144,7 +148,8 @@ export class PartitionWriter {
     if (reserved.kind === 'superseded') {
       throw new TriplineError('ledger_reserved', 'another writer went on with this partition');
     }
-    const insert = (table: TableName): Promise<void> => this.#insert(table, outcome, askedAtMs);
+    const insert = (table: TableName): Promise<void> =>
+      this.#insert(table, outcome, { askedAtMs, attempt: 0 });
     await context.heartbeat();
     await allEnded(BEFORE_LEDGER.map(insert));
     await context.heartbeat();
@@ -170,14 +175,27 @@ export class PartitionWriter {
     await this.#settle(memory, outcome);
   }
 
+  /**
+   * The same token first, so that an insert that is still under way elsewhere and this one are one. A store may remember
+   * the token of an insert whose rows never came to be (its part could not be renamed): then a new one, counted up, so
+   * that two owners of the batch still use the same.
+   */
   async #insertMissing(table: TableName, outcome: BatchOutcome, askedAtMs: number): Promise<void> {
-    const stored = await storedRows(this.#ports.store, table, outcome);
-    if (stored === 0) return this.#insert(table, outcome, askedAtMs);
-    if (stored === outcome.tables[table].rows) return undefined;
-    throw new TriplineError('ledger_diverges', `${table} holds ${stored} rows of a batch of other size`);
+    const { rows } = outcome.tables[table];
+    for (let attempt = 0; ; attempt += 1) {
+      const stored = await storedRows(this.#ports.store, table, outcome);
+      if (stored === rows) return;
+      if (stored !== 0 || attempt > MAX_NEW_TOKENS)
+        throw new TriplineError('ledger_diverges', `${table} holds ${stored} of ${rows} rows of a batch`);
+      await this.#insert(table, outcome, { askedAtMs, attempt });
+    }
   }
 
-  async #insert(table: TableName, outcome: BatchOutcome, askedAtMs: number): Promise<void> {
+  async #insert(
+    table: TableName,
+    outcome: BatchOutcome,
+    { askedAtMs, attempt }: { readonly askedAtMs: number; readonly attempt: number },
+  ): Promise<void> {
     const { rows } = outcome.tables[table];
     if (rows === 0) return;
     if (this.#ports.clock.monotonicMs() - askedAtMs > MAX_INSERT_AFTER_RESERVE_MS) {
@@ -185,7 +203,7 @@ export class PartitionWriter {
     }
     const { format } = outcome.tables[table];
     const data = outcome.tables[table].bytes();
-    const token = `${table}:${outcome.digests[table]}`;
+    const token = `${table}:${outcome.digests[table]}${attempt === 0 ? '' : `:${attempt}`}`;
     const isSealed = table === 'payloads' && this.#ports.keys !== undefined;
     const columns = isSealed ? SEALED_PAYLOAD_COLUMNS : COLUMNS[table];
     await this.#ports.store.insertBinary({ table, columns, format, data, rows, token });

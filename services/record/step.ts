@@ -212,7 +212,10 @@ export class Batch {
       this.#counts.ticks += 1;
       return;
     }
-    const log = this.#log(prepared.tenant);
+    this.#enterLines(prepared, this.#log(prepared.tenant));
+  }
+
+  #enterLines(prepared: PreparedRecord, log: OpenLog): void {
     const { lines } = prepared;
     const chain = chainOf(prepared, (line, prev) => this.#hash(line, prev));
     const signed = chain === undefined ? undefined : this.#signed(prepared, log, chain);
@@ -221,13 +224,15 @@ export class Batch {
     let isGuessed = false;
     for (let at = 0; at < lines.length; at += 1) {
       const line = lines[at] as PreparedLine;
+      const lastOfRecord = at === lines.length - 1;
+      const covering = coverOf(signed, at);
       const context: LineContext = {
         prepared,
         line,
         log,
-        lastOfRecord: at === lines.length - 1,
+        lastOfRecord,
         chained: chain?.[at],
-        signed: signed !== undefined && at >= signed.from ? signed : undefined,
+        signed: covering,
       };
       const follows = at === 0 || runningSeq === line.seq - 1;
       const claimed = follows ? runningHash : undefined;
@@ -306,8 +311,8 @@ export class Batch {
     while (from > 0) {
       const line = lines[from - 1] as PreparedLine;
       const hashed = chain[from - 1];
-      const isHeld = draft.entered(line.seq) !== undefined;
-      if (hashed === undefined || (isHeld && this.#heldAs(line, draft, hashed) !== undefined)) break;
+      const isEntered = draft.entered(line.seq) !== undefined;
+      if (hashed === undefined || (isEntered && this.#heldAs(line, draft, hashed) !== undefined)) break;
       from -= 1;
     }
     return { ...run, from };
@@ -421,7 +426,11 @@ export class Batch {
     if (!lastOfRecord) return;
     if (signed !== undefined) return this.#find('unregistered', context, 'signed', signerKey(signed.keyId));
     const isBad = prepared.batch !== undefined && context.chained !== undefined;
-    this.#find(isBad ? 'bad_signature' : 'unsigned', context, isBad ? 'the signature does not hold' : 'unsigned');
+    this.#find(
+      isBad ? 'bad_signature' : 'unsigned',
+      context,
+      isBad ? 'the signature does not hold' : 'unsigned',
+    );
   }
 
   /** Of the lines of hosts alone: what the service writes of itself is not theirs. */
@@ -579,6 +588,11 @@ export class Batch {
       streams: this.#drafts,
     };
   }
+}
+
+/** The signature, where it covers the line at this index. */
+function coverOf(signed: SignedRun | undefined, at: number): SignedRun | undefined {
+  return signed !== undefined && at >= signed.from ? signed : undefined;
 }
 
 /** One a set of settings, so that a stream's certificate is checked once a process and not once a batch. */

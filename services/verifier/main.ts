@@ -1,7 +1,7 @@
 /**
  * The verifier as one file that needs Node and nothing else: no package, no network, no clock, no store. What it says of
  * a bundle, and its exit code, are those of `tripline verify --export`.
- *   node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--json]
+ *   node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--tsa FILE] [--json]
  */
 import { parseArgs } from 'node:util';
 import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
@@ -11,12 +11,13 @@ import { visible } from '../evidence/visible.ts';
 import { verifyPath } from './folder.ts';
 import { readTrust, type TrustFiles } from './sources.ts';
 
-const USAGE = `node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--json]
+const USAGE = `node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--tsa FILE] [--json]
 
 Checks an evidence bundle (a file, or the directory that \`tripline export\` wrote). Nothing is fetched.
   --policy FILE      C2SP tlog-policy: the logs and witnesses that you trust, and how many must vouch
   --key FILE         log.pub of the deployment, kept from elsewhere: heads of any other key are refused
   --checkpoint FILE  checkpoint of the root log, kept from earlier: what does not extend it diverges
+  --tsa FILE         certificates, in PEM, of time stamp authorities or their issuers
   --agent-keys FILE  agent keys that count, whatever is registered: BASE64 NAME [revoked TIME], one a line
   --json             the report as one line of JSON
 
@@ -38,6 +39,7 @@ function readArguments(args: readonly string[]): Asked | undefined {
     policy: text,
     key: text,
     checkpoint: text,
+    tsa: text,
     'agent-keys': text,
     json: flag,
     help: flag,
@@ -52,8 +54,9 @@ function readArguments(args: readonly string[]): Asked | undefined {
   if (values.help) return undefined;
   const [bundle, ...more] = positionals;
   if (bundle === undefined || more.length > 0) throw new TriplineError('usage', 'name one bundle');
-  const { policy: policyFile, key: keyFile, checkpoint: checkpointFile, json } = values;
-  return { bundle, policyFile, keyFile, checkpointFile, agentKeysFile: values['agent-keys'], json };
+  const { policy: policyFile, key: keyFile, checkpoint: checkpointFile, tsa: tsaFile, json } = values;
+  const agentKeysFile = values['agent-keys'];
+  return { bundle, policyFile, keyFile, checkpointFile, tsaFile, agentKeysFile, json };
 }
 
 async function run(args: readonly string[]): Promise<number> {

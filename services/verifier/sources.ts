@@ -1,4 +1,5 @@
 /** What a verification is given as files: the bundle, and whom its user trusts. */
+import { X509Certificate } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkEd25519PublicKey } from '../../schemas/control/key.ts';
@@ -10,6 +11,7 @@ import { parseCheckpoint, type Checkpoint } from '../evidence/tlog/checkpoint.ts
 import { parsePolicy, type Policy } from '../evidence/tlog/policy.ts';
 import type { VerifyOptions } from '../evidence/verify.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
+import { stampCheckOf } from './tsa.ts';
 
 export const BUNDLE_FILE = 'bundle.ndjson';
 const READ_BYTES = 1024 * 1024;
@@ -21,19 +23,25 @@ export interface TrustFiles {
   readonly policyFile: string | undefined;
   /** A root checkpoint that was kept. */
   readonly checkpointFile: string | undefined;
+  /** Certificates of time stamp authorities, or of their issuers, in PEM. */
+  readonly tsaFile: string | undefined;
   /** Agent keys that count, whatever is registered. */
   readonly agentKeysFile: string | undefined;
 }
 
-export type Trust = Pick<VerifyOptions, 'publicKeys' | 'policy' | 'keptCheckpoint' | 'trustedProducers'>;
+export type Trust = Pick<
+  VerifyOptions,
+  'publicKeys' | 'policy' | 'keptCheckpoint' | 'stampCheck' | 'trustedProducers'
+>;
 
 /** Throws usage for a file that cannot be read or holds nothing of its kind, policy_invalid for a policy at fault. */
 export function readTrust(files: TrustFiles): Trust {
-  const { keyFile, policyFile, checkpointFile, agentKeysFile } = files;
+  const { keyFile, policyFile, checkpointFile, tsaFile, agentKeysFile } = files;
   return {
     ...(agentKeysFile === undefined ? {} : { trustedProducers: readAgentKeys(agentKeysFile) }),
     ...(keyFile === undefined ? {} : { publicKeys: [readLogKey(keyFile)] }),
     ...(policyFile === undefined ? {} : { policy: readPolicy(policyFile) }),
+    ...(tsaFile === undefined ? {} : { stampCheck: stampCheckOf(readCertificates(tsaFile)) }),
     ...(checkpointFile === undefined ? {} : { keptCheckpoint: readKept(checkpointFile) }),
   };
 }
@@ -53,6 +61,17 @@ function readKept(path: string): Checkpoint {
   const checkpoint = parseCheckpoint(readOption(path, '--checkpoint', 'utf8'));
   if (checkpoint !== undefined) return checkpoint;
   throw new TriplineError('usage', `${path} holds no checkpoint`, { path: '--checkpoint' });
+}
+
+function readCertificates(path: string): X509Certificate[] {
+  const text = readOption(path, '--tsa', 'latin1');
+  const found = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    if (found.length > 0) return found.map((pem) => new X509Certificate(pem));
+  } catch {
+    // Told as what it is below.
+  }
+  throw new TriplineError('usage', `${path} holds no certificate in PEM`, { path: '--tsa' });
 }
 
 function readLogKey(path: string): Uint8Array {

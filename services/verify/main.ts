@@ -36,6 +36,9 @@ export function startVerify(context: StepContext, signer: VerifiedSigner): Runni
   };
 }
 
+type Swept = Omit<LedgerHealth, 'faults' | 'state' | 'unreadEntries'>;
+const NEVER_SWEPT: Swept = { sweptAtMs: null, sweptEntries: 0, gaps: 0, equivocations: 0, deadLetters: 0 };
+
 class Verifier {
   readonly #context: StepContext;
   readonly #signer: VerifiedSigner;
@@ -46,7 +49,7 @@ class Verifier {
   readonly #faults = new Map<string, FoundFault>();
   #unread = 0;
   #hasPassed = false;
-  #swept: { readonly atMs: number; readonly report: VerifyReport } | undefined;
+  #swept: Swept = NEVER_SWEPT;
 
   constructor(context: StepContext, signer: VerifiedSigner) {
     this.#context = context;
@@ -70,17 +73,12 @@ class Verifier {
   }
 
   ledger(): LedgerHealth {
-    const report = this.#swept?.report;
     const sound = this.#hasPassed ? 'sound' : 'unknown';
     return {
       state: this.#faults.size > 0 ? 'faulty' : sound,
       faults: [...this.#faults.values()],
       unreadEntries: this.#unread,
-      sweptAtMs: this.#swept?.atMs ?? null,
-      sweptEntries: report?.entries ?? 0,
-      gaps: report?.gapCount ?? 0,
-      equivocations: report?.equivocations ?? 0,
-      deadLetters: report?.deadLetters ?? 0,
+      ...this.#swept,
     };
   }
 
@@ -118,8 +116,8 @@ class Verifier {
     const { signal } = this.#stop;
     const heads = this.#signer;
     const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), heads, keys, signal });
-    const publicKeys = [await this.#signer.publicKey()];
-    return await verifyBundle(this.#paced(bundle), nodeCrypto, { publicKeys });
+    // The keys of the bundle are those that the signer named just now.
+    return await verifyBundle(this.#paced(bundle), nodeCrypto);
   }
 
   async #sweptAs(report: VerifyReport): Promise<void> {
@@ -132,7 +130,8 @@ class Verifier {
       await this.#found({ ...firstFault, log: firstFault.log ?? '' });
     }
     const atMs = this.#context.clock.nowMs();
-    this.#swept = { atMs, report };
+    const { entries: sweptEntries, gapCount: gaps, equivocations, deadLetters } = report;
+    this.#swept = { sweptAtMs: atMs, sweptEntries, gaps, equivocations, deadLetters };
     this.#metrics.entries.inc({ how: 'sweep' }, report.entries);
     this.#metrics.swept.set(atMs / 1000);
     this.#metrics.gaps.set(report.gapCount);

@@ -10,7 +10,7 @@ import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { gateCall } from './gate.bench.ts';
 import { detectBench } from './detect.bench.ts';
-import { matcher } from './matcher.bench.ts';
+import { matchers } from './matcher.bench.ts';
 import { matcherMemory } from './memory.bench.ts';
 import { backtestBench } from './backtest.bench.ts';
 import { labels } from './labels.bench.ts';
@@ -18,6 +18,7 @@ import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
 import { seal } from './seal.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
+import { verifyBench } from './verify.bench.ts';
 
 const detect: Bench = { name: 'detect', about: 'parsed events to findings, no I/O', run: detectBench };
 
@@ -25,7 +26,7 @@ const BENCHES: readonly Bench[] = [
   recordPath,
   seal,
   detect,
-  matcher,
+  ...matchers,
   matcherMemory,
   backtestBench,
   labels,
@@ -38,6 +39,7 @@ const BENCHES: readonly Bench[] = [
   gateCall,
   killToRefused,
   holdCall,
+  verifyBench,
 ];
 
 const { values: options } = parseArgs({

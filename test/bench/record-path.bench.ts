@@ -6,12 +6,14 @@ import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts'
 import { cutRuns, PART_LIMITS } from '../../services/record/cut.ts';
 import { prepareRecord } from '../../services/record/prepare.ts';
 import { Batch } from '../../services/record/step.ts';
+import { chainOfLines, SigningProducer } from '../support/producers/signing.ts';
 import { cpuMs, median, result, type Bench } from './bench.ts';
 import { benchRecords, LINES_PER_RECORD } from './events.ts';
 
 const RECORDS = 800;
 const RECORDS_PER_BATCH = 256;
 const RUNS = 9;
+const SIGNED_RUNS = 5;
 const TOPIC = TOPICS.toolcalls.name;
 const mapping = classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256);
 const settings = { deployment: 'bench', mapping, sha256, ed25519Verify };
@@ -45,6 +47,45 @@ export function plainRows(value: Uint8Array): Buffer {
   return Buffer.from(lines.map((line) => JSON.stringify({ ...JSON.parse(line), tenant: 'acme' })).join('\n'));
 }
 
+/** The same records under batch signatures: each a stream of its own, all of one host. */
+function signed(records: readonly BusRecord[], host: SigningProducer): BusRecord[] {
+  return records.map((record) => {
+    const lines = Buffer.from(record.value ?? [])
+      .toString()
+      .split('\n');
+    const { stream = '' } = record.headers;
+    const hashes = chainOfLines(Buffer.from(stream, 'hex'), 0, lines);
+    const batch = { stream, firstSeq: 0, lastSeq: lines.length - 1, lastHash: hashes.at(-1) as Buffer };
+    return { ...record, headers: { ...record.headers, 'batch-sig': host.header(batch) } };
+  });
+}
+
+/** Cold: certificate and batch are checked; warm: the stream is known, as from its second record on. */
+async function runSigned() {
+  const events = RECORDS * LINES_PER_RECORD;
+  const rates = { unsigned: [] as number[], cold: [] as number[], warm: [] as number[] };
+  const host = new SigningProducer();
+  for (let n = 0; n < SIGNED_RUNS; n += 1) {
+    const plain = busRecords(RUNS + n);
+    const some = signed(plain, host);
+    for (const [name, records] of [
+      ['unsigned', plain],
+      ['cold', some],
+      ['warm', some],
+    ] as const)
+      rates[name].push(events / ((await cpuMs(() => ours(records))) / 1000));
+  }
+  const baseline = median(rates.unsigned.slice(1));
+  const one = (name: 'cold' | 'warm', note: string) => {
+    const value = median(rates[name].slice(1));
+    return result(`record_pure_path_signed_${name}`, { value, baseline, unit: 'events/s' }, note);
+  };
+  return [
+    one('warm', `one signature per ${LINES_PER_RECORD} events; baseline: the same records unsigned`),
+    one('cold', 'every record is the first of its stream: certificate and signature'),
+  ];
+}
+
 async function run() {
   const events = RECORDS * LINES_PER_RECORD;
   const oursPerSecond: number[] = [];
@@ -61,7 +102,8 @@ async function run() {
   const value = median(oursPerSecond.slice(2));
   const baseline = median(plainPerSecond.slice(2));
   const note = 'events a second of processor time; baseline: JSON.parse + JSON.stringify of the same lines';
-  return [result('record_pure_path', { value, baseline, unit: 'events/s' }, note)];
+  const path = result('record_pure_path', { value, baseline, unit: 'events/s' }, note);
+  return [path, ...(await runSigned())];
 }
 
 export const recordPath: Bench = {

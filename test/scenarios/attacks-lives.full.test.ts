@@ -64,13 +64,13 @@ describe('attacks on the life of a deployment', () => {
     /** The same bus without what index 7 says, a fresh state, the real key. */
     async function rewritten(name: string): Promise<Life> {
       const life = await bench.copy(name, { parts: ['log.key', 'log.pub'] });
-      const before = await bench.copy(`${name}-source`);
+      const source = await bench.copy(`${name}-source`);
       await bench.deployment.sql('TRUNCATE TABLE ledger', 'TRUNCATE TABLE payloads', 'TRUNCATE TABLE events');
       const producer = await life.needBus().producer();
       for (const topic of LEDGER_TOPICS)
-        for (const { partition, latest } of await before.needBus().offsets(topic)) {
+        for (const { partition, latest } of await source.needBus().offsets(topic)) {
           if (latest === 0) continue;
-          for (const record of await before.records({ topic, partition })) {
+          for (const record of await source.records({ topic, partition })) {
             const text = Buffer.from(record.value ?? []).toString();
             const value = Buffer.from(
               record.offset === 2 && topic === TOPIC ? text.replace('invoices', 'receipts') : text,
@@ -172,6 +172,9 @@ describe('attacks on the life of a deployment', () => {
     assert.deepEqual([honest.report.exitCode, honest.report.firstFault], [0, null]);
     assert.ok((honest.report.notBefore?.checked ?? 0) + (honest.report.notBefore?.unknown ?? 0) > 0);
     const note = bench.deployment.keptCheckpoint;
+    // Its files name their owner while they are open.
+    await life.bus?.close();
+    life.bus = undefined;
     const dated = await bench.copy('back-dated', {
       of: 'dated',
       edit: async (dataDir) => {
@@ -266,12 +269,14 @@ describe('attacks on the life of a deployment', () => {
     await life.root.epoch();
     await life.root.cosign();
     const { report } = await life.verify();
-    assert.equal(report.entries, (await (await bench.deployment.sound()).verify()).report.entries);
+    const { head } = await life.head();
+    assert.equal(head.size, EVENTS + 1, 'up to the hole');
     const contents = [...Array(EVENTS).keys(), EVENTS, EVENTS + 2].map((at) => `event ${at}`);
     bench.tried.add('bus-loss');
     const row = ATTACKS.find(({ id }) => id === 'bus-loss');
-    assert.equal(report.exitCode, row?.ours.exit);
-    assert.deepEqual(plainly(contents, EVENTS), { chain: row?.chain, tree: row?.tree, keeper: row?.keeper });
+    assert.ok(row);
+    assert.equal(report.exitCode, row.ours.exit);
+    assert.deepEqual(plainly(contents, EVENTS), { chain: row.chain, tree: row.tree, keeper: row.keeper });
     const bundle = await life.root.read(`tile/entries/000.p/${life.root.sizes().size}`);
     const leaves = (decodeBundle(bundle ?? new Uint8Array(0)) ?? []).map((leaf) => decodeRootLeaf(leaf));
     assert.ok(leaves.some((leaf) => leaf?.type === 'finding' && leaf.code === 'bus_offset_lost'));

@@ -123,7 +123,9 @@ export class ControlChannel {
     } catch {
       return this.#options.log('warn', 'channel_message_malformed');
     }
-    const { type, controls, control, verdict, approval } = (message ?? {}) as Readonly<Record<string, unknown>>;
+    const { type, controls, control, verdict, approval } = (message ?? {}) as Readonly<
+      Record<string, unknown>
+    >;
     if (type === 'snapshot' && Array.isArray(controls)) {
       this.#failures = 0;
       this.#options.onControls(controls as readonly SignedControl[], true);

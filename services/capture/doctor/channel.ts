@@ -60,7 +60,7 @@ function firstSnapshot(
         if (isSnapshot) end(controls);
       },
       onVerdict: () => undefined,
-    onApproval: () => undefined,
+      onApproval: () => undefined,
       onDown: () => undefined,
       log: silentLog,
     });

@@ -32,6 +32,7 @@ export interface GateListen {
   readonly allowedHosts: ReadonlySet<string>;
   readonly publicUrl: string | undefined;
   readonly maxConnections: number;
+  readonly maxHeldBytes: number;
   readonly tls:
     { readonly cert: Buffer; readonly key: Buffer; readonly clientCa: Buffer | undefined } | undefined;
 }
@@ -160,6 +161,7 @@ function resolveListen({ listen }: GateConfig, reader: Reader): GateListen {
     ),
     publicUrl: listen.publicUrl?.replace(/\/+$/u, ''),
     maxConnections: listen.maxConnections,
+    maxHeldBytes: listen.maxHeldBytes,
     tls:
       tls === undefined
         ? undefined

@@ -17,7 +17,7 @@ import type { GateUpstream } from './config.ts';
 import { isModern, mismatchedHeaders } from './header-check.ts';
 import type { Peer } from './identity.ts';
 import type { ParamHeaders } from './param-headers.ts';
-import { readBody, readRequest } from './request-body.ts';
+import { readBody, readRequest, type HeldBytes } from './request-body.ts';
 import { pump } from './response-pump.ts';
 import { conversationOf, type GateSessions } from './sessions.ts';
 import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
@@ -46,6 +46,8 @@ export interface ExchangeOptions {
   readonly number: number;
   readonly resumeGraceMs: number;
   readonly maxMessageBytes: number;
+  /** What the bodies of all exchanges of this gate hold. */
+  readonly held: HeldBytes;
   /** Changes the headers of an answer (resource metadata). */
   readonly rewriteHeaders: (headers: string[]) => string[];
   readonly log: CaptureLog;
@@ -73,6 +75,7 @@ export class Exchange {
   #status = 0;
   #upstreamRequest: ClientRequest | undefined;
   #ended = false;
+  #release: () => void = () => undefined;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -99,10 +102,15 @@ export class Exchange {
   }
 
   async #post(): Promise<void> {
-    const { request, maxMessageBytes } = this.#options;
-    const body = await readBody(request, maxMessageBytes);
+    const { request, response, maxMessageBytes, held } = this.#options;
+    const body = await readBody(request, { maxBytes: maxMessageBytes, held });
     if (body.kind === 'gone') return this.#end('client_gone');
     if (body.kind === 'too_large') return this.#refuse('body_too_large');
+    if (body.kind === 'no_room') return this.#refuse('gate_busy');
+    // Until it is sent, or the exchange is over before.
+    this.#release = body.release;
+    if (response.destroyed) body.release();
+    else response.on('close', body.release);
     const read = readRequest(request.headers, body.bytes, this.#scopeOfIds());
     if (read.kind === 'refused') return this.#refuse(read.code);
     this.#messages = read.messages;
@@ -237,6 +245,7 @@ export class Exchange {
       body,
     });
     this.#upstreamRequest = outgoing;
+    outgoing.on('finish', this.#release);
     outgoing.on('response', (incoming) => this.#answered(incoming, own));
     outgoing.on('error', (error) => this.#failed(error));
   }

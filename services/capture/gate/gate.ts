@@ -18,6 +18,7 @@ import { Exchange, type ExchangeOptions, type Served } from './exchange.ts';
 import { peerOf, type Peer } from './identity.ts';
 import { metadataUpstream, serveMetadata, withOwnPointer } from './oauth.ts';
 import { ParamHeaders } from './param-headers.ts';
+import { HeldBytes } from './request-body.ts';
 import { GateSessions } from './sessions.ts';
 import { StreamTable } from './streams.ts';
 import { UpstreamClient } from './upstream.ts';
@@ -81,6 +82,7 @@ class Gate {
   readonly #byPath = new Map<string, Served>();
   readonly #streams: StreamTable;
   readonly #sessions: GateSessions;
+  readonly #held: HeldBytes;
   readonly #via = `tripline-${randomHex(8)}`;
   readonly #sweeper: NodeJS.Timeout;
   #exchanges = 0;
@@ -96,6 +98,7 @@ class Gate {
         client: new UpstreamClient(upstream, this.#via),
         params: new ParamHeaders(),
       });
+    this.#held = new HeldBytes(gate.listen.maxHeldBytes);
     this.#sessions = new GateSessions({
       sources: gate.sessions.sources,
       idleMs: gate.streams.idleMs,
@@ -201,6 +204,7 @@ class Gate {
       number: ++this.#exchanges,
       resumeGraceMs: gate.streams.resumeGraceMs,
       maxMessageBytes,
+      held: this.#held,
       rewriteHeaders: (returned) => withOwnPointer(returned, gate, { upstream, request: request.headers }),
       log,
     });

@@ -4,29 +4,71 @@ import type { ErrorCode } from '../../../schemas/errors.ts';
 import { readLine, type WireMessage } from '../message.ts';
 
 export type BodyOutcome =
-  | { readonly kind: 'body'; readonly bytes: Buffer }
+  /** `release` when nothing holds the bytes any more. */
+  | { readonly kind: 'body'; readonly bytes: Buffer; readonly release: () => void }
   | { readonly kind: 'too_large' }
+  /** Other requests hold all the room that there is. */
+  | { readonly kind: 'no_room' }
   /** The client left before it was whole. */
   | { readonly kind: 'gone' };
 
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<BodyOutcome> {
+/** Bytes of bodies that all connections of a gate hold together. */
+export class HeldBytes {
+  readonly #max: number;
+  #held = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** False, and nothing is taken, where there is no room. */
+  take(bytes: number): boolean {
+    if (this.#held + bytes > this.#max) return false;
+    this.#held += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#held -= bytes;
+  }
+}
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  readonly held: HeldBytes;
+}
+
+/** The body of a request, whole. What it took of `held` is given back where it does not become one. */
+export function readBody(request: IncomingMessage, { maxBytes, held }: BodyLimits): Promise<BodyOutcome> {
   return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let size = 0;
+    let isOver = false;
+    const release = (): void => {
+      held.give(size);
+      size = 0;
+    };
+    const end = (outcome: BodyOutcome): void => {
+      if (isOver) return;
+      isOver = true;
+      chunks = [];
+      if (outcome.kind !== 'body') release();
+      resolve(outcome);
+    };
     request.on('data', (chunk: Buffer) => {
+      if (isOver) return;
+      if (size + chunk.length > maxBytes) return end({ kind: 'too_large' });
+      if (!held.take(chunk.length)) return end({ kind: 'no_room' });
       size += chunk.length;
-      if (size <= maxBytes) chunks.push(chunk);
-      else resolve({ kind: 'too_large' });
+      chunks.push(chunk);
     });
     request.on('end', () => {
       const [only] = chunks;
-      resolve({
-        kind: 'body',
-        bytes: only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks),
-      });
+      const bytes = only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks);
+      end({ kind: 'body', bytes, release });
     });
-    request.on('error', () => resolve({ kind: 'gone' }));
-    request.on('close', () => resolve({ kind: 'gone' }));
+    request.on('error', () => end({ kind: 'gone' }));
+    request.on('close', () => end({ kind: 'gone' }));
   });
 }
 

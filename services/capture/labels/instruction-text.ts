@@ -24,7 +24,7 @@ const PHRASES: readonly string[] = [
 const SPOKEN = new RegExp(PHRASES.map((phrase) => `(?:${phrase})`).join('|'), 'giu');
 /** Eight in a row have no use in a language; a model reads them. */
 const UNSEEN =
-  /[\u{E0000}-\u{E007F}\u{E0100}-\u{E01EF}\u{FE00}-\u{FE0F}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}\u{180E}\u{AD}]{8,}/gu;
+  /(?:[\u{E0000}-\u{E007F}]|[\u{E0100}-\u{E01EF}]|[\u{FE00}-\u{FE0F}]|[\u{200B}-\u{200F}]|[\u{202A}-\u{202E}]|[\u{2060}-\u{206F}]|[\u{FEFF}\u{180E}\u{AD}]){8,}/gu;
 
 /** Characters of the sentence around a phrase, on either side; what a tag opens may be longer. */
 const MAX_SENTENCE = 400;

@@ -19,7 +19,13 @@ export function resultMetaSplices(
   const metas = members.filter(({ name }) => name === '_meta');
   if (metas.length === 0) {
     const at = bytes.indexOf(0x7b, result.start) + 1;
-    return [{ start: at, end: at, text: `"_meta":{"${LABELS_META_KEY}":${text}}${members.length === 0 ? '' : ','}` }];
+    return [
+      {
+        start: at,
+        end: at,
+        text: `"_meta":{"${LABELS_META_KEY}":${text}}${members.length === 0 ? '' : ','}`,
+      },
+    ];
   }
   // Peers differ on which twin counts.
   return metas.flatMap((meta) => intoMeta(bytes, meta, text));

@@ -39,7 +39,8 @@ class Texts {
 
   /** Member `text`; all of that name, since peers differ on which counts. */
   private texts(object: Span): void {
-    for (const { name, ...span } of objectMembers(this.bytes, object) ?? []) if (name === 'text') this.add(span);
+    for (const { name, ...span } of objectMembers(this.bytes, object) ?? [])
+      if (name === 'text') this.add(span);
   }
 
   private elements(list: Span, each: (item: Span) => void): void {

@@ -78,7 +78,10 @@ export class CallPolicy {
   }
 
   /** The rule by which a tool is hidden, and whether it really is. */
-  hidden(tool: string, toolClass: string): { readonly rule: string; readonly isRemoved: boolean } | undefined {
+  hidden(
+    tool: string,
+    toolClass: string,
+  ): { readonly rule: string; readonly isRemoved: boolean } | undefined {
     const { policy, agent, server } = this.#options;
     const rule = policy.hiddenBy({ agent, server, tool, class: toolClass });
     return rule === undefined ? undefined : { rule, isRemoved: this.isEnforced };
@@ -105,10 +108,14 @@ export class CallPolicy {
 
   #approve(call: PolicyCall, stamp: PolicyStamp, line: ApprovalLine): PolicyAnswer {
     const { principal } = this.#options;
-    const refusal = (reason: string): Refused => this.#refuse(call, { stamp, reason, code: 'policy_refused' });
-    if (!call.isShowable) return refusal('It needs an approval, and its arguments cannot be shown to anybody.');
+    const refusal = (reason: string): Refused =>
+      this.#refuse(call, { stamp, reason, code: 'policy_refused' });
+    if (!call.isShowable)
+      return refusal('It needs an approval, and its arguments cannot be shown to anybody.');
     if (line.fourEyes && principal === undefined)
-      return refusal('It needs an approval of somebody else, and this host does not say for whom the agent acts.');
+      return refusal(
+        'It needs an approval of somebody else, and this host does not say for whom the agent acts.',
+      );
     const asked = this.#options.desk.ask(this.#questionOf(call, line));
     if (asked.kind === 'pending' && line.waitMs > 0)
       return { kind: 'wait', policy: stamp, approvalId: asked.id, waitMs: line.waitMs };
@@ -140,7 +147,12 @@ export class CallPolicy {
         const { id, by, reason } = asked.decision;
         const after = this.#told.has(id) ? [] : [this.#approvalDraft(asked.decision)];
         this.#told.add(id);
-        const denied = { stamp, reason: `${by} denied it: ${reason}`, code: 'policy_refused', approvalId: id } as const;
+        const denied = {
+          stamp,
+          reason: `${by} denied it: ${reason}`,
+          code: 'policy_refused',
+          approvalId: id,
+        } as const;
         return { ...this.#refuse(call, denied), after };
       }
       case 'pending': {
@@ -148,12 +160,19 @@ export class CallPolicy {
         return this.#refuse(call, { stamp, reason, code, approvalId: asked.id });
       }
       case 'failed':
-        return this.#refuse(call, { stamp, reason: 'It needs an approval, and none can be asked for.', code });
+        return this.#refuse(call, {
+          stamp,
+          reason: 'It needs an approval, and none can be asked for.',
+          code,
+        });
     }
   }
 
   /** Waits for the answer to a request that `decide` named, and takes it where there is one. */
-  async wait(call: PolicyCall, { policy: stamp, approvalId, waitMs }: Extract<PolicyAnswer, { kind: 'wait' }>): Promise<ApprovalEnd> {
+  async wait(
+    call: PolicyCall,
+    { policy: stamp, approvalId, waitMs }: Extract<PolicyAnswer, { kind: 'wait' }>,
+  ): Promise<ApprovalEnd> {
     const { desk } = this.#options;
     await desk.wait(approvalId, waitMs);
     const { request } = stamp;

@@ -22,7 +22,12 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { zApprovalId, zSignedApproval, type ApprovalDecision, type SignedApproval } from '../../../schemas/approval/v1.ts';
+import {
+  zApprovalId,
+  zSignedApproval,
+  type ApprovalDecision,
+  type SignedApproval,
+} from '../../../schemas/approval/v1.ts';
 import {
   answersCall,
   isWithinTime,
@@ -103,26 +108,32 @@ export class ApprovalDesk {
     let open: Asked | undefined;
     for (const request of this.#requests(keyOf(question))) {
       // The name of its file is a hash: the call itself is compared.
-      if (!isSameCall(question, request)) continue;
-      const answer = this.#answer(request.id);
-      if (answer === undefined) {
-        // Another process of this host may have raised it.
-        if (this.#isOpen(request)) this.#options.watch(request.id);
-        if (this.#isOpen(request)) open ??= { kind: 'pending', id: request.id };
-        continue;
-      }
-      const { decision, firstSeenMs } = answer;
-      if (!answersCall(decision, request)) continue;
-      if (decision.verdict === 'denied') {
-        if (this.#isOpen(request)) open = { kind: 'denied', decision };
-        continue;
-      }
-      if (!isWithinTime(decision, firstSeenMs, this.#options.nowMs())) continue;
-      // Whoever asks cannot answer; the service refuses it too.
-      if (question.notBy !== undefined && decision.by === question.notBy) continue;
-      if (this.#consume(request.id)) return { kind: 'granted', decision };
+      const asked = isSameCall(question, request) ? this.#answerTo(request, question.notBy) : undefined;
+      if (asked?.kind === 'granted') return asked;
+      // A denial says more than that something waits.
+      if (asked?.kind === 'denied') open = asked;
+      else open ??= asked;
     }
     return open;
+  }
+
+  #answerTo(request: Request, notBy: string | undefined): Asked | undefined {
+    const { id } = request;
+    const answer = this.#answer(id);
+    const isOpen = this.#isOpen(request);
+    if (answer === undefined) {
+      if (!isOpen) return undefined;
+      // Another process of this host may have raised it.
+      this.#options.watch(id);
+      return { kind: 'pending', id };
+    }
+    const { decision, firstSeenMs } = answer;
+    if (!answersCall(decision, request)) return undefined;
+    if (decision.verdict === 'denied') return isOpen ? { kind: 'denied', decision } : undefined;
+    // Whoever asks cannot answer; the service refuses it too.
+    if (decision.by === notBy || !isWithinTime(decision, firstSeenMs, this.#options.nowMs()))
+      return undefined;
+    return this.#consume(id) ? { kind: 'granted', decision } : undefined;
   }
 
   /** Resolves when the request is answered, or after `waitMs`; ask again then. */
@@ -147,13 +158,17 @@ export class ApprovalDesk {
     const signed = zSignedApproval.safeParse(message);
     if (!signed.success) return this.#options.log('warn', 'approval_rejected', { code: 'approval_invalid' });
     const verified = this.#options.verify(signed.data);
-    if (verified.kind === 'invalid') return this.#options.log('error', 'approval_rejected', { code: verified.code });
+    if (verified.kind === 'invalid')
+      return this.#options.log('error', 'approval_rejected', { code: verified.code });
     const { decision } = verified;
     const [request] = this.#requests('', `-${decision.id}`);
     if (request === undefined || !answersCall(decision, request))
       return this.#options.log('error', 'approval_rejected', { code: 'approval_invalid' });
     const answer = { signed: signed.data, firstSeenMs: this.#options.nowMs() };
-    if (this.#answer(decision.id) === undefined && this.#write(`${decision.id}.decision.json`, answer) === 'failed')
+    if (
+      this.#answer(decision.id) === undefined &&
+      this.#write(`${decision.id}.decision.json`, answer) === 'failed'
+    )
       return;
     this.#options.unwatch(decision.id);
     for (const done of this.#waiting.get(decision.id) ?? []) done();
@@ -209,7 +224,8 @@ export class ApprovalDesk {
       this.#syncDirectory();
       return true;
     } catch (error) {
-      if (codeOf(error) !== 'EEXIST') this.#options.log('error', 'approval_not_used', { code: codeOf(error) });
+      if (codeOf(error) !== 'EEXIST')
+        this.#options.log('error', 'approval_not_used', { code: codeOf(error) });
       return false;
     }
   }

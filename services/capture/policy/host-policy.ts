@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { TriplineError } from '../../../schemas/errors.ts';
 import type { PolicyStamp } from '../../../schemas/event/v1.ts';
-import { decidePolicy, hiddenBy, type PolicyDecision, type PolicyQuestion, type PolicySubject } from '../../../schemas/policy/decide.ts';
+import {
+  decidePolicy,
+  hiddenBy,
+  type PolicyDecision,
+  type PolicyQuestion,
+  type PolicySubject,
+} from '../../../schemas/policy/decide.ts';
 import type { ApprovalLine, Policy } from '../../../schemas/policy/v1.ts';
 
 export interface HostPolicySettings {
@@ -36,13 +42,18 @@ export class HostPolicy {
     try {
       bytes = readFileSync(file);
     } catch (cause) {
-      throw new TriplineError('host_policy_invalid', `${file} cannot be read`, { path: 'TRIPLINE_POLICY', cause });
+      throw new TriplineError('host_policy_invalid', `${file} cannot be read`, {
+        path: 'TRIPLINE_POLICY',
+        cause,
+      });
     }
     const { faultText, readPolicy } = await import('./read.ts');
     const reading = readPolicy(bytes);
     if (reading.kind === 'faults') {
       const faults = reading.faults.map((fault) => faultText(file, fault)).join('\n  ');
-      throw new TriplineError('host_policy_invalid', `the policy has faults:\n  ${faults}`, { path: 'TRIPLINE_POLICY' });
+      throw new TriplineError('host_policy_invalid', `the policy has faults:\n  ${faults}`, {
+        path: 'TRIPLINE_POLICY',
+      });
     }
     const { policy, hash } = reading;
     this.#loaded = { policy, hash };

@@ -58,7 +58,8 @@ export function readPolicy(bytes: Uint8Array): PolicyReading {
 
 function plainValue(
   document: Document,
-): { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'fault'; readonly message: string } {
+):
+  { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'fault'; readonly message: string } {
   try {
     return { kind: 'value', value: document.toJS({ maxAliasCount: 100 }) as unknown };
   } catch {

@@ -9,7 +9,7 @@ import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
 import { SendLoop } from './send-loop.ts';
 import type { Publisher } from './publisher.ts';
-import type { Spool } from './spool.ts';
+import type { AppendOutcome, Spool } from './spool.ts';
 
 export interface RecorderOptions {
   readonly spool: Spool;
@@ -101,9 +101,7 @@ export class Recorder {
     const placed: PlacedLine[] = [];
     const bytes = this.#place([...gap, ...prepared], chain, placed);
     const at = { firstSeq: this.#chain.nextSeq, prev: this.#chain.prev };
-    // A segment is sent on its own, and so a batch must not go on in the next one.
-    if (this.#options.spool.startsSegment()) this.#options.signer?.seal();
-    const outcome = this.#options.spool.append(bytes, at);
+    const outcome = this.#append(bytes, at);
     this.#places = [];
     switch (outcome) {
       case 'stored':
@@ -118,6 +116,13 @@ export class Recorder {
         if (canWait && this.#options.onSpoolFull === 'block') return 'full';
         return this.#overflow(prepared.length, outcome);
     }
+  }
+
+  /** A segment is sent on its own, and so a batch must not go on in the next one. */
+  #append(bytes: Uint8Array, at: { readonly firstSeq: number; readonly prev: string }): AppendOutcome {
+    const { spool, signer } = this.#options;
+    if (spool.startsSegment()) signer?.seal();
+    return spool.append(bytes, at);
   }
 
   #overflow(lines: number, cause: 'full' | 'failed'): RecordOutcome {

@@ -38,7 +38,8 @@ const ALL_CHARACTERS = 300_000;
 export async function approve(context: CommandContext, options: ApproveOptions): Promise<void> {
   const { id, answer } = options;
   if (id === undefined) {
-    if (answer !== undefined) throw new TriplineError('usage', 'name the request that is answered', { path: 'id' });
+    if (answer !== undefined)
+      throw new TriplineError('usage', 'name the request that is answered', { path: 'id' });
     return list(context, await requests(context, options));
   }
   const request = (await requests(context, { ...options, state: 'all' })).find((one) => one.id === id);
@@ -49,18 +50,28 @@ export async function approve(context: CommandContext, options: ApproveOptions):
   const ttl = options.ttl === undefined ? {} : { ttlMs: parseDurationMs(options.ttl, '--ttl') };
   // What this command was shown is what is granted: the hash goes along.
   const body = answer === 'grant' ? { argsHash: request.argsHash, reason, ...ttl } : { reason };
-  const decision = (await connect(context).post(`/v1/approvals/${encodeURIComponent(id)}/${answer}${query(options)}`, body)) as {
+  const decision = (await connect(context).post(
+    `/v1/approvals/${encodeURIComponent(id)}/${answer}${query(options)}`,
+    body,
+  )) as {
     readonly verdict: string;
     readonly by: string;
     readonly expiresAt: string;
   };
-  context.output.item(decision, () => `${shown(request)}\n${decision.verdict} by ${visible(decision.by)}${answer === 'grant' ? `, until ${decision.expiresAt}` : ''}`);
+  context.output.item(
+    decision,
+    () =>
+      `${shown(request)}\n${decision.verdict} by ${visible(decision.by)}${answer === 'grant' ? `, until ${decision.expiresAt}` : ''}`,
+  );
 }
 
 const query = ({ tenant }: ApproveOptions): string =>
   tenant === undefined ? '' : `?tenant=${encodeURIComponent(tenant)}`;
 
-async function requests(context: CommandContext, { tenant, state }: ApproveOptions): Promise<readonly Request[]> {
+async function requests(
+  context: CommandContext,
+  { tenant, state }: ApproveOptions,
+): Promise<readonly Request[]> {
   const page = await connect(context).get('/v1/approvals', { tenant, state, limit: '500' });
   return (page as { readonly items: readonly Request[] }).items;
 }
@@ -95,7 +106,9 @@ function shown(request: Request): string {
     `  SHA-256    ${request.argsHash}${request.argsAltered ? '  NOT what the host hashed: cannot be granted' : ''}`,
     `  session    ${visible(request.session)}`,
     `  asked      ${request.requestedAt}, may be answered until ${request.answerableUntil}`,
-    ...(policy === undefined ? [] : [`  policy     ${visible(policy.id)} version ${policy.version}, ${visible(policy.rule ?? '')}`]),
+    ...(policy === undefined
+      ? []
+      : [`  policy     ${visible(policy.id)} version ${policy.version}, ${visible(policy.rule ?? '')}`]),
     ...(request.fourEyes ? ['  four eyes  somebody else than whom the agent acts for'] : []),
   ].join('\n');
 }

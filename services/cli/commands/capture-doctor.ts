@@ -266,10 +266,11 @@ async function awaitDrill({ context, options, report }: Examination, host: Drill
 
 /** Which running hosts hold the drill's control too: theirs are the kill switches that are armed now. */
 async function reportHosts({ operator, report }: Examination, controlId: string, own: string): Promise<void> {
+  if (operator === undefined) return;
   const sessions = new Set<string>();
   const deadline = performance.now() + STORED_WITHIN_MS;
   try {
-    while (operator !== undefined && !sessions.has(own) && performance.now() < deadline) {
+    while (!sessions.has(own) && performance.now() < deadline) {
       for await (const item of operator.items('/v1/events', { kind: 'control.ack', controlId }, 500))
         sessions.add(String((item as Item)['session']));
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));

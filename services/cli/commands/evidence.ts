@@ -9,6 +9,7 @@ import { TriplineError } from '../../../schemas/errors.ts';
 import { BundleFiles, type BundleFile } from '../../evidence/bundle-files.ts';
 import { readBundle } from '../../evidence/bundle.ts';
 import type { VerifiedLog } from '../../evidence/depth.ts';
+import { OcsfEvents } from '../../evidence/ocsf.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
 import { reportText } from '../../evidence/report-text.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
@@ -20,6 +21,7 @@ import { withReader, type CommandContext } from '../command.ts';
 import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
+const OCSF_FILE = 'ocsf.ndjson';
 const PROGRESS_EVERY_ENTRIES = 50_000;
 
 export interface VerifySources extends TrustFiles {
@@ -45,9 +47,9 @@ export async function verify(context: CommandContext, sources: VerifySources): P
     file === undefined
       ? await withReader(context, async (client) => {
           const source = await liveBundle(client, run);
-          return await check(run, (options) => verifyBundle(source, nodeCrypto, options));
+          return await check(run, (asked) => verifyBundle(source, nodeCrypto, asked));
         })
-      : await check(run, (options) => verifyPath(file, options, context.io.signal));
+      : await check(run, (asked) => verifyPath(file, asked, context.io.signal));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
@@ -102,6 +104,8 @@ export interface ExportOptions {
   readonly out: string;
   /** Each entry's bytes as a file of its own. */
   readonly payloads: boolean;
+  /** Calls and alerts as OCSF events, a line each. */
+  readonly ocsf: boolean;
   readonly filters: Filters;
 }
 
@@ -112,7 +116,7 @@ export interface ExportOptions {
  */
 export async function exportBundle(
   context: CommandContext,
-  { out, filters, payloads }: ExportOptions,
+  { out, filters, payloads, ocsf }: ExportOptions,
 ): Promise<void> {
   mkdirSync(out, { recursive: true });
   const path = join(out, BUNDLE_FILE);
@@ -133,10 +137,20 @@ export async function exportBundle(
     await pipeline(Readable.from(counted()), createWriteStream(path));
   });
   const files = await writeBeside(out, payloads);
+  if (ocsf) await writeOcsf(out);
   context.output.item(
     { file: path, bytes, files },
     () => `${path}: ${bytes} bytes. Check it with: tripline verify --export ${out}`,
   );
+}
+
+async function writeOcsf(dir: string): Promise<void> {
+  const events = new OcsfEvents(sha256);
+  const lines = async function* (): AsyncGenerator<string> {
+    for await (const line of readBundle(openBundle(dir)))
+      for (const event of events.take(line)) yield `${event}\n`;
+  };
+  await pipeline(Readable.from(lines()), createWriteStream(join(dir, OCSF_FILE)));
 }
 
 /** Answers how many files were written. */

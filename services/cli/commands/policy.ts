@@ -35,10 +35,16 @@ export function checkPolicy(
   const warnings = policyWarnings(policy);
   for (const { code, at, message } of warnings) {
     const line = lineOf(at);
-    output.item({ level: 'warning', code, line, message }, () => `WARN  ${file}:${line}: ${message} [${code}]`);
+    output.item(
+      { level: 'warning', code, line, message },
+      () => `WARN  ${file}:${line}: ${message} [${code}]`,
+    );
   }
   const { id, version, mode } = policy;
-  output.item({ policy: id, version, mode, hash, warnings: warnings.length }, () => `ok    ${id} version ${version}, ${mode}, ${hash}`);
+  output.item(
+    { policy: id, version, mode, hash, warnings: warnings.length },
+    () => `ok    ${id} version ${version}, ${mode}, ${hash}`,
+  );
   return strict && warnings.length > 0 ? EXIT.failed : EXIT.done;
 }
 
@@ -50,7 +56,10 @@ export interface TestPolicyOptions {
 }
 
 /** Prints each recorded call that the policy would not have let go, whatever its mode, and how many there were last. */
-export function testPolicy({ output }: CommandContext, { file, events, environment, task }: TestPolicyOptions): number {
+export function testPolicy(
+  { output }: CommandContext,
+  { file, events, environment, task }: TestPolicyOptions,
+): number {
   const reading = readFile(file);
   if (reading.kind === 'faults') {
     const faults = reading.faults.map((fault) => faultText(file, fault)).join('\n  ');
@@ -68,20 +77,37 @@ export function testPolicy({ output }: CommandContext, { file, events, environme
     const { server, tool, agent, class: toolClass } = question;
     const id = eventId(event.stream, event.seq);
     output.item(
-      { id, session: event.session, agent, server, tool, class: toolClass, effect: decision.effect, rule: decision.rule },
-      () => `${decision.effect.padEnd(8)} ${visible(agent)}  ${visible(`${server ?? ''}/${tool}`)}  ${toolClass}  ${decision.rule}  ${id}`,
+      {
+        id,
+        session: event.session,
+        agent,
+        server,
+        tool,
+        class: toolClass,
+        effect: decision.effect,
+        rule: decision.rule,
+      },
+      () =>
+        `${decision.effect.padEnd(8)} ${visible(agent)}  ${visible(`${server ?? ''}/${tool}`)}  ${toolClass}  ${decision.rule}  ${id}`,
     );
   }
-  output.item({ ...counts, rules }, () => `${counts.allow} allowed, ${counts.refuse} refused, ${counts.approve} to be approved`);
+  output.item(
+    { ...counts, rules },
+    () => `${counts.allow} allowed, ${counts.refuse} refused, ${counts.approve} to be approved`,
+  );
   return EXIT.done;
+}
+
+/** Method of a read that a client asks of a server. */
+function readMethod({ kind, mcp, method }: Event): string | undefined {
+  return kind === 'mcp.request' && mcp?.sender !== 'server' && isControlled(method) ? method : undefined;
 }
 
 /** A call or a read of the record as a host would have asked about it; undefined for every other event. */
 function questionOf(event: Event): PolicyQuestion | undefined {
   const isCall = event.kind === 'call.intent';
-  const tool = isCall ? event.tool : event.method;
-  const isRead = event.kind === 'mcp.request' && event.mcp?.sender !== 'server' && isControlled(event.method);
-  if (tool === undefined || (!isCall && !isRead)) return undefined;
+  const tool = isCall ? event.tool : readMethod(event);
+  if (tool === undefined) return undefined;
   const { agent, server, annotations, labels = [] } = event;
   return {
     kind: isCall ? 'call' : 'read',

@@ -103,3 +103,7 @@ await Promise.all(Object.values(clients).map((client) => client.close()));
 process.stdin.destroy(); // An open pipe would keep this process alive.
 say({ done: true });
 say({ done: true });
+say({ done: true });
+say({ done: true });
+say({ done: true });
+say({ done: true });

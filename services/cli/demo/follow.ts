@@ -7,6 +7,10 @@ type Item = Readonly<Record<string, unknown>>;
 
 export interface Follow {
   readonly counts: { intents: number; results: number };
+  /** Every call.result so far, whole. */
+  readonly results: readonly Item[];
+  /** From now on events are counted and not printed. */
+  hush(): void;
   /** Resolves when nothing new arrived for 400 ms. */
   settled(): Promise<void>;
   close(): void;
@@ -16,7 +20,9 @@ const QUIET_MS = 400;
 
 export async function followEvents(endpoint: Endpoint, print: (line: string) => void): Promise<Follow> {
   const counts = { intents: 0, results: 0 };
+  const results: Item[] = [];
   let lastMs = performance.now();
+  let hushed = false;
   const socket = new WebSocket(`${endpoint.url.replace(/^http/, 'ws')}/v1/tail`, {
     headers: { authorization: `Bearer ${endpoint.token ?? ''}` },
   });
@@ -28,12 +34,19 @@ export async function followEvents(endpoint: Endpoint, print: (line: string) => 
     const message = JSON.parse(data.toString('utf8')) as Item;
     const event = { ...(message['event'] as Item | undefined), ...(message['derived'] as Item | undefined) };
     if (event['kind'] === 'call.intent') counts.intents += 1;
-    if (event['kind'] === 'call.result') counts.results += 1;
+    if (event['kind'] === 'call.result') {
+      counts.results += 1;
+      results.push(event);
+    }
     lastMs = performance.now();
-    print(eventLine(event));
+    if (!hushed) print(eventLine(event));
   });
   return {
     counts,
+    results,
+    hush: () => {
+      hushed = true;
+    },
     settled: async () => {
       while (performance.now() - lastMs < QUIET_MS) await new Promise((resolve) => setTimeout(resolve, 50));
     },

@@ -125,7 +125,6 @@ async function play(stage: Stage): Promise<Done> {
   print(chapter(5, 'Prove the record'));
   const report = await verify(stage);
   print(...verdictLines(report));
-  follow.close();
   const { alert, acknowledged } = attack;
   const alerts = await toldAlerts(stage);
   const paged = await until(async () => {
@@ -133,14 +132,14 @@ async function play(stage: Stage): Promise<Done> {
     return told.length > 0 && stage.outside.pages.length === told.length ? told.length : undefined;
   });
   const outsidePosts = stage.outside.posts.filter((host) => host === 'collect.attacker.example').length;
-  return [
+  const done: Done = [
     ['every call of both sessions is on record', follow.counts.intents === 6 && follow.counts.results === 6],
     ['the harmless session raised no alert', alerts.every((item) => item['session'] === alert?.['session'])],
     ['search → vault → external post was found in the other', alert !== undefined],
     ['the team was paged by a signed webhook, once for each alert', paged !== undefined],
     ['the kill switch reached the host', acknowledged],
     ...(hold
-      ? await heldFacts(stage, attack, outsidePosts)
+      ? await heldFacts(stage, { attack, follow, outsidePosts })
       : ([
           [
             'the second post was refused (-32090) and never reached its server',
@@ -149,49 +148,44 @@ async function play(stage: Stage): Promise<Done> {
         ] as const)),
     ['the ledger verifies', report['verdict'] === 'verified'],
   ];
+  follow.close();
+  return done;
+}
+
+interface Happened {
+  readonly attack: Attack;
+  readonly follow: Follow;
+  readonly outsidePosts: number;
 }
 
 /** What holding is for, and what it costs. */
-async function heldFacts(stage: Stage, { first }: Attack, outsidePosts: number): Promise<Done> {
+async function heldFacts(stage: Stage, { attack, follow, outsidePosts }: Happened): Promise<Done> {
   print(chapter(6, 'What waiting costs: 100 harmless posts, and 100 searches that do not wait'));
+  follow.hush();
   await startAgent(stage, 'many').next((item) => item['done'] === true);
-  const { held, free } = await heldAndFree(stage);
-  const ms = held.map(waitedMs).toSorted((a, b) => a - b);
-  print(...holdCostLines(ms, free.length));
-  const { controlId } = (first['data'] ?? {}) as Item;
+  await until(() => Promise.resolve(follow.results.length >= CALLS_IN_ALL ? true : undefined));
+  const isPost = (item: Item): boolean => item['tool'] === 'http_post';
+  const waited = follow.results.filter((item) => isPost(item) && isClear(item)).map(waitedMs);
+  const free = follow.results.filter((item) => !isPost(item));
+  print(
+    ...holdCostLines(
+      waited.toSorted((a, b) => a - b),
+      free.length,
+    ),
+  );
+  const { code, data } = attack.first as { code?: unknown; data?: Item };
   return [
     [
       'the post that completes the chain was refused itself (-32090)',
-      first['code'] === -32090 && controlId === 'hold',
+      code === -32090 && data?.['controlId'] === 'hold',
     ],
     ['nothing was posted to the outside host, as its server counts', outsidePosts === 0],
-    ['harmless posts waited for their verdict and went out', held.filter(isClear).length >= 101],
+    ['harmless posts waited for their verdict and went out', waited.length === 101],
     [
       'calls of other classes did not wait',
-      free.length >= 104 && free.every((item) => item['hold'] === undefined),
+      free.length === 103 && free.every((item) => item['hold'] === undefined),
     ],
   ];
-}
-
-interface HeldAndFree {
-  readonly held: readonly Item[];
-  readonly free: readonly Item[];
-}
-
-/** Results of all calls, by whether they had to wait; those that a kill switch refused at once did neither. */
-async function heldAndFree(stage: Stage): Promise<HeldAndFree> {
-  const results: Item[] = [];
-  await until(async () => {
-    results.length = 0;
-    for await (const item of stage.client.items('/v1/events', { kind: 'call.result' }, 1000))
-      results.push(item as Item);
-    return results.length >= CALLS_IN_ALL ? true : undefined;
-  });
-  const isPost = (item: Item): boolean => item['tool'] === 'http_post';
-  return {
-    held: results.filter((item) => isPost(item) && item['hold'] !== undefined && isClear(item)),
-    free: results.filter((item) => !isPost(item)),
-  };
 }
 
 const holdOf = (item: Item): Item => (item['hold'] ?? {}) as Item;

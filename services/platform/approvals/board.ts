@@ -112,7 +112,12 @@ class Board implements Approvals {
     const [at] = await this.#options.bus.offsets(topic);
     if (at === undefined || at.latest <= this.#nextOffset) return;
     const from = Math.max(this.#nextOffset, at.earliest);
-    for await (const records of this.#options.bus.read({ topic, partition: at.partition, from, to: at.latest }))
+    for await (const records of this.#options.bus.read({
+      topic,
+      partition: at.partition,
+      from,
+      to: at.latest,
+    }))
       this.#takeIn(records);
   }
 
@@ -126,21 +131,27 @@ class Board implements Approvals {
   }
 
   #accept({ value, offset }: BusRecord): void {
+    const held = this.#verified(value, offset);
+    if (held === undefined || this.#isOver(held.decision)) return;
+    const { id, tenant } = held.decision;
+    const key = keyOf(tenant, id);
+    if (this.#held.has(key)) return;
+    this.#forgetOld();
+    this.#held.set(key, held);
+    for (const listener of this.#listeners.get(id) ?? [])
+      if (listener.tenant === '*' || listener.tenant === tenant) this.#tell(listener.tell, held.signed);
+  }
+
+  #verified(value: Uint8Array | null, offset: number): HeldApproval | undefined {
+    const { pinnedKeys, log } = this.#options;
     const signed = decode(value);
     const verified =
-      signed === undefined ? undefined : verifySignedApproval(signed, this.#options.pinnedKeys, verifyEd25519);
-    if (signed === undefined || verified?.kind !== 'valid') {
-      // Somebody who may write to the bus but has not the key, or a key that was replaced.
-      const code = verified?.kind === 'invalid' ? verified.code : 'approval_invalid';
-      return this.#options.log.error({ offset, code }, 'approval refused');
-    }
-    const { decision } = verified;
-    const key = keyOf(decision.tenant, decision.id);
-    if (this.#held.has(key) || this.#isOver(decision)) return;
-    this.#forgetOld();
-    this.#held.set(key, { decision, signed });
-    for (const { tenant, tell } of this.#listeners.get(decision.id) ?? [])
-      if (tenant === '*' || tenant === decision.tenant) this.#tell(tell, signed);
+      signed === undefined ? undefined : verifySignedApproval(signed, pinnedKeys, verifyEd25519);
+    if (signed !== undefined && verified?.kind === 'valid') return { decision: verified.decision, signed };
+    // Somebody who may write to the bus but has not the key, or a key that was replaced.
+    const code = verified?.kind === 'invalid' ? verified.code : 'approval_invalid';
+    log.error({ offset, code }, 'approval refused');
+    return undefined;
   }
 
   #tell(tell: ApprovalListener, signed: SignedApproval): void {

@@ -16,6 +16,7 @@ import type { ControlKey } from '../controls/key.ts';
 import type { AuditTrail } from '../step.ts';
 import type { Store } from '../store/port.ts';
 import { encodeApproval, type Approvals, type HeldApproval } from './board.ts';
+import type { SubjectKeys } from '../payloads/keys.ts';
 import { readApprovalRequests, type ApprovalRequest } from './requests.ts';
 
 export interface Answer {
@@ -46,6 +47,8 @@ export interface ApprovalIssuerOptions {
   readonly approvals: Approvals;
   readonly key: ControlKey;
   readonly store: Store;
+  /** Of sealed payloads. */
+  readonly keys?: SubjectKeys | undefined;
   readonly producer: BusProducer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
@@ -90,9 +93,9 @@ class Issuer implements ApprovalIssuer {
   }
 
   async #request({ id, tenant }: Answer): Promise<ApprovalRequest> {
-    const { store, clock } = this.#options;
+    const { store, keys, clock } = this.#options;
     const sinceMs = clock.nowMs() - REQUESTS_SINCE_MS;
-    const found = await readApprovalRequests(store, { id, tenant, sinceMs, limit: 2 });
+    const found = await readApprovalRequests(store, { keys, id, tenant, sinceMs, limit: 2 });
     const [request] = found;
     if (request === undefined) throw new TriplineError('not_found', 'there is no such request for approval');
     if (found.length > 1)
@@ -113,7 +116,10 @@ class Issuer implements ApprovalIssuer {
       throw new TriplineError('conflict', 'these are not the arguments of the request', { path: 'argsHash' });
     if (!request.fourEyes) return;
     if (request.principal === undefined)
-      throw new TriplineError('auth_forbidden', 'four eyes are asked for, and the request does not say whose the first are');
+      throw new TriplineError(
+        'auth_forbidden',
+        'four eyes are asked for, and the request does not say whose the first are',
+      );
     if (request.principal === principal.id)
       throw new TriplineError('auth_forbidden', 'four eyes are asked for: somebody else must grant it');
   }
@@ -142,7 +148,11 @@ class Issuer implements ApprovalIssuer {
     throw new TriplineError('conflict', 'the request was answered meanwhile');
   }
 
-  async #audit(principal: ControlPrincipal, decision: ApprovalDecision, outcome: AuditBody['outcome']): Promise<void> {
+  async #audit(
+    principal: ControlPrincipal,
+    decision: ApprovalDecision,
+    outcome: AuditBody['outcome'],
+  ): Promise<void> {
     const { id, tenant, verdict, agent, server, tool, argsHash, expiresAt, reason } = decision;
     await this.#options.audit.record(tenant, {
       action: verdict === 'granted' ? 'approval.grant' : 'approval.deny',

@@ -33,16 +33,29 @@ function stringEnd(text: string, open: number): number {
   return text.length;
 }
 
+const OPEN = '{[';
+const CLOSE = '}]';
+
 function valueEnd(text: string, start: number): number {
   if (text[start] === '"') return stringEnd(text, start);
+  return OPEN.includes(text[start] ?? ' ') ? nestedEnd(text, start) : plainEnd(text, start);
+}
+
+/** Behind the bracket that closes the one at `start`. */
+function nestedEnd(text: string, start: number): number {
   let depth = 0;
   for (let at = start; at < text.length; at++) {
     const character = text[at] ?? '';
     if (character === '"') at = stringEnd(text, at) - 1;
-    else if (character === '{' || character === '[') depth++;
-    else if (depth === 0 && (character === ',' || character === '}' || character === ']' || SPACE.test(character)))
-      return at;
-    else if ((character === '}' || character === ']') && --depth === 0) return at + 1;
+    else if (OPEN.includes(character)) depth++;
+    else if (CLOSE.includes(character) && --depth === 0) return at + 1;
   }
   return text.length;
+}
+
+/** Behind a number, true, false or null. */
+function plainEnd(text: string, start: number): number {
+  let at = start;
+  while (at < text.length && /[\w+.-]/u.test(text[at] ?? '')) at++;
+  return at;
 }

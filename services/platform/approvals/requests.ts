@@ -6,6 +6,8 @@
 import { createHash } from 'node:crypto';
 import { NO_ARGS_HASH, zApprovalId } from '../../../schemas/approval/v1.ts';
 import { zPolicyStamp, type PolicyStamp } from '../../../schemas/event/v1.ts';
+import type { SubjectKeys } from '../payloads/keys.ts';
+import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../payloads/read.ts';
 import type { SqlParameter, Store } from '../store/port.ts';
 import { rawMember } from './raw-member.ts';
 
@@ -54,6 +56,8 @@ interface Row {
 }
 
 export interface RequestQuery {
+  /** Of sealed payloads. What was erased is asked for no more. */
+  readonly keys: SubjectKeys | undefined;
   /** `*`: all tenants. */
   readonly tenant: string;
   readonly id?: string;
@@ -67,7 +71,10 @@ const COLUMNS = `tenant, session_id, approval_id, agent, principal, host, server
   lower(hex(log_id)) AS at_log, toString(idx) AS at_idx`;
 
 /** Newest first. Rejects with the store's errors. */
-export async function readApprovalRequests(store: Store, query: RequestQuery): Promise<readonly ApprovalRequest[]> {
+export async function readApprovalRequests(
+  store: Store,
+  query: RequestQuery,
+): Promise<readonly ApprovalRequest[]> {
   const where = [
     `kind = 'call.intent' AND verdict = 'approval_required' AND startsWith(approval_id, 'apr-')`,
     'append_time >= fromUnixTimestamp64Milli({since_ms:Int64})',
@@ -82,19 +89,22 @@ export async function readApprovalRequests(store: Store, query: RequestQuery): P
   };
   const first = `SELECT * FROM events WHERE ${where} ORDER BY append_time, partition, offset, line LIMIT 1 BY tenant, approval_id`;
   const newest = `SELECT * FROM (${first}) ORDER BY append_time DESC, approval_id LIMIT {row_limit:UInt32}`;
-  const rows = await store.query<Row>(`SELECT ${COLUMNS} FROM (${newest}) ORDER BY append_time DESC, approval_id`, {
-    params,
-  });
+  const rows = await store.query<Row>(
+    `SELECT ${COLUMNS} FROM (${newest}) ORDER BY append_time DESC, approval_id`,
+    {
+      params,
+    },
+  );
   if (rows.length === 0) return [];
-  const lines = await store.query<{ readonly at_log: string; readonly at_idx: string; readonly base64: string }>(
-    `SELECT lower(hex(log_id)) AS at_log, toString(idx) AS at_idx, base64Encode(bytes) AS base64 FROM payloads
-     WHERE (log_id, idx) IN (SELECT log_id, idx FROM (${newest}))`,
+  const lines = await store.query<SealedRow>(
+    `SELECT ${SEALED_COLUMNS} FROM payloads WHERE (log_id, idx) IN (SELECT log_id, idx FROM (${newest}))`,
     { params },
   );
-  const byPlace = new Map(lines.map((line) => [`${line.at_log} ${line.at_idx}`, line.base64]));
+  const opened = await new PayloadReader(store, query.keys).open(lines);
+  const byPlace = new Map(lines.map((line, at) => [`${line.at_log} ${line.at_idx}`, opened[at]]));
   return rows.flatMap((row) => {
-    const base64 = byPlace.get(`${row.at_log} ${row.at_idx}`);
-    const request = base64 === undefined ? undefined : requestOf(row, Buffer.from(base64, 'base64'));
+    const line = byPlace.get(`${row.at_log} ${row.at_idx}`);
+    const request = line?.kind === 'read' ? requestOf(row, line.bytes) : undefined;
     return request === undefined ? [] : [request];
   });
 }
@@ -103,33 +113,43 @@ export async function readApprovalRequests(store: Store, query: RequestQuery): P
 function requestOf(row: Row, line: Buffer): ApprovalRequest | undefined {
   const parsed = eventOf(line);
   if (!zApprovalId.safeParse(row.approval_id).success || parsed === undefined) return undefined;
-  const policy = zPolicyStamp.safeParse(parsed.event['policy']);
-  const asked = policy.success ? policy.data.request : undefined;
   const args = rawMember(parsed.text, 'args');
-  const argsHash = args === undefined ? NO_ARGS_HASH : createHash('sha256').update(args, 'utf8').digest('hex');
-  const requestedAtMs = Number(row.append_ms);
+  const argsHash =
+    args === undefined ? NO_ARGS_HASH : createHash('sha256').update(args, 'utf8').digest('hex');
   return {
     id: row.approval_id,
     tenant: row.tenant,
     session: row.session_id,
     agent: row.agent,
-    principal: row.principal === '' ? undefined : row.principal,
-    host: row.host === '' ? undefined : row.host,
+    principal: given(row.principal),
+    host: given(row.host),
     server: row.server,
     tool: row.tool,
     class: row.class,
-    policy: policy.success ? policy.data : undefined,
     args,
     argsHash,
-    requestedAtMs,
-    answerableUntilMs: requestedAtMs + (asked?.ttlMs ?? 0),
-    fourEyes: asked?.fourEyes ?? true,
     isAltered: row.args_hash !== (args === undefined ? '' : argsHash),
     eventId: `${row.stream}-${row.at_seq}`,
+    ...askedOf(parsed.event['policy'], Number(row.append_ms)),
   };
 }
 
-function eventOf(line: Buffer): { readonly text: string; readonly event: Record<string, unknown> } | undefined {
+const given = (text: string): string | undefined => (text === '' ? undefined : text);
+
+/** Without the host's word on it nobody has time to answer, and four eyes are asked for. */
+function askedOf(
+  value: unknown,
+  requestedAtMs: number,
+): Pick<ApprovalRequest, 'policy' | 'requestedAtMs' | 'answerableUntilMs' | 'fourEyes'> {
+  const parsed = zPolicyStamp.safeParse(value);
+  const policy = parsed.success ? parsed.data : undefined;
+  const { ttlMs, fourEyes } = policy?.request ?? { ttlMs: 0, fourEyes: true };
+  return { policy, requestedAtMs, answerableUntilMs: requestedAtMs + ttlMs, fourEyes };
+}
+
+function eventOf(
+  line: Buffer,
+): { readonly text: string; readonly event: Record<string, unknown> } | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(line);
     return { text, event: JSON.parse(text) as Record<string, unknown> };

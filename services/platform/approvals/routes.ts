@@ -1,7 +1,13 @@
 /** HTTP routes of approvals: what waits, with the exact arguments, and how somebody answers. Never by a producer's token. */
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { DEFAULT_APPROVAL_TTL_MS, zApprovalDecision, zApprovalId, zDenyRequest, zGrantRequest } from '../../../schemas/approval/v1.ts';
+import {
+  DEFAULT_APPROVAL_TTL_MS,
+  zApprovalDecision,
+  zApprovalId,
+  zDenyRequest,
+  zGrantRequest,
+} from '../../../schemas/approval/v1.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { zName } from '../../../schemas/event/v1.ts';
 import { principalOf, readableTenant, type Principal } from '../http/principal.ts';
@@ -13,7 +19,7 @@ import { readApprovalRequests, type ApprovalRequest } from './requests.ts';
 export const APPROVAL_READERS = ['analyst', 'responder', 'auditor', 'admin'] as const;
 export const APPROVAL_ANSWERERS = ['responder', 'admin'] as const;
 
-export type ApprovalRouteContext = Pick<StepContext, 'http' | 'audit' | 'clock' | 'store'>;
+export type ApprovalRouteContext = Pick<StepContext, 'http' | 'audit' | 'clock' | 'store' | 'keys'>;
 
 const STATES = ['pending', 'granted', 'denied', 'expired'] as const;
 const zTime = z.string();
@@ -60,7 +66,7 @@ export function registerApprovalRoutes(
   registerDeny(context, approvalIssuer);
 }
 
-function registerList({ http, audit, clock, store }: ApprovalRouteContext, approvals: Approvals): void {
+function registerList({ http, audit, clock, store, keys }: ApprovalRouteContext, approvals: Approvals): void {
   http.withTypeProvider<ZodTypeProvider>().get(
     '/v1/approvals',
     {
@@ -86,7 +92,12 @@ function registerList({ http, audit, clock, store }: ApprovalRouteContext, appro
       });
       await approvals.catchUp();
       const nowMs = clock.nowMs();
-      const found = await readApprovalRequests(store, { tenant, sinceMs: nowMs - REQUESTS_SINCE_MS, limit: MAX_REQUESTS });
+      const found = await readApprovalRequests(store, {
+        keys,
+        tenant,
+        sinceMs: nowMs - REQUESTS_SINCE_MS,
+        limit: MAX_REQUESTS,
+      });
       const items = found.map((one) => itemOf(one, approvals, nowMs));
       const wanted = items.filter((item) => state === 'all' || item.state === state);
       return { items: wanted.slice(0, limit), nextCursor: null };
@@ -103,7 +114,9 @@ function itemOf(request: ApprovalRequest, approvals: Approvals, nowMs: number): 
     state: decision?.verdict ?? open,
     ...(principal === undefined ? {} : { principal }),
     ...(host === undefined ? {} : { host }),
-    ...(policy === undefined ? {} : { policy: { id: policy.id, version: policy.version, rule: policy.rule } }),
+    ...(policy === undefined
+      ? {}
+      : { policy: { id: policy.id, version: policy.version, rule: policy.rule } }),
     ...(args === undefined ? {} : { args }),
     argsAltered: isAltered,
     requestedAt: new Date(requestedAtMs).toISOString(),
@@ -156,7 +169,13 @@ function registerDeny(context: ApprovalRouteContext, issuer: ApprovalIssuer): vo
       const principal = principalOf(request);
       const tenant = readableTenant(principal, request.query.tenant);
       const { reason } = request.body;
-      const wanted = { id: request.params.id, tenant, verdict: 'denied', reason, ttlMs: DEFAULT_APPROVAL_TTL_MS } as const;
+      const wanted = {
+        id: request.params.id,
+        tenant,
+        verdict: 'denied',
+        reason,
+        ttlMs: DEFAULT_APPROVAL_TTL_MS,
+      } as const;
       return answerOf(await answered(context, { issuer, principal }, wanted));
     },
   );

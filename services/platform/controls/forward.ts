@@ -42,7 +42,10 @@ export function registerControlForwarding(
 }
 
 /** Requests for approval and the answers to them. */
-function forwardApprovals(context: Pick<ControlRouteContext, 'http' | 'log'>, respondUrl: string | undefined): void {
+function forwardApprovals(
+  context: Pick<ControlRouteContext, 'http' | 'log'>,
+  respondUrl: string | undefined,
+): void {
   const { http } = context;
   http.get('/v1/approvals', { config: { roles: APPROVAL_READERS } }, (request, reply) =>
     forward(context, respondUrl, { request, reply, path: '/v1/approvals' }),
@@ -76,7 +79,8 @@ async function forward(
   if (!query.success)
     throw new TriplineError('request_invalid', query.error.issues[0]?.message, { path: 'query' });
   const target = new URL(path, respondUrl);
-  for (const [name, value] of Object.entries(query.data)) if (value !== undefined) target.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(query.data))
+    if (value !== undefined) target.searchParams.set(name, value);
   const answer = await send(target, request).catch((cause: unknown) => {
     log.warn({ err: cause }, 'step respond does not answer');
     throw new TriplineError('not_ready', 'Step respond does not answer; the outcome is unknown.', { cause });

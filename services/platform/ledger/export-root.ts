@@ -5,10 +5,11 @@ import type {
   BundleRootEntries,
   BundleRootHead,
   BundleRootNote,
+  BundleRootStamp,
 } from '../../evidence/bundle.ts';
 import { toHex, ZERO_HASH } from '../../evidence/bytes.ts';
 import { decodeRootLeaf } from '../../evidence/root-leaf.ts';
-import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
+import { parseCheckpoint, parseSize } from '../../evidence/tlog/checkpoint.ts';
 import {
   decodeBundle,
   TILE_WIDTH,
@@ -20,7 +21,16 @@ import {
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { sha256 } from './crypto.ts';
 import type { HeadSource } from './heads.ts';
-import { headNotePath, LOG_KEYS_PATH, notBeforePath, type RootSnapshot, type RootSource } from './root-source.ts';
+import {
+  headNotePath,
+  LOG_KEYS_PATH,
+  notBeforePath,
+  STAMP_PARTS,
+  STAMP_SIZES_FILE,
+  stampPath,
+  type RootSnapshot,
+  type RootSource,
+} from './root-source.ts';
 
 export interface RootEvidence {
   readonly source: RootSource;
@@ -45,7 +55,7 @@ export async function rotationsOf({ source }: RootEvidence): Promise<BundleHeade
   return bytes === undefined ? [] : (JSON.parse(Buffer.from(bytes).toString()) as BundleHeader['rotations']);
 }
 
-type RootLine = BundleRoot | BundleRootNote | BundleRootEntries | BundleRootHead;
+type RootLine = BundleRoot | BundleRootNote | BundleRootStamp | BundleRootEntries | BundleRootHead;
 
 /** `logs` undefined: all leaves. */
 export async function* rootLines(
@@ -55,12 +65,31 @@ export async function* rootLines(
   const { checkpoint, cosigned } = snapshot;
   yield { type: 'root', checkpoint, cosigned: cosigned === checkpoint ? null : cosigned };
   const size = checkpoint === null ? 0 : (parseCheckpoint(checkpoint)?.size ?? 0);
+  yield* stamps(source, size, logs === undefined);
   if (logs === undefined) {
     yield* notesBefore(source, size);
     yield* allLeaves(source, size);
   }
   if (logs !== undefined)
     yield* newestHeads({ source, snapshot }, new Set(logs.map(({ logId }) => logId)), size);
+}
+
+/** Time stamps of checkpoints that the tree of `size` extends: all of them, or the newest. */
+async function* stamps(source: RootSource, size: number, all: boolean): AsyncGenerator<BundleRootStamp> {
+  const list = Buffer.from((await source.read(STAMP_SIZES_FILE)) ?? []).toString();
+  const sizes = list.split('\n').flatMap((text) => parseSize(text) ?? []);
+  const covered = sizes.filter((stamped) => stamped > 0 && stamped <= size);
+  const tree = new TileTree(size, (tile) => need(source, tile), sha256);
+  for (const stamped of all ? covered : covered.slice(-1)) {
+    const [note, query, response] = await Promise.all(
+      STAMP_PARTS.map((part) => source.read(stampPath(stamped, part))),
+    );
+    if (note === undefined || query === undefined || response === undefined) continue;
+    const proof = (await tree.consistencyProof(stamped)).map(toHex);
+    const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+    const asked = { query: base64(query), response: base64(response) };
+    yield { type: 'root_stamp', note: Buffer.from(note).toString(), ...asked, size, proof };
+  }
 }
 
 /** The checkpoints that COVERAGE leaves name, where they were kept. */

@@ -5,7 +5,14 @@
  */
 import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
-import { rangeEnd, readProjected, readRange, type ProjectedRow, type ProjectedTable, type StoredRows } from './rows.ts';
+import {
+  rangeEnd,
+  readProjected,
+  readRange,
+  type ProjectedRow,
+  type ProjectedTable,
+  type StoredRows,
+} from './rows.ts';
 
 export interface ExportedLog {
   readonly logId: string;
@@ -163,20 +170,32 @@ type Range = Pick<Piece, 'from' | 'to' | 'indexes'>;
 
 /** Of a size that fits in memory. */
 async function* rangesOf(store: Store, piece: Piece): AsyncGenerator<Range> {
-  const { log, from, to, indexes } = piece;
-  let at = indexes === undefined ? from : 0;
-  const end = indexes === undefined ? to : indexes.length;
-  while (at < end) {
-    const next = Math.min(at + MAX_RANGE_ENTRIES, end);
-    const some = indexes?.slice(at, next);
-    const wide =
-      some === undefined
-        ? { logId: log.logId, from: at, to: next, ...depthOf(piece) }
-        : { logId: log.logId, from: some[0] ?? 0, to: (some.at(-1) ?? -1) + 1, indexes: some };
-    const stop = await rangeEnd(store, wide, MAX_RANGE_BYTES);
-    const kept = some?.filter((index) => index < stop);
-    yield { from: wide.from, to: stop, ...(kept === undefined ? {} : { indexes: kept }) };
-    at = kept === undefined ? stop : at + kept.length;
+  const { log, indexes } = piece;
+  if (indexes !== undefined) return yield* listedRanges(store, log, indexes);
+  let { from } = piece;
+  while (from < piece.to) {
+    const to = Math.min(from + MAX_RANGE_ENTRIES, piece.to);
+    const wide = { logId: log.logId, from, to, ...depthOf(piece) };
+    const end = await rangeEnd(store, wide, MAX_RANGE_BYTES);
+    yield { from, to: end };
+    from = end;
+  }
+}
+
+async function* listedRanges(
+  store: Store,
+  { logId }: ExportedLog,
+  indexes: readonly number[],
+): AsyncGenerator<Range> {
+  let at = 0;
+  while (at < indexes.length) {
+    const some = indexes.slice(at, at + MAX_RANGE_ENTRIES);
+    const from = some[0] ?? 0;
+    const wide = { logId, from, to: (some.at(-1) ?? -1) + 1, indexes: some };
+    const to = await rangeEnd(store, wide, MAX_RANGE_BYTES);
+    const kept = some.filter((index) => index < to);
+    yield { from, to, indexes: kept };
+    at += kept.length;
   }
 }
 

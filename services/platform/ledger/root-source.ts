@@ -31,6 +31,16 @@ export const isNotBeforePath = (path: string): boolean => /^not-before\/[0-9a-f]
 /** The checkpoint that the HEAD leaf at `index` holds, as a note signed by the log key: any tlog client knows that form. */
 export const headNotePath = (index: number): string => `head-note/${index}`;
 
+/** Sizes of the root log whose checkpoints have time stamps, a line each, smallest first. */
+export const STAMP_SIZES_FILE = 'tsr/sizes';
+export const STAMP_PARTS = ['note', 'tsq', 'tsr'] as const;
+/** The stamped note, the query, or the answer. */
+export const stampPath = (size: number, part: (typeof STAMP_PARTS)[number]): string => `tsr/${size}.${part}`;
+
+/** True for what stampPath gives, and the list of sizes. */
+export const isStampPath = (path: string): boolean =>
+  path === STAMP_SIZES_FILE || /^tsr\/(?:0|[1-9]\d{0,15})\.(?:note|tsq|tsr)$/.test(path);
+
 /** KEY leaves of the root log, as BundleHeader has them: JSON. */
 export const LOG_KEYS_PATH = 'log-keys';
 
@@ -40,7 +50,7 @@ export interface RootSource {
    * state. Takes as long as the witnesses, at most a few seconds; without them the snapshot lacks their signatures.
    */
   settle(): Promise<RootSnapshot>;
-  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, LOG_KEYS_PATH, notBeforePath, headNotePath, or a path of the tlog-tiles layout. */
+  /** `checkpoint` (cosigned where witnesses are configured), `latest`, `vkey`, a path that is named above, or one of the tlog-tiles layout. */
   read(path: string): Promise<Uint8Array | undefined>;
   /** Undefined for a log that is not in the root log yet. */
   logCheckpoint(logId: string): Promise<LogCheckpoint | undefined>;

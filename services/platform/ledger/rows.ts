@@ -210,7 +210,6 @@ export async function filteredIndexes(
   range: IndexRange,
   filter: RowFilter,
 ): Promise<readonly number[]> {
-  const [stream = '', seq = '0'] = filter.event?.split('-') ?? [];
   const rows = await store.query<IndexedRow>(
     `SELECT DISTINCT idx FROM ledger WHERE ${RANGE}
        AND (({anyEvent:UInt8} = 1 OR offset IN
@@ -223,10 +222,8 @@ export async function filteredIndexes(
         log: range.logId,
         from: range.from,
         to: range.to,
+        ...eventParams(filter.event),
         erasure: ENTRY_TYPES.erasure,
-        anyEvent: filter.event === undefined ? 1 : 0,
-        stream: filter.event === undefined ? '0'.repeat(32) : stream,
-        seq,
         any: filter.session === undefined ? 1 : 0,
         session: filter.session ?? '',
         since: filter.sinceMs ?? 0,
@@ -235,4 +232,13 @@ export async function filteredIndexes(
     },
   );
   return rows.map((row) => Number(row.idx));
+}
+
+function eventParams(event: string | undefined) {
+  const [stream = '', seq = '0'] = event?.split('-') ?? [];
+  return {
+    anyEvent: event === undefined ? 1 : 0,
+    stream: event === undefined ? '0'.repeat(32) : stream,
+    seq,
+  };
 }

@@ -3,8 +3,9 @@
  * checkpoint that was worth keeping under its size. What is there already is never written again, and must be the same.
  */
 import { equalBytes, utf8 } from '../../evidence/bytes.ts';
-import { parseCheckpoint } from '../../evidence/tlog/checkpoint.ts';
+import { parseCheckpoint, parseSize } from '../../evidence/tlog/checkpoint.ts';
 import { newTiles, TILE_WIDTH, tileAt, tilePath, type TileAddress } from '../../evidence/tlog/tiles.ts';
+import { STAMP_PARTS, STAMP_SIZES_FILE, stampPath } from '../../platform/ledger/root-source.ts';
 import type { RootFiles } from './files.ts';
 import { CHECKPOINT_FILE, diverges, readTile } from './publish.ts';
 
@@ -25,8 +26,30 @@ export async function copyRoot(from: RootFiles, to: RootFiles, checkpoint: strin
     await writeOnce(to, tilePath(tile), bytes);
   }
   await writeOnce(to, keptCheckpoint(size), utf8(checkpoint));
+  await copyStamps(from, to);
   await to.write(CHECKPOINT_FILE, utf8(checkpoint));
 }
+
+/** Time stamps of checkpoints; the list of them last, so that what it names is there. */
+async function copyStamps(from: RootFiles, to: RootFiles): Promise<void> {
+  const list = await from.read(STAMP_SIZES_FILE);
+  if (list === undefined) return;
+  const copied = sizesOf((await to.read(STAMP_SIZES_FILE)) ?? new Uint8Array(0));
+  const sizes = sizesOf(list).filter((size) => size > (copied.at(-1) ?? 0));
+  if (sizes.length === 0) return;
+  for (const size of sizes)
+    for (const part of STAMP_PARTS) {
+      const bytes = await from.read(stampPath(size, part));
+      if (bytes !== undefined) await writeOnce(to, stampPath(size, part), bytes);
+    }
+  await to.write(STAMP_SIZES_FILE, list);
+}
+
+const sizesOf = (list: Uint8Array): number[] =>
+  Buffer.from(list)
+    .toString()
+    .split('\n')
+    .flatMap((text) => parseSize(text) ?? []);
 
 const sizeOf = (checkpoint: string): number => parseCheckpoint(checkpoint)?.size ?? 0;
 

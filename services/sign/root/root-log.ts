@@ -22,6 +22,7 @@ import {
   headNotePath,
   LOG_KEYS_PATH,
   isNotBeforePath,
+  isStampPath,
   notBeforePath,
   type LogCheckpoint,
   type RootSnapshot,
@@ -138,16 +139,20 @@ export class RootLog implements RootSource {
         const cosigned = ledger.root.cosigned();
         return cosigned === undefined ? await files.read(CHECKPOINT_FILE) : utf8(cosigned.note);
       }
-      default: {
-        if (isNotBeforePath(path)) return await files.read(path);
+      default:
+        if (isNotBeforePath(path) || isStampPath(path)) return await files.read(path);
         if (path.startsWith('head-note/')) return await this.#headNote(path);
-        const tile = parseTilePath(path);
-        const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
-        return tile === undefined || most === undefined || tile.width > most.width
-          ? undefined
-          : await readTile(files, tile);
-      }
+        return await this.#publishedTile(path);
     }
+  }
+
+  async #publishedTile(path: string): Promise<Uint8Array | undefined> {
+    const { files, ledger } = this.#options;
+    const tile = parseTilePath(path);
+    const most = tile && tileAt(tile.level, tile.index, ledger.root.published());
+    return tile === undefined || most === undefined || tile.width > most.width
+      ? undefined
+      : await readTile(files, tile);
   }
 
   /** What is signed here is in the root log already, so that nothing new is said. */
@@ -174,14 +179,25 @@ export class RootLog implements RootSource {
     return { topic, partition, origin, size, note: this.#sign(text, this.#keyOf(origin)) };
   }
 
+  /** The newest note that met the policy, without a policy the newest; undefined while there is none. */
+  async noteToStamp(): Promise<{ readonly note: string; readonly size: number } | undefined> {
+    return await this.#exclusive(() => {
+      const { ledger, cosigner } = this.#options;
+      const size = ledger.root.published();
+      if (cosigner !== undefined) return Promise.resolve(ledger.root.cosigned());
+      return Promise.resolve(size === 0 ? undefined : { note: this.#note(), size: ledger.root.tree().size });
+    });
+  }
+
   /** Copies to a second place: up to the newest checkpoint that met the policy, without a policy to the newest. */
   async copyTo(files: RootFiles): Promise<void> {
-    await this.#exclusive(async () => {
-      const { ledger, cosigner } = this.#options;
-      const cosigned = ledger.root.cosigned();
-      const note = cosigner === undefined ? this.#note() : cosigned?.note;
-      if (note !== undefined && ledger.root.published() > 0) await copyRoot(this.#options.files, files, note);
+    const { ledger, cosigner } = this.#options;
+    const note = await this.#exclusive(() => {
+      const newest = cosigner === undefined ? this.#note() : ledger.root.cosigned()?.note;
+      return Promise.resolve(ledger.root.published() > 0 ? newest : undefined);
     });
+    // What is copied does not change any more, so epochs need not wait for a slow place.
+    if (note !== undefined) await copyRoot(this.#options.files, files, note);
   }
 
   /**

@@ -5,12 +5,15 @@ import { Counter, Gauge } from 'prom-client';
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
 import { parsePolicy, type Policy } from '../../evidence/tlog/policy.ts';
 import { expandHome } from '../../platform/config/load.ts';
+import { readSecret } from '../../platform/config/secrets.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import type { StepContext, StepHealth } from '../../platform/step.ts';
 import type { LocalSigner } from '../local-signer.ts';
 import { Cosigner, type Fork } from './cosigner.ts';
 import { diskFiles, type RootFiles } from './files.ts';
 import { RootLog } from './root-log.ts';
+import { s3Files } from './s3-files.ts';
+import { Stamper } from './stamper.ts';
 
 /** Below the signer's directory. */
 export const ROOT_LOG_DIR = 'root-log';
@@ -56,7 +59,7 @@ class Runner implements RootRun {
   readonly #stop = new AbortController();
   readonly #witnessStop = new AbortController();
   readonly #metrics: RootMetrics;
-  readonly #copy: RootFiles | undefined;
+  readonly #copies: readonly { readonly part: string; readonly files: RootFiles }[];
   readonly #cosigner: Cosigner | undefined;
   readonly #files: RootFiles;
   readonly #loops: Promise<void>[] = [];
@@ -65,13 +68,13 @@ class Runner implements RootRun {
   #root: RootLog | undefined;
 
   constructor(context: StepContext, signer: LocalSigner, readOnly: boolean) {
-    const { policyFile, copyDir, witnessTimeoutMs } = context.config.rootLog;
+    const { policyFile, witnessTimeoutMs } = context.config.rootLog;
     this.#context = context;
     this.#signer = signer;
     this.#readOnly = readOnly;
     this.#metrics = rootMetrics(context);
     this.#files = diskFiles(path.join(context.dataDir, ROOT_LOG_DIR));
-    this.#copy = copyDir === undefined ? undefined : diskFiles(expandHome(copyDir));
+    this.#copies = readOnly ? [] : copiesOf(context);
     this.#cosigner =
       policyFile === undefined || readOnly
         ? undefined
@@ -106,10 +109,20 @@ class Runner implements RootRun {
     this.#measure(root);
     if (this.#readOnly) return;
     this.#signer.onCommitted(() => root.moved());
-    const { epochMs, cosignEveryMs } = config.rootLog;
+    const { epochMs, cosignEveryMs, timestamp } = config.rootLog;
+    if (timestamp !== undefined) {
+      const { url, timeoutMs, everyMs } = timestamp;
+      const stamper = new Stamper({ url, timeoutMs, signal: this.#stop.signal });
+      this.#loops.push(
+        this.#every(everyMs, () => this.#attempt('time stamps', () => this.#stamp(root, stamper))),
+      );
+    }
     this.#loops.push(
       this.#every(epochMs, () => this.#attempt('root log', () => root.epoch())),
       this.#every(cosignEveryMs, () => this.#witness(root)),
+      ...this.#copies.map(({ part, files }) =>
+        this.#every(cosignEveryMs, () => this.#attempt(part, () => root.copyTo(files))),
+      ),
     );
   }
 
@@ -131,6 +144,8 @@ class Runner implements RootRun {
       const timer = setTimeout(() => this.#witnessStop.abort(), STOP_COSIGN_MS);
       await this.#witness(root);
       clearTimeout(timer);
+      // One try each: the next start goes on where it stopped.
+      for (const { part, files } of this.#copies) await this.#attempt(part, () => root.copyTo(files));
     }
     this.#witnessStop.abort();
     this.#signer.root = undefined;
@@ -146,9 +161,14 @@ class Runner implements RootRun {
         if (now.cosigned > cosigned) this.#metrics.cosignedAt.set(this.#context.clock.nowMs() / 1000);
       });
     }
-    const copy = this.#copy;
-    if (copy !== undefined) await this.#attempt('copy', () => root.copyTo(copy));
     this.#measure(root);
+  }
+
+  async #stamp(root: RootLog, stamper: Stamper): Promise<void> {
+    const newest = await root.noteToStamp();
+    if (newest === undefined) return;
+    const isNew = await stamper.stamp(newest, this.#files);
+    if (isNew) this.#metrics.stampedAt.set(this.#context.clock.nowMs() / 1000);
   }
 
   async #onFork({ witness, status, size, file }: Fork): Promise<void> {
@@ -199,6 +219,22 @@ class Runner implements RootRun {
   }
 }
 
+/** A folder, a bucket, or both. */
+function copiesOf({ config, clock }: StepContext): { readonly part: string; readonly files: RootFiles }[] {
+  const { copyDir, copyS3 } = config.rootLog;
+  const copies = [];
+  if (copyDir !== undefined) copies.push({ part: 'copy', files: diskFiles(expandHome(copyDir)) });
+  if (copyS3 !== undefined) {
+    const secretAccessKey = readSecret(copyS3.secretAccessKey, 'rootLog.copyS3.secretAccessKey');
+    const { retention } = copyS3;
+    copies.push({
+      part: 'copy in a bucket',
+      files: s3Files({ ...copyS3, secretAccessKey, retention }, clock),
+    });
+  }
+  return copies;
+}
+
 type RootMetrics = ReturnType<typeof rootMetrics>;
 
 function rootMetrics({ metrics }: StepContext) {
@@ -214,6 +250,7 @@ function rootMetrics({ metrics }: StepContext) {
       'tripline_root_log_cosigned_seconds',
       'Unix time when a checkpoint last met the policy.',
     ),
+    stampedAt: gauge('tripline_root_log_stamped_seconds', 'Unix time when a time stamp was last taken.'),
     forks: new Counter({
       name: 'tripline_root_log_forks_total',
       help: 'Witnesses that were found to hold another history.',

@@ -122,6 +122,30 @@ describe('a write fails once', () => {
   }
 });
 
+test('an insert whose token the store remembers and whose rows never came to be is made again', async () => {
+  const bench = await openBench();
+  try {
+    for (const [partition, table] of (['payloads', 'events', 'dead_letters', 'ledger'] as const).entries()) {
+      const at = { topic: TOPIC, partition };
+      await seed(bench, partition);
+      const faults = new Faults('commit', 'not persisted');
+      const ports = { store: bench.store, signer: faults.signer(bench.signer) };
+      await assert.rejects(runWriter(bench, ports, at));
+      const whole = await rows(bench, table, partition);
+      // As a part that could not be renamed leaves it: a token, no rows.
+      const second = `partition = ${partition} AND offset >= 2`;
+      const where =
+        table === 'ledger' ? second : `(log_id, idx) IN (SELECT log_id, idx FROM ledger WHERE ${second})`;
+      await bench.store.command(`ALTER TABLE ${table} DELETE WHERE ${where} SETTINGS mutations_sync = 2`);
+      assert.ok((await rows(bench, table, partition)) < whole);
+      await runWriter(bench, bench, at);
+      await expectWhole(bench, partition);
+    }
+  } finally {
+    await bench.close();
+  }
+});
+
 test('two writers on one partition end with one ledger', async () => {
   const bench = await openBench();
   try {

@@ -90,7 +90,11 @@ describe('calls that need an approval', () => {
     return { client, reached, call, refused };
   }
 
-  async function ask(token: string, route: string, body?: object): Promise<{ status: number; json: unknown }> {
+  async function ask(
+    token: string,
+    route: string,
+    body?: object,
+  ): Promise<{ status: number; json: unknown }> {
     const response = await fetch(new URL(route, service.url), {
       method: body === undefined ? 'GET' : 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -124,7 +128,10 @@ describe('calls that need an approval', () => {
     assert.deepEqual([shown.tool, shown.args], ['delete_file', '{"what":"a"}']);
     const body = { argsHash: shown.argsHash, reason: 'it is old' };
     assert.equal((await ask(HOST, `/v1/approvals/${id}/grant`, body)).status, 403);
-    assert.equal((await ask(BOB, `/v1/approvals/${id}/grant`, { ...body, argsHash: '0'.repeat(64) })).status, 409);
+    assert.equal(
+      (await ask(BOB, `/v1/approvals/${id}/grant`, { ...body, argsHash: '0'.repeat(64) })).status,
+      409,
+    );
     const granted = await tripline(['approve', id, '--grant', '--reason', 'it is old', '--json'], {
       TRIPLINE_DATA_DIR: place.dataDir,
       TRIPLINE_TOKEN: BOB,
@@ -161,7 +168,10 @@ describe('calls that need an approval', () => {
     const id = (await gone.refused('delete_file', 'restart')).data.approvalId ?? '';
     const shown = await waiting(id);
     await gone.client.close();
-    const { status } = await ask(BOB, `/v1/approvals/${id}/grant`, { argsHash: shown.argsHash, reason: 'yes' });
+    const { status } = await ask(BOB, `/v1/approvals/${id}/grant`, {
+      argsHash: shown.argsHash,
+      reason: 'yes',
+    });
     assert.equal(status, 200);
     const back = await host(context, 'after-restart');
     await until(() =>
@@ -179,7 +189,9 @@ describe('calls that need an approval', () => {
     const [asked] = await (async () => {
       for (;;) {
         const { json } = await ask(BOB, '/v1/approvals');
-        const items = (json as { items: readonly Waiting[] }).items.filter(({ tool }) => tool === 'make_payment');
+        const items = (json as { items: readonly Waiting[] }).items.filter(
+          ({ tool }) => tool === 'make_payment',
+        );
         if (items.length > 0) return items;
         await sleep(50);
       }

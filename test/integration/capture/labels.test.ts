@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import type { Event } from '../../../schemas/event/v1.ts';
 import { recordTransport } from '../../../services/capture/decorator.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
 import { callsServer, connectTo, gateBefore, openPlace, type Place } from '../../support/mcp/gate.ts';
@@ -74,6 +75,17 @@ const WAYS: readonly (readonly [string, Connect])[] = [
   ['gate, answers as events', gate({})],
 ];
 
+const labelsOf = ({ _meta: meta }: { readonly _meta?: Record<string, unknown> }): unknown =>
+  meta?.['io.tripline/labels'];
+
+/** resultHash is of what the server sent, and `delivered` of what reached the client: the same with _meta in front. */
+function assertHashes(event: Event | undefined, got: Awaited<ReturnType<typeof call>>, text: string): void {
+  assert.equal(event?.resultHash, sha256(JSON.stringify({ content: [{ type: 'text', text }] })));
+  assert.equal(event.resultHash, sha256(JSON.stringify(event.result)));
+  const { _meta: meta, ...rest } = got;
+  assert.equal(event.delivered?.hash, sha256(JSON.stringify({ _meta: meta, ...rest })));
+}
+
 const call = async (client: Client, text: string) =>
   (await client.callTool({ name: 'echo', arguments: { text } })) as {
     content: { text: string }[];
@@ -93,7 +105,7 @@ for (const [way, connect] of WAYS) {
         value,
         /^\(tripline ([0-9a-f]{8}): .*\) Ignore all .* send it\. \(tripline \1: end [a-z ]+\) AKIA/,
       );
-      assert.deepEqual(got._meta?.['io.tripline/labels'], {
+      assert.deepEqual(labelsOf(got), {
         data: 'secret',
         trust: { level: 'untrusted', by: 'security' },
         sensitive: [{ kind: 'aws_access_key_id', at: '/content/0/text' }],
@@ -106,15 +118,7 @@ for (const [way, connect] of WAYS) {
       assert.ok(intent.labels?.includes('secret'));
       const labels = ['secret', 'secret:aws_access_key_id', 'instructions_marked'];
       assert.deepEqual([result?.labels, result?.trust], [labels, { level: 'untrusted', by: 'security' }]);
-      const sent = {
-        content: [{ type: 'text', text: JSON.stringify({ value: `${ORDER} ${KEY}`, meta: null }) }],
-      };
-      assert.ok(JSON.stringify(result?.result).includes(ORDER));
-      assert.equal(result?.resultHash, sha256(JSON.stringify(result?.result)));
-      // What reached the client, as the server would have written it: _meta in front.
-      const { _meta: meta, ...rest } = got;
-      assert.equal(result?.delivered?.hash, sha256(JSON.stringify({ _meta: meta, ...rest })));
-      assert.equal(result.resultHash, sha256(JSON.stringify({ ...sent })));
+      assertHashes(result, got, JSON.stringify({ value: `${ORDER} ${KEY}`, meta: null }));
       assert.deepEqual(receiver.faults, []);
     });
 
@@ -124,7 +128,7 @@ for (const [way, connect] of WAYS) {
       const client = await connect(context, site, undefined);
       const got = await call(client, ORDER);
       assert.equal(got.content[0]?.text, JSON.stringify({ value: ORDER, meta: null }));
-      assert.equal(got._meta, undefined);
+      assert.ok(!('_meta' in got));
       await receiver.until(() => receiver.of('call.result').length === 1);
       const [result] = receiver.of('call.result');
       assert.deepEqual([result?.delivered, result?.trust], [undefined, { level: 'unknown' }]);

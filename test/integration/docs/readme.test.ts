@@ -10,6 +10,8 @@ import { zConfig } from '../../../schemas/config/v1.ts';
 import { zGateConfig } from '../../../schemas/gate/v1.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import { zEvent } from '../../../schemas/event/v1.ts';
+import { readPolicy } from '../../../services/capture/policy/read.ts';
+import { policyWarnings } from '../../../services/cli/policy-lint.ts';
 import { tripline } from '../cli/harness.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -49,7 +51,7 @@ describe('README.md', () => {
     assert.ok(commands.length > 10, 'it looked at something');
     for (const [, , ...argv] of commands) {
       const isName = (word: string): boolean => /^[a-z]+$/.test(word);
-      const groups = ['rules', 'config', 'destinations'];
+      const groups = ['rules', 'config', 'destinations', 'capture', 'keys'];
       const path = argv.slice(0, groups.includes(argv[0] ?? '') ? 2 : 1);
       assert.ok(path.every(isName), argv.join(' '));
       const help = await tripline({}, [...path, '--help']);
@@ -81,7 +83,7 @@ describe('README.md', () => {
   });
   it('shows configurations of the gate that are some, beside commands of the gate that exist', async () => {
     const text = textOf('services/capture/README.md');
-    const samples = blocks(text, 'yaml');
+    const samples = blocks(text, 'yaml').filter((sample) => sample.includes('upstreams:'));
     assert.equal(samples.length, 2);
     for (const sample of samples) zGateConfig.parse(parse(sample));
     const commands = blocks(text, 'sh')
@@ -94,6 +96,16 @@ describe('README.md', () => {
     const help = await tripline({}, ['gate', '--help']);
     for (const option of gates.flat().filter((word) => word.startsWith('--')))
       assert.ok(help.out.includes(option), option);
+  });
+  it('shows a policy that is one, without a line that never decides', () => {
+    const samples = blocks(textOf('services/capture/README.md'), 'yaml').filter((one) =>
+      one.includes('allow:'),
+    );
+    assert.equal(samples.length, 1);
+    const reading = readPolicy(Buffer.from(samples[0] ?? ''));
+    assert.equal(reading.kind, 'policy');
+    const codes = reading.kind === 'policy' ? policyWarnings(reading.policy).map(({ code }) => code) : [];
+    assert.deepEqual(codes, ['names_principal']);
   });
   it('posts events that ingest takes', () => {
     const posts = lines.join('\n').match(/\{"v":1[^\n]*\}/g) ?? [];

@@ -10,7 +10,9 @@ import { splitLines } from '../../../schemas/bus/record.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
 import type { StepContext } from '../../../services/platform/step.ts';
+import type { Signer } from '../../../services/record/ports.ts';
 import { startVerify, type RunningVerify } from '../../../services/verify/main.ts';
+import type { VerifiedSigner } from '../../../services/verify/ports.ts';
 import { append, callLine, openBench, readAll, recordOf, runWriter } from '../record/harness.ts';
 import type { Bench } from '../record/harness.ts';
 
@@ -23,14 +25,33 @@ interface Times {
   readonly sweepEveryMs?: number;
 }
 
-async function startOver(bench: Bench, times: Times): Promise<{ run: RunningVerify; metrics: Registry }> {
+interface Started {
+  readonly run: RunningVerify;
+  readonly metrics: Registry;
+  /** Until then the signer tells what it told before. */
+  hold(): Promise<void>;
+  release(): void;
+}
+
+async function startOver(bench: Bench, times: Times): Promise<Started> {
   const metrics = new Registry();
   const config = zConfig.parse({ deployment: 'test', dataDir: bench.dir, verify: times });
   const { bus, store, dir: dataDir } = bench;
   const log = pino({ level: 'silent' });
   const producer = await bus.producer();
   const parts = { config, dataDir, clock: systemClock, log, metrics, bus, producer, store };
-  return { run: startVerify(parts as unknown as StepContext, bench.signer), metrics };
+  let held: Awaited<ReturnType<Signer['heads']>> | undefined;
+  const signer: VerifiedSigner = {
+    heads: async () => held ?? (await bench.signer.heads()),
+    state: (topic, partition) => bench.signer.state(topic, partition),
+    publicKey: () => bench.signer.publicKey(),
+  };
+  return {
+    run: startVerify(parts as unknown as StepContext, signer),
+    metrics,
+    hold: async () => void (held = await bench.signer.heads()),
+    release: () => void (held = undefined),
+  };
 }
 
 async function alertLines(bench: Bench): Promise<{ readonly bytes: string; readonly line: AlertLine }[]> {
@@ -48,7 +69,7 @@ async function alertLines(bench: Bench): Promise<{ readonly bytes: string; reado
 }
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let at = 0; at < 400; at += 1) {
+  for (let at = 0; at < 1600; at += 1) {
     if (await holds()) return;
     await sleep(25);
   }
@@ -77,10 +98,12 @@ describe('the continuous verifier', () => {
     assert.deepEqual([run.ledger().state, run.ledger().unreadEntries], ['sound', 0]);
     await run.stop();
 
-    const later = await startOver(bench, { everyMs: 300, firstSweepAfterMs: NEVER_MS });
+    const later = await startOver(bench, { everyMs: 100, firstSweepAfterMs: NEVER_MS });
     await until(() => later.run.ledger().state === 'sound', 'no pass');
+    await later.hold();
     await seed(bench, 'a', 6, 2);
     await bench.store.command(`ALTER TABLE payloads UPDATE bytes = 'x' WHERE idx = 7 ${MUTATION}`);
+    later.release();
     await until(() => later.run.ledger().state === 'faulty', 'not found');
     const [fault] = later.run.ledger().faults;
     assert.deepEqual(

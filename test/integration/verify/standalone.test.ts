@@ -34,7 +34,11 @@ describe('the verifier in one file', () => {
   });
 
   function run(...args: string[]) {
-    return spawnSync(process.execPath, [program, ...args], { cwd: join(dir, 'empty'), env: {}, encoding: 'utf8' });
+    return spawnSync(process.execPath, [program, ...args], {
+      cwd: join(dir, 'empty'),
+      env: {},
+      encoding: 'utf8',
+    });
   }
   async function bundle(name: string, change: (text: string) => string = (text) => text): Promise<string> {
     const chunks: Uint8Array[] = [];
@@ -45,8 +49,11 @@ describe('the verifier in one file', () => {
   }
 
   it('imports nothing but parts of Node that read files and compute', () => {
-    const imports = [...readFileSync(program, 'utf8').matchAll(/^import .* from "([^"]+)"/gm)].map((m) => m[1]);
-    assert.deepEqual(imports.toSorted(), ['node:crypto', 'node:fs', 'node:path', 'node:util']);
+    const imports = [...readFileSync(program, 'utf8').matchAll(/^import .* from "([^"]+)"/gm)].map(
+      (m) => m[1] ?? '',
+    );
+    const names = imports.toSorted((a, b) => (a < b ? -1 : 1));
+    assert.deepEqual(names, ['node:crypto', 'node:fs', 'node:path', 'node:util']);
     const text = readFileSync(program, 'utf8');
     for (const never of ['fetch(', 'Date.now(', 'new Date()', 'Math.random(', 'import('])
       assert.ok(!text.includes(never), never);

@@ -60,13 +60,13 @@ function signedEntries(first: Message, then: Message): { signed: number; entries
 }
 
 const producer = new SigningProducer();
-const of = { tenant: 'acme', session: 's', stream: STREAM };
-const first = producer.record(of, 0, [line(0, 'open')]);
+const WRITER = { tenant: 'acme', session: 's', stream: STREAM };
+const first = producer.record(WRITER, 0, [line(0, 'open')]);
 
 const flip = (bytes: Uint8Array, bit: number): Buffer => {
   const copy = Buffer.from(bytes);
   const at = Math.floor(bit / 8) % copy.length;
-  copy[at] = (copy[at] ?? 0) ^ (1 << bit % 8);
+  copy[at] = (copy[at] ?? 0) ^ (1 << (bit % 8));
   return copy;
 };
 
@@ -87,7 +87,9 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
     const text = Buffer.from(message.value).toString();
     return { ...message, value: Buffer.from(`${text}\n${text.split('\n').at(-1) ?? ''}`) };
   },
-  signature: withHeader('batch-sig', (text, bit) => flip(Buffer.from(text, 'base64'), bit).toString('base64')),
+  signature: withHeader('batch-sig', (text, bit) =>
+    flip(Buffer.from(text, 'base64'), bit).toString('base64'),
+  ),
   'signature in another writing': withHeader('batch-sig', (text) => text.replace(/.$/u, '')),
   prev: withHeader('prev', (text, bit) => flip(Buffer.from(text, 'hex'), bit).toString('hex')),
 };
@@ -101,7 +103,7 @@ describe('batch signatures', () => {
         fc.nat(20_000),
         (tools, name, bit) => {
           const lines = tools.map((tool, at) => line(at + 1, tool));
-          const { message } = producer.record(of, 1, lines, first.lastHash);
+          const { message } = producer.record(WRITER, 1, lines, first.lastHash);
           const sound = signedEntries(first.message, message);
           assert.deepEqual(sound, { signed: lines.length + 1, entries: lines.length + 1 });
           const changed = (MUTATIONS[name] as Mutation)(message, bit);
@@ -141,7 +143,11 @@ describe('batch signatures', () => {
     assert.equal(ed25519Verify(identity, Buffer.from('anything'), forged), true);
     const certificate = { agentKey: identity, streamKey: identity, issuedMs: 0, signature: forged };
     const range = { stream: Buffer.alloc(16), firstSeq: 0, lastSeq: 0, lastEventHash: Buffer.alloc(32) };
-    const found = new BatchSignatures(nodeCrypto).keyIdOf(range, { certificate, sentMs: 0, signature: forged });
+    const found = new BatchSignatures(nodeCrypto).keyIdOf(range, {
+      certificate,
+      sentMs: 0,
+      signature: forged,
+    });
     assert.equal(found, undefined);
   });
 
@@ -158,7 +164,10 @@ describe('batch signatures', () => {
     } catch {
       return context.skip('the vectors are not here');
     }
-    const cases = JSON.parse(json) as readonly { readonly key: string; readonly flags: readonly string[] | null }[];
+    const cases = JSON.parse(json) as readonly {
+      readonly key: string;
+      readonly flags: readonly string[] | null;
+    }[];
     // Every signature holds here, so that the key alone decides.
     const signatures = new BatchSignatures({ ...nodeCrypto, ed25519Verify: () => true });
     let refused = 0;

@@ -125,7 +125,7 @@ export class Deployment {
   /** Runs statements on the tables of the service. */
   async sql(...statements: readonly string[]): Promise<void> {
     for (const statement of statements)
-      await this.store.command(/^ALTER/.test(statement) ? `${statement} ${MUTATION}` : statement);
+      await this.store.command(statement.startsWith('ALTER') ? `${statement} ${MUTATION}` : statement);
   }
 
   async restore(): Promise<void> {

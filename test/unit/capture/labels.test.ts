@@ -95,7 +95,7 @@ describe('labels in _meta', () => {
       [`{"_meta":{"a":1},"content":[{"type":"text","text":"${KEY}"}]}`, { a: 1 }],
     ] as const) {
       const { event, result, text } = delivered({ resultMeta: true }, before);
-      const { 'io.tripline/labels': labels, ...others } = result._meta;
+      const { 'io.tripline/labels': labels, ...others } = result['_meta'];
       assert.deepEqual(others, after);
       assert.deepEqual(labels.trust, { level: 'unknown' });
       assert.equal(labels.data, before.includes(KEY) ? 'secret' : 'internal');
@@ -189,9 +189,9 @@ describe('instruction-like text', () => {
     toServer([call(1), call(2)].map((one) => one) as never);
     const sent = [answer(1, { content: [{ type: 'text', text: ORDER }] }), answer(2, { content: [] })];
     const { forward, drafts } = toClient(JSON.stringify(sent));
-    const got = JSON.parse(textOf(forward)) as { result: { content: { text: string }[]; _meta: object } }[];
+    const got = JSON.parse(textOf(forward)) as { result: { content: { text: string }[] } }[];
     assert.match(got[0]?.result.content[0]?.text ?? '', /^\(tripline /);
-    assert.ok('io.tripline/labels' in (got[1]?.result._meta ?? {}));
+    assert.ok('io.tripline/labels' in (got[1]?.result['_meta' as never] ?? {}));
     for (const [at, event] of validEvents(drafts).entries())
       assert.equal(event.delivered?.hash, sha256Hex(JSON.stringify(got[at]?.result)));
   });

@@ -31,7 +31,10 @@ approvals:
   - { id: eyes, tools: [refund], fourEyes: true }
 `;
 
-async function host(context: TestContext, { policy = POLICY, principal }: { policy?: string; principal?: string } = {}) {
+async function host(
+  context: TestContext,
+  { policy = POLICY, principal }: { policy?: string; principal?: string } = {},
+) {
   const directory = mkdtempSync(path.join(tmpdir(), 'tripline-calls-'));
   context.after(() => rmSync(directory, { recursive: true, force: true }));
   const file = path.join(directory, 'policy.yaml');
@@ -76,9 +79,14 @@ async function host(context: TestContext, { policy = POLICY, principal }: { poli
   });
   const line = (text: string): Observation => observer.observe('to_server', Buffer.from(text));
   const call = (name: string, args = '{"path":"/tmp/a"}'): Observation =>
-    line(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":${JSON.stringify(name)},"arguments":${args}}}`);
+    line(
+      `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":${JSON.stringify(name)},"arguments":${args}}}`,
+    );
   const kill = (): void => {
-    control = { kind: 'refuse', control: hostControl({ id: 'hold', reason: 'killed', nowMs: START_MS, forMs: 1 }) };
+    control = {
+      kind: 'refuse',
+      control: hostControl({ id: 'hold', reason: 'killed', nowMs: START_MS, forMs: 1 }),
+    };
   };
   return { desk, line, call, kill };
 }
@@ -92,19 +100,29 @@ interface Answered {
 function refusal({ forward, answers, held }: Observation): Answered {
   assert.deepEqual([forward, held], [undefined, undefined]);
   const { error } = JSON.parse(answers[0] ?? '') as {
-    error: { code: number; message: string; data: { reason: string; policy?: { rule: string }; approvalId?: string } };
+    error: {
+      code: number;
+      message: string;
+      data: { reason: string; policy?: { rule: string }; approvalId?: string };
+    };
   };
   assert.equal(error.code, -32090);
   const { reason, policy, approvalId } = error.data;
   return { message: error.message, reason, rule: policy?.rule, approvalId };
 }
 const told = ({ drafts }: Observation): unknown =>
-  drafts.map(({ kind, fields }) => [kind, fields['verdict'] ?? (fields['approval'] as { verdict?: string })?.verdict]);
+  drafts.map(({ kind, fields }) => [
+    kind,
+    fields['verdict'] ?? (fields['approval'] as { verdict?: string })?.verdict,
+  ]);
 
 /** As the shell does it for a call that waits. */
 async function settled({ held }: Observation): Promise<Observation> {
   if (held === undefined) return assert.fail('it does not wait');
-  const decided = held.calls.map(async ({ approved }): Promise<Settled> => ({ held: undefined, approval: await approved?.() }));
+  const decided = held.calls.map(async ({ approved }): Promise<Settled> => ({
+    held: undefined,
+    approval: await approved?.(),
+  }));
   return held.settle(await Promise.all(decided));
 }
 
@@ -219,22 +237,32 @@ it('messages that two readers read differently do not leave', async (context) =>
     '{"arguments":{}}',
     '{"name":7,"arguments":{}}',
   ])
-    assert.equal(refusal(line(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`)).rule, 'ambiguous');
+    assert.equal(
+      refusal(line(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`)).rule,
+      'ambiguous',
+    );
 });
 
 it('a secret does not go out, nor what was not looked at', async (context) => {
   const { call } = await host(context);
   const key = `AKIA${'IOSFODNN7EXAMPLE'.slice(0, 16)}`;
-  const refused = refusal(call('http_post', JSON.stringify({ body: `key ${key}`, url: 'https://a.example/' })));
+  const refused = refusal(
+    call('http_post', JSON.stringify({ body: `key ${key}`, url: 'https://a.example/' })),
+  );
   assert.deepEqual([refused.rule, refused.reason], ['deny/no-secret-out', 'Secrets stay inside.']);
-  assert.equal(refusal(call('http_post', JSON.stringify({ body: 'x'.repeat(100_000) }))).rule, 'deny/no-secret-out');
+  assert.equal(
+    refusal(call('http_post', JSON.stringify({ body: 'x'.repeat(100_000) }))).rule,
+    'deny/no-secret-out',
+  );
   assert.notEqual(call('http_post', '{"body":"hello"}').forward, undefined);
 });
 
 it('of a batch what is refused stays, the rest leaves byte for byte', async (context) => {
   const { line } = await host(context);
-  const kept = '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"get_weather","arguments":{ "a" : 1 }}}';
-  const gone = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_file","arguments":{}}}';
+  const kept =
+    '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"get_weather","arguments":{ "a" : 1 }}}';
+  const gone =
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_file","arguments":{}}}';
   const { forward, answers } = line(`[${gone},${kept}]`);
   assert.equal(Buffer.from(forward ?? []).toString(), `[${kept}]`);
   assert.equal((JSON.parse(answers[0] ?? '') as unknown[]).length, 1);
@@ -242,10 +270,18 @@ it('of a batch what is refused stays, the rest leaves byte for byte', async (con
 
 it('a line that cannot be read does not reach a server that might read it', async (context) => {
   const { line } = await host(context);
-  for (const text of ['{"method":"tools/call","params":{"name":"x",}}', 'tools/call', '[1,2', '{', '"x"', '7']) {
+  for (const text of [
+    '{"method":"tools/call","params":{"name":"x",}}',
+    'tools/call',
+    '[1,2',
+    '{',
+    '"x"',
+    '7',
+    '[{"method":"ping"},7]',
+  ]) {
     const { forward, answers } = line(text);
     assert.equal(forward, undefined, text);
-    assert.match(answers[0] ?? '', /-32700/u);
+    assert.match(answers[0] ?? '', /-32700|-32090/u);
   }
   assert.notEqual(line(' ').forward, undefined);
   const shadow = await host(context, { policy: POLICY.replace('enforce', 'shadow') });

@@ -1,7 +1,12 @@
 /** What a policy says of a call; every expected answer is worked out by hand from the file below. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { decidePolicy, hiddenBy, matchesPattern, type PolicyQuestion } from '../../../schemas/policy/decide.ts';
+import {
+  decidePolicy,
+  hiddenBy,
+  matchesPattern,
+  type PolicyQuestion,
+} from '../../../schemas/policy/decide.ts';
 import { zPolicy, type Policy } from '../../../schemas/policy/v1.ts';
 
 const policy: Policy = zPolicy.parse({
@@ -11,7 +16,13 @@ const policy: Policy = zPolicy.parse({
   mode: 'enforce',
   allow: [
     { id: 'read', classes: ['search', 'web_read', 'file_read'] },
-    { id: 'coder-prod', agents: ['coder-*'], environments: ['prod'], servers: ['git'], tools: ['push', 'tag_*'] },
+    {
+      id: 'coder-prod',
+      agents: ['coder-*'],
+      environments: ['prod'],
+      servers: ['git'],
+      tools: ['push', 'tag_*'],
+    },
     { id: 'ops', agents: ['ops'], classes: ['delete', 'external_post', 'admin'] },
     { id: 'prompts', tools: ['prompts/get'] },
   ],
@@ -37,22 +48,77 @@ const ask = (over: Partial<PolicyQuestion>): PolicyQuestion => ({
 const TABLE: readonly (readonly [string, Partial<PolicyQuestion>, string, string])[] = [
   ['a class that a line allows', { class: 'search' }, 'allow', 'allow/read'],
   ['nothing allows it', { class: 'payment' }, 'refuse', 'default'],
-  ['all lists of a line match', { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'push' }, 'allow', 'allow/coder-prod'],
-  ['a pattern for tools', { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'tag_v1' }, 'allow', 'allow/coder-prod'],
-  ['another agent', { agent: 'xcoder-7', environment: 'prod', server: 'git', tool: 'push' }, 'refuse', 'default'],
-  ['another environment', { agent: 'coder-7', environment: 'dev', server: 'git', tool: 'push' }, 'refuse', 'default'],
+  [
+    'all lists of a line match',
+    { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'push' },
+    'allow',
+    'allow/coder-prod',
+  ],
+  [
+    'a pattern for tools',
+    { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'tag_v1' },
+    'allow',
+    'allow/coder-prod',
+  ],
+  [
+    'another agent',
+    { agent: 'xcoder-7', environment: 'prod', server: 'git', tool: 'push' },
+    'refuse',
+    'default',
+  ],
+  [
+    'another environment',
+    { agent: 'coder-7', environment: 'dev', server: 'git', tool: 'push' },
+    'refuse',
+    'default',
+  ],
   ['a host without an environment', { agent: 'coder-7', server: 'git', tool: 'push' }, 'refuse', 'default'],
-  ['another server', { agent: 'coder-7', environment: 'prod', server: 'gitx', tool: 'push' }, 'refuse', 'default'],
-  ['a tool that only begins like it', { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'pushy' }, 'refuse', 'default'],
-  ['names are told apart by case', { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'Push' }, 'refuse', 'default'],
+  [
+    'another server',
+    { agent: 'coder-7', environment: 'prod', server: 'gitx', tool: 'push' },
+    'refuse',
+    'default',
+  ],
+  [
+    'a tool that only begins like it',
+    { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'pushy' },
+    'refuse',
+    'default',
+  ],
+  [
+    'names are told apart by case',
+    { agent: 'coder-7', environment: 'prod', server: 'git', tool: 'Push' },
+    'refuse',
+    'default',
+  ],
   ['denied although allowed', { class: 'search', server: 'shadow-1' }, 'refuse', 'deny/no-shadow-search'],
-  ['a label that is denied', { agent: 'ops', class: 'external_post', labels: () => ['secret'] }, 'refuse', 'deny/no-secret-out'],
-  ['another label', { agent: 'ops', class: 'external_post', labels: () => ['internal'] }, 'allow', 'allow/ops'],
+  [
+    'a label that is denied',
+    { agent: 'ops', class: 'external_post', labels: () => ['secret'] },
+    'refuse',
+    'deny/no-secret-out',
+  ],
+  [
+    'another label',
+    { agent: 'ops', class: 'external_post', labels: () => ['internal'] },
+    'allow',
+    'allow/ops',
+  ],
   ['needs an approval', { agent: 'ops', class: 'delete' }, 'approve', 'approvals/irreversible'],
   ['an approval allows nothing that no line allows', { agent: 'a', class: 'delete' }, 'refuse', 'default'],
-  ['nobody approves reads', { agent: 'ops', class: 'delete', kind: 'read' }, 'refuse', 'approvals/irreversible'],
+  [
+    'nobody approves reads',
+    { agent: 'ops', class: 'delete', kind: 'read' },
+    'refuse',
+    'approvals/irreversible',
+  ],
   ['a read by its method', { kind: 'read', tool: 'prompts/get' }, 'allow', 'allow/prompts'],
-  ['hidden for the task, whoever may', { agent: 'ops', class: 'delete', task: 'triage' }, 'refuse', 'hide/triage'],
+  [
+    'hidden for the task, whoever may',
+    { agent: 'ops', class: 'delete', task: 'triage' },
+    'refuse',
+    'hide/triage',
+  ],
   ['not hidden for another task', { agent: 'ops', class: 'admin', task: 'cleanup' }, 'allow', 'allow/ops'],
   ['read differently by others', { class: 'search', ambiguous: true }, 'refuse', 'ambiguous'],
 ];
@@ -90,7 +156,8 @@ it('a star stands for any characters, everything else for itself', () => {
     ['**', 'x', true],
     ['a', 'a*', false],
   ];
-  for (const [pattern, text, expected] of cases) assert.equal(matchesPattern(pattern, text), expected, `${pattern} ${text}`);
+  for (const [pattern, text, expected] of cases)
+    assert.equal(matchesPattern(pattern, text), expected, `${pattern} ${text}`);
 });
 
 it('a pattern that backtracks is done in bounded time', () => {

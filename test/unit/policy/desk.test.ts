@@ -81,7 +81,13 @@ describe('an approval at its host', () => {
     const { desk } = place(context);
     const one = desk();
     const id = pendingId(one.ask(question()));
-    for (const over of [{ argsHash: sha256('x') }, { tool: 'x' }, { server: 'x' }, { agent: 'x' }, { id: `apr-${'0'.repeat(32)}` }])
+    for (const over of [
+      { argsHash: sha256('x') },
+      { tool: 'x' },
+      { server: 'x' },
+      { agent: 'x' },
+      { id: `apr-${'0'.repeat(32)}` },
+    ])
       one.take(signed(decision(id, over)));
     assert.equal(pendingId(one.ask(question())), id);
   });
@@ -113,8 +119,15 @@ describe('an approval at its host', () => {
     const { desk, directory } = place(context);
     const one = desk();
     const id = pendingId(one.ask(question()));
-    const forged = { payload: Buffer.from(JSON.stringify(decision(id))).toString('base64'), keyId: pinned.keyId, signature: '' };
-    writeFileSync(path.join(directory, `${id}.decision.json`), JSON.stringify({ signed: forged, firstSeenMs: START_MS }));
+    const forged = {
+      payload: Buffer.from(JSON.stringify(decision(id))).toString('base64'),
+      keyId: pinned.keyId,
+      signature: '',
+    };
+    writeFileSync(
+      path.join(directory, `${id}.decision.json`),
+      JSON.stringify({ signed: forged, firstSeenMs: START_MS }),
+    );
     assert.equal(pendingId(desk().ask(question())), id);
   });
 
@@ -148,7 +161,10 @@ describe('an approval at its host', () => {
     // Both hear of it.
     left.take(signed(decision(id)));
     right.take(signed(decision(id)));
-    assert.deepEqual([left, right, left, right].map((one) => kind(one.ask(question()))), ['granted', 'pending', 'pending', 'pending']);
+    assert.deepEqual(
+      [left, right, left, right].map((one) => kind(one.ask(question()))),
+      ['granted', 'pending', 'pending', 'pending'],
+    );
   });
 
   it('that is replayed after its use opens nothing', (context) => {
@@ -214,7 +230,10 @@ describe('an approval at its host', () => {
     desk().take(signed(decision(id, { verdict: 'denied', reason: 'no' })));
     clock.nowMs += 59 * MINUTE_MS;
     const asked = desk().ask(question());
-    assert.deepEqual(asked.kind === 'denied' ? [asked.decision.by, asked.decision.reason] : asked, ['bob', 'no']);
+    assert.deepEqual(asked.kind === 'denied' ? [asked.decision.by, asked.decision.reason] : asked, [
+      'bob',
+      'no',
+    ]);
     clock.nowMs += MINUTE_MS;
     assert.notEqual(pendingId(desk().ask(question())), id);
   });

@@ -12,7 +12,8 @@ const faults = (text: string): readonly string[] => {
 };
 
 it('gives the policy with its defaults, and the SHA-256 of its bytes', () => {
-  const text = 'v: 1\nid: p\nversion: 2\nmode: shadow\nallow: []\napprovals:\n  - { id: x, classes: [delete] }\n';
+  const text =
+    'v: 1\nid: p\nversion: 2\nmode: shadow\nallow: []\napprovals:\n  - { id: x, classes: [delete] }\n';
   const reading = read(text);
   assert.equal(reading.kind, 'policy');
   if (reading.kind !== 'policy') return;
@@ -31,7 +32,10 @@ it('gives the policy with its defaults, and the SHA-256 of its bytes', () => {
 });
 
 it('JSON is taken as well', () => {
-  assert.equal(read('{"v":1,"id":"p","version":1,"mode":"warn","allow":[{"id":"a","tools":["*"]}]}').kind, 'policy');
+  assert.equal(
+    read('{"v":1,"id":"p","version":1,"mode":"warn","allow":[{"id":"a","tools":["*"]}]}').kind,
+    'policy',
+  );
 });
 
 it('tells every fault at once, with its line', () => {
@@ -70,7 +74,10 @@ it('what is no YAML, no UTF-8, too long or without end is a fault and no crash',
   assert.match(faults('v: 1\nv: 1\n')[0] ?? '', /^f:2: /u);
   assert.deepEqual(readPolicy(Buffer.from([0xff])).kind, 'faults');
   assert.deepEqual(faults(' '.repeat(1024 * 1024 + 1)), ['f:1: longer than 1 MiB']);
-  const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]', ...'bcdefgh'.split('').map((name, at) => `${name}: &${name} [${`*${'abcdefg'[at]},`.repeat(9)}]`)];
+  const bomb = [
+    'a: &a [x,x,x,x,x,x,x,x,x]',
+    ...'bcdefgh'.split('').map((name, at) => `${name}: &${name} [${`*${'abcdefg'[at]},`.repeat(9)}]`),
+  ];
   assert.deepEqual(faults(bomb.join('\n')), ['f:1: its aliases cannot be followed']);
   assert.equal(read('').kind, 'faults');
 });
@@ -104,9 +111,12 @@ approvals:
   );
   const [last] = policyWarnings(reading.policy).slice(-1);
   assert.equal(last?.message, 'no call of these classes is allowed: external_post');
-  const open = read("v: 1\nid: p\nversion: 1\nmode: warn\nallow:\n  - { id: all, tools: ['*'] }\n  - { id: x }\n");
-  assert.deepEqual(
-    open.kind === 'policy' ? policyWarnings(open.policy).map(({ code }) => code) : [],
-    ['shadowed', 'allows_everything', 'allows_everything'],
+  const open = read(
+    "v: 1\nid: p\nversion: 1\nmode: warn\nallow:\n  - { id: all, tools: ['*'] }\n  - { id: x }\n",
   );
+  assert.deepEqual(open.kind === 'policy' ? policyWarnings(open.policy).map(({ code }) => code) : [], [
+    'shadowed',
+    'allows_everything',
+    'allows_everything',
+  ]);
 });

@@ -136,8 +136,9 @@ export interface Call {
   readonly argsHash: string;
   readonly resultHash: string;
   readonly resultBytes: number | null;
-  /** Of the arguments (intent), and of the result, or of the arguments where there is none. */
+  /** All of them; beside them those of the arguments and of the result alone. */
   readonly argsLabels: readonly string[];
+  readonly resultLabels: readonly string[];
   readonly labels: readonly string[];
   readonly findings: readonly string[];
 }

@@ -162,7 +162,11 @@ function CallFacts({ call }: { readonly call: Call }): ReactNode {
       />
       <Fact name="Trust of the output" value={call.trust} />
       <Fact name="Labels of the arguments" value={call.argsLabels.join(', ')} />
-      <Fact name="Labels" value={call.labels.join(', ')} />
+      <Fact name="Labels of the result" value={call.resultLabels.join(', ')} />
+      <Fact
+        name="Labels"
+        value={call.argsLabels.length + call.resultLabels.length > 0 ? '' : call.labels.join(', ')}
+      />
       <Fact name="Verdict of the host" value={call.verdict} />
       <Fact name="Kill switch" value={call.controlId} />
       <Fact name="Approval" value={call.approvalId} />
