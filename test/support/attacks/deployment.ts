@@ -1,7 +1,7 @@
 /**
  * A deployment with three witnesses, made once by the real service and then stopped; and lives of its parts over copies
- * of its directory, in which whoever holds the storage does what he likes. The tables are one for all: `restore` puts
- * them back.
+ * of its directory, in which whoever holds the storage does what he likes. The tables and the keys of payloads are
+ * one for all: `restore` puts the tables back.
  */
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,12 +17,15 @@ import type { VerifyReport } from '../../../services/evidence/report.ts';
 import { parseCheckpoint } from '../../../services/evidence/tlog/checkpoint.ts';
 import { parsePolicy } from '../../../services/evidence/tlog/policy.ts';
 import { verifyBundle } from '../../../services/evidence/verify.ts';
+import { randomBytes } from 'node:crypto';
 import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts';
 import type { Bus, BusRecord } from '../../../services/platform/bus/port.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
 import { loadConfig } from '../../../services/platform/config/load.ts';
 import { nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { exportLedger } from '../../../services/platform/ledger/export.ts';
+import { openKeyStore, type KeyStore } from '../../../services/platform/payloads/key-store.ts';
+import { PayloadReader } from '../../../services/platform/payloads/read.ts';
 import { openChdbStore } from '../../../services/platform/store/chdb/open.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
 import { PartitionWriter, type WriterSettings } from '../../../services/record/loop.ts';
@@ -68,6 +71,7 @@ export interface Victim {
 export class Deployment {
   readonly dir: string;
   readonly store: Store;
+  readonly keys: KeyStore;
   readonly victim: Victim;
   readonly config: Config;
   /** The root checkpoint, and the head of the log, that an auditor kept when all was well. */
@@ -78,6 +82,7 @@ export class Deployment {
   private constructor(parts: Pick<Deployment, 'config' | 'dir' | 'keptHead' | 'store' | 'victim'>) {
     this.dir = parts.dir;
     this.store = parts.store;
+    this.keys = openKeyStore(join(parts.dir, 'data'), randomBytes);
     this.victim = parts.victim;
     this.config = parts.config;
     this.keptHead = parts.keptHead;
@@ -158,6 +163,7 @@ export class Deployment {
 
   async close(): Promise<void> {
     await this.#sound?.close();
+    await this.keys.close();
     await this.store.close();
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -335,10 +341,10 @@ export class Life {
     ports: { readonly signer?: Signer; readonly store?: Store } = {},
   ): Promise<void> {
     const bus = this.needBus();
-    const { store } = this.#deployment;
+    const { store, keys } = this.#deployment;
     const writer = new PartitionWriter(
       at,
-      { bus, clock: systemClock, store, signer: this.signer, ...ports },
+      { bus, clock: systemClock, store, keys, signer: this.signer, ...ports },
       this.#settings,
     );
     const from = await writer.start();
@@ -372,10 +378,11 @@ export class Life {
 
   /** What an auditor finds who trusts two of the three witnesses, and perhaps kept a checkpoint. */
   async verify(options: KeptBy = {}): Promise<Outcome> {
-    const { store, dir, keptHead } = this.#deployment;
+    const { store, keys, dir, keptHead } = this.#deployment;
     const policy = parsePolicy(readFileSync(join(dir, 'policy'), 'latin1'), sha256);
     const kept = options.kept === undefined ? undefined : parseCheckpoint(options.kept);
-    const bundle = exportLedger(store, { deployment: DEPLOYMENT, nowMs: Date.now(), heads: this.signer });
+    const heads = this.signer;
+    const bundle = exportLedger(store, { deployment: DEPLOYMENT, nowMs: Date.now(), heads, keys });
     const report = await verifyBundle(bundle, nodeCrypto, {
       policy,
       ...(kept === undefined ? {} : { keptCheckpoint: kept }),
@@ -385,8 +392,8 @@ export class Life {
 
   /** The three others, over the rows and heads of this life. */
   async #peers(kept: PeerHead): Promise<Peers> {
-    const { store, victim } = this.#deployment;
-    const rows = await storedRows(store, victim.logId);
+    const { store, keys, victim } = this.#deployment;
+    const rows = await storedRows(store, new PayloadReader(store, keys), victim.logId);
     const { list, head } = await this.head();
     assert.ok(list.signed);
     assert.ok(headsAreSigned(list.heads, list.signed.signature, await this.signer.publicKey()));

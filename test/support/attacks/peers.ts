@@ -7,6 +7,11 @@
  * because none of them knows of any.
  */
 import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto';
+import {
+  SEALED_COLUMNS,
+  type PayloadReader,
+  type SealedRow,
+} from '../../../services/platform/payloads/read.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
 
 export type Finding = 'caught' | 'missed';
@@ -128,21 +133,42 @@ interface StoredRow {
   readonly flags: number;
 }
 
-/** Rows of one log as the tables hold them now, by index. */
-export async function storedRows(store: Store, logId: string): Promise<readonly PeerRow[]> {
-  const rows = await store.query<StoredRow>(
-    `SELECT type, toString(l.idx) AS idx, lower(hex(prev_leaf_hash)) AS prev, lower(hex(leaf_hash)) AS hash, toString(append_ms) AS append_ms,
-       toString(l.offset) AS offset, l.line AS line, lower(hex(stream_id)) AS stream, toString(seq) AS seq,
-       lower(hex(ev_hash)) AS ev_hash, lower(hex(key_id)) AS key_id, flags,
-       lower(hex(p.prev_ev_hash)) AS prev_event, base64Encode(p.bytes) AS bytes
-     FROM ledger AS l LEFT JOIN payloads AS p ON p.log_id = l.log_id AND p.idx = l.idx
-     WHERE l.log_id = unhex({log:String}) ORDER BY l.idx`,
-    { params: { log: logId } },
+/** Rows of one log as the tables hold them now, by index; what is sealed is opened, for those who do not seal. */
+export async function storedRows(
+  store: Store,
+  reader: PayloadReader,
+  logId: string,
+): Promise<readonly PeerRow[]> {
+  const params = { log: logId };
+  const sealed = await store.query<SealedRow & { readonly prev_event: string }>(
+    `SELECT ${SEALED_COLUMNS}, lower(hex(prev_ev_hash)) AS prev_event FROM payloads WHERE log_id = unhex({log:String})`,
+    { params },
   );
-  return rows.map(peerRow);
+  const opened = await reader.open(sealed);
+  const contents = new Map(
+    sealed.map(({ at_idx, prev_event }, at) => {
+      const one = opened[at];
+      return [at_idx, { prev: prev_event, bytes: one?.kind === 'read' ? one.bytes : Buffer.from('?') }];
+    }),
+  );
+  const rows = await store.query<StoredRow>(
+    `SELECT type, toString(idx) AS at_idx, lower(hex(prev_leaf_hash)) AS prev, lower(hex(leaf_hash)) AS hash, toString(append_ms) AS append_ms,
+       toString(offset) AS offset, line, lower(hex(stream_id)) AS stream, toString(seq) AS seq,
+       lower(hex(ev_hash)) AS ev_hash, lower(hex(key_id)) AS key_id, flags
+     FROM ledger WHERE log_id = unhex({log:String}) ORDER BY idx`,
+    { params },
+  );
+  return rows.map((row) => peerRow(row, contents.get(String(row['at_idx'])) ?? NO_CONTENT));
 }
 
-function peerRow(row: StoredRow): PeerRow {
+interface Content {
+  /** Hex. */
+  readonly prev: string;
+  readonly bytes: Buffer;
+}
+const NO_CONTENT: Content = { prev: '00'.repeat(32), bytes: Buffer.alloc(0) };
+
+function peerRow(row: StoredRow, { prev: prevEvent, bytes }: Content): PeerRow {
   const text = (column: string): string => String(row[column]);
   const line = Buffer.alloc(2);
   line.writeUInt16BE(row.line);
@@ -150,7 +176,7 @@ function peerRow(row: StoredRow): PeerRow {
   const entry = Buffer.concat([
     Buffer.from('tripline/entry/v1\0'),
     Buffer.of(row.type),
-    u64(text('idx')),
+    u64(text('at_idx')),
     hex(text('prev')),
     u64(text('append_ms')),
     u64(text('offset')),
@@ -161,10 +187,9 @@ function peerRow(row: StoredRow): PeerRow {
     hex(text('key_id')),
     Buffer.of(row.flags),
   ]);
-  const bytes = Buffer.from(text('bytes'), 'base64');
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
-  const event = [Buffer.from('tripline/event/v1\0'), stream, u64(text('seq')), hex(text('prev_event'))];
+  const event = [Buffer.from('tripline/event/v1\0'), stream, u64(text('seq')), hex(prevEvent)];
   const isBare = BARE_TYPES.has(row.type) && bytes.length === 0;
   const contentHolds = isBare || sha256(...event, length, bytes).toString('hex') === text('ev_hash');
   return { prev: text('prev'), hash: text('hash'), entry, contentHolds };

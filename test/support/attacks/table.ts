@@ -40,7 +40,7 @@ export const ATTACKS = [
     id: 'edit-payload',
     suite: 'rows',
     attack: 'Edit the bytes of one event',
-    done: 'one row of `payloads`',
+    done: 'a bit of the sealed block in `payloads`',
     ours: { exit: 40, code: 'payload_altered' },
     by: 'event hash over the exact bytes: index, offset, session',
     ...ALL_CATCH,
