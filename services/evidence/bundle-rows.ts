@@ -102,10 +102,14 @@ const NAMES: ReadonlySet<string> = new Set([
   'proof',
 ]);
 
+function isRowsLine(line: Columns): boolean {
+  for (const name in line) if (!NAMES.has(name)) return false;
+  return line['type'] === 'rows' && isUint(line['idx']);
+}
+
 /** Undefined for what the schema has to look at. */
 export function readUsualRows(line: unknown): BundleRows | undefined {
-  if (!isRow(line) || line['type'] !== 'rows' || !isUint(line['idx'])) return undefined;
-  for (const name in line) if (!NAMES.has(name)) return undefined;
+  if (!isRow(line) || !isRowsLine(line)) return undefined;
   const projected = projectedOf(line);
   const ledger = rowsOf(line['ledger'], LEDGER);
   const payloads = rowsOf(line['payloads'], PAYLOAD);

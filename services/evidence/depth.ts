@@ -24,8 +24,6 @@ export interface Depth {
   readonly below: number;
 }
 
-export const WHOLE: Depth = Object.freeze({ sample: undefined, below: 0 });
-
 export type Look = 'deep' | 'sampled_out' | 'resumed';
 
 export function lookOf(index: number, { sample, below }: Depth): Look {

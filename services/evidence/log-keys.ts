@@ -58,7 +58,8 @@ export function isChain(rotations: readonly KeyRotation[]): boolean {
   const ended = new Set<string>();
   return rotations.every(({ index, leaf }, at) => {
     const before = rotations[at - 1];
-    const follows = before === undefined || (before.leaf.nextKey === leaf.previousKey && index > before.index);
+    const follows =
+      before === undefined || (before.leaf.nextKey === leaf.previousKey && index > before.index);
     ended.add(leaf.previousKey);
     // A key that came back would be retired and in force at once.
     return follows && !ended.has(leaf.nextKey);

@@ -114,13 +114,19 @@ export class LogVerifier {
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
     if (head === undefined) throw this.#fault('log_name_differs', 0, 'no signed head names this log');
     this.#head = head;
-    const named = head.origin === this.origin && toHex(logId(this.origin, sha256)) === log.logId;
-    if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
+    if (!this.#isNamed(head)) throw this.#fault('log_name_differs', 0, 'origin');
     this.#claimed = new Map(settings.claims?.heads.map((claim) => [claim.size, claim]));
     const longer = settings.claims?.heads.find((claim) => claim.size > head.size);
     if (longer !== undefined) throw this.#claimFault(longer, head.size);
     const same = this.#claimed.get(head.size);
     if (same !== undefined && same.root !== head.root) throw this.#claimFault(same, head.size);
+  }
+
+  #isNamed(head: BundleHead): boolean {
+    const { logId: id, size } = this.#log;
+    const isOrigin =
+      head.origin === this.origin && toHex(logId(this.origin, this.#settings.crypto.sha256)) === id;
+    return isOrigin && size === head.size;
   }
 
   /** The root log holds another head, which is worth what those who cosigned it are. */
@@ -191,13 +197,13 @@ export class LogVerifier {
   }
 
   #check(rows: BundleRows, fail: Fail): RowsCheck {
-    const { crypto, mappings, partial, depth } = this.#settings;
+    const { crypto, mappings } = this.#settings;
     const stream = rows.ledger[0]?.stream_id ?? '';
     const effectiveMs = this.#streams.effectiveMs(stream);
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    const leavesOut = doesLeaveOut(this.#settings);
     const unknown = !isFirst && (this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream)));
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
   }
