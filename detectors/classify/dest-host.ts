@@ -128,23 +128,24 @@ export function destHost(event: CallArguments, internalHosts: readonly string[])
 /** Stands for hosts that a bound kept from being read; no mapping names it. */
 export const UNSEEN_HOST = '(unseen)';
 
-function collectHosts(
-  value: unknown,
-  isAddress: boolean,
-  depth: number,
-  into: { values: number; hosts: Set<string> },
-): void {
-  if (typeof value === 'string') {
-    if (into.values++ >= MAX_VALUES || value.length > MAX_SCANNED_CHARACTERS) into.hosts.add(UNSEEN_HOST);
-    for (const host of hostsInText(value, isAddress)) if (host !== '') into.hosts.add(host);
-    return;
-  }
+interface CollectedHosts {
+  /** Looked at so far. */
+  values: number;
+  readonly hosts: Set<string>;
+}
+
+function collectFromText(text: string, isAddress: boolean, into: CollectedHosts): void {
+  if (into.values++ >= MAX_VALUES || text.length > MAX_SCANNED_CHARACTERS) into.hosts.add(UNSEEN_HOST);
+  for (const host of hostsInText(text, isAddress)) if (host !== '') into.hosts.add(host);
+}
+
+function collectHosts(value: unknown, isAddress: boolean, depth: number, into: CollectedHosts): void {
+  if (typeof value === 'string') return collectFromText(value, isAddress, into);
   if (typeof value !== 'object' || value === null) return;
   if (depth >= MAX_DEPTH || into.values > MAX_VALUES) return void into.hosts.add(UNSEEN_HOST);
-  for (const [name, member] of Object.entries(value)) {
-    const named = Array.isArray(value) ? isAddress : ADDRESS_NAMES.has(name.toLowerCase());
-    collectHosts(member, named, depth + 1, into);
-  }
+  const isList = Array.isArray(value);
+  for (const [name, member] of Object.entries(value))
+    collectHosts(member, isList ? isAddress : ADDRESS_NAMES.has(name.toLowerCase()), depth + 1, into);
 }
 
 /** All hosts that the arguments name, inside or outside; UNSEEN_HOST among them where a bound left something out. */

@@ -81,7 +81,7 @@ export class Buckets extends Map<string, Node[]> {
   private dropStranded(oldestLastMs: number): boolean {
     const before = this.count;
     if (oldestLastMs > Number.NEGATIVE_INFINITY)
-      for (const value of [...this.keys()]) this.keep(value, (node) => node.lastMs >= oldestLastMs);
+      for (const value of this.keys()) this.keep(value, (node) => node.lastMs >= oldestLastMs);
     return this.count < before;
   }
 

@@ -4,8 +4,9 @@
  * are those that differ and are covered all the same.
  */
 import type { CompiledRule, Join } from '../compile/rule.ts';
+import { chainOf, placeValue, textOf } from './chain.ts';
 import type { FieldPlace } from './plan.ts';
-import { chainOf, placeValue, textOf, type FieldValue, type Node } from './prefixes.ts';
+import type { FieldValue, Node } from './prefixes.ts';
 
 /** What later elements ask of a value: to be equal (or shared), to be another one, or to lie below or above theirs. */
 type Relation = 'equal' | 'other' | 'below' | 'above';

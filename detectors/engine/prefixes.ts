@@ -9,6 +9,9 @@ import { START, type Step, type Transition } from '../compile/rule.ts';
 import { FlowCell } from '../compile/flow-cell.ts';
 import type { FieldPlace, PlannedJoin, RulePlan } from './plan.ts';
 import { Buckets, insertPrefix } from './buckets.ts';
+import { chainOf, nodeOf, placeValue, textOf } from './chain.ts';
+
+export { chainOf };
 
 /** Value of a field: text, or what a flow field holds. */
 export type FieldValue = string | FlowCell;
@@ -72,35 +75,9 @@ export function holdsAdvanced(plan: RulePlan, prefixes: Prefixes): boolean {
   return false;
 }
 
-/** The node of an element in a chain, null where the chain does not hold it. */
-function nodeOf(last: Node, step: number): Node | null {
-  for (let node: Node | null = last; node !== null; node = node.prev) if (node.step === step) return node;
-  return null;
-}
-
-/** Value at a place; undefined where the chain lacks the element, null where the element lacks the value. */
-export function placeValue(last: Node, [step, index]: FieldPlace): FieldValue | null | undefined {
-  const node = nodeOf(last, step);
-  return node === null ? undefined : (node.entry.fields[index] ?? null);
-}
-
-/** Value as a key has it. */
-export function textOf(value: FieldValue | null | undefined): string | null {
-  return value === null || value === undefined || typeof value === 'string'
-    ? (value ?? null)
-    : value.identity;
-}
-
 /** Value of a field of an element in a whole assignment, null where either is missing. */
 export function assignmentValue(plan: RulePlan, last: Node, step: number, field: string): string | null {
   return textOf(placeValue(last, [step, plan.rule.valueFields.indexOf(field)]));
-}
-
-/** The nodes of an assignment in the order of its calls. */
-export function chainOf(last: Node): Node[] {
-  const nodes: Node[] = [];
-  for (let node: Node | null = last; node !== null; node = node.prev) nodes.push(node);
-  return nodes.toReversed();
 }
 
 function holdsCall(node: Node, callKey: string): boolean {

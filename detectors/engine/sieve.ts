@@ -79,7 +79,7 @@ export function sift(calls: SiftedCalls, sieve: Sieve): Uint8Array {
   }
   const sifter = new Sifter(calls, sieve);
   for (let own = 0; own < sessions; own++)
-    sifter.session(order.subarray(ends[own] as number, ends[own + 1] as number));
+    sifter.session(order.subarray(ends[own], ends[own + 1]));
   return sifter.kept;
 }
 

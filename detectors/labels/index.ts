@@ -1,6 +1,4 @@
-export { kindLabels, labelled, labelledBy, labelsOf, LABELS_VERSION } from './labels.ts';
-export type { Labelled, LabelledBody } from './labels.ts';
-export { secretsInJson, secretsInValue, type BodySecret, type BodySecrets } from './body-secrets.ts';
-export { secretsIn, type FoundSecret } from './secrets.ts';
-export { effectiveLabels, effectiveTrust, secretPart, type EffectiveLabels } from './effective.ts';
-export { trustOf, lessTrusted, readsHosts, NO_MAPPING, type Trust, type LabelSubject } from './mapping.ts';
+/** What capture and detection share of labels. */
+export { kindLabels, labelled, LABELS_VERSION } from './labels.ts';
+export type { Labelled } from './labels.ts';
+export { trustOf, readsHosts, NO_MAPPING, type Trust } from './mapping.ts';

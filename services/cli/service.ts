@@ -182,6 +182,20 @@ interface Started {
   readonly closers: Closer[];
 }
 
+/** Steps that go by what the signer has signed. */
+async function startEvidence(
+  context: ServiceContext,
+  options: ServiceOptions,
+  { local, keep }: { readonly local: LocalSigner | undefined; readonly keep: (step: RunningStep) => void },
+): Promise<void> {
+  if (local !== undefined)
+    keep(await startSign(context, local, { ...signToken(context.config), readOnly: !options.announce }));
+  const verify = options.steps.includes('verify') ? openVerify(context, local) : undefined;
+  if (verify !== undefined) keep(verify);
+  if (options.steps.includes('query'))
+    keep(await startQuery(context, headsOf(context.config, local), verify));
+}
+
 async function startSteps(
   context: ServiceContext,
   options: ServiceOptions,
@@ -195,25 +209,21 @@ async function startSteps(
   const local = wants('sign') ? await openSigner(context, started.closers) : undefined;
   const forgetting: { detect?: RunningDetect; ingest?: RunningIngest } = {};
   const erasures = options.announce ? openErasures(context, forgetting) : undefined;
-  if (local !== undefined) {
-    const readOnly = !options.announce;
-    keep(await startSign(context, local, { ...signToken(context.config), readOnly }));
-  }
-  const heads = headsOf(context.config, local);
-  const verify = wants('verify') ? openVerify(context, local) : undefined;
-  if (verify !== undefined) keep(verify);
-  if (wants('query')) keep(await startQuery(context, heads, verify));
+  await startEvidence(context, options, { local, keep });
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
   if (wants('ingest')) keep((forgetting.ingest = await startIngest(context)));
   if (wants('record')) keep(await startRecord(context, local ?? remoteSigner(context.config)));
   if (wants('detect')) forgetting.detect = await startRules(context, options, keep);
-  if (erasures !== undefined) {
-    started.closers.push(() => erasures.stop());
-    // Once all is there that may have to forget.
-    erasures.begin();
-  }
+  beginErasures(erasures, started);
   return forgetting.detect;
+}
+
+/** Once all is there that may have to forget. */
+function beginErasures(erasures: Erasures | undefined, { closers }: Started): void {
+  if (erasures === undefined) return;
+  closers.push(() => erasures.stop());
+  erasures.begin();
 }
 
 function openErasures(

@@ -36,15 +36,7 @@ export function requestFor(
   { classify }: Pick<Config, 'classify'>,
   filters: Filters,
 ): CallRequest | undefined {
-  const of: CallSelection[] = [];
-  let characters = 0;
-  const numbers = new Map<string, number>();
-  for (const selection of heardSelections(rule)) {
-    const asked = askedOf(selection, MAX_CHARACTERS - characters);
-    if (asked === undefined) continue;
-    characters += charactersOf(asked.equals ?? []);
-    numbers.set(selection.name, of.push(asked) - 1);
-  }
+  const { of, numbers } = selectionsOf(rule);
   if (of.length === 0) return undefined;
   const columns = columnsFor(fieldsReadBy(rule));
   const { since, until } = filters;
@@ -64,6 +56,23 @@ export function requestFor(
   // A call is told from another by its writer and id where one call may stand for two steps.
   const identity = rule.distinctCalls ? (['stream', 'call_id'] as const) : [];
   return { ...common, columns: [...new Set([...columns, ...identity])], lines: false };
+}
+
+/** What to ask for by selection, and the position of each by its name. */
+function selectionsOf(rule: CompiledRule): {
+  readonly of: CallSelection[];
+  readonly numbers: ReadonlyMap<string, number>;
+} {
+  const of: CallSelection[] = [];
+  const numbers = new Map<string, number>();
+  let characters = 0;
+  for (const selection of heardSelections(rule)) {
+    const asked = askedOf(selection, MAX_CHARACTERS - characters);
+    if (asked === undefined) continue;
+    characters += charactersOf(asked.equals ?? []);
+    numbers.set(selection.name, of.push(asked) - 1);
+  }
+  return { of, numbers };
 }
 
 /** Of all values of a request: to a server they travel in the URL. */

@@ -157,7 +157,8 @@ const ledgerOf = ({ row, idx, log }: Place): { readonly [name: string]: Json } =
 
 function apiActivity(event: Columns, place: Place) {
   const activity = ACTIVITIES[textOf(event, 'class') ?? ''] ?? OTHER;
-  const agent = textOf(event, 'agent') ?? 'unknown';
+  const named = (column: string): string => textOf(event, column) ?? 'unknown';
+  const agent = named('agent');
   const trace = textOf(event, 'trace_id');
   return {
     activity_id: activity,
@@ -170,7 +171,15 @@ function apiActivity(event: Columns, place: Place) {
     metadata: metadata(place, trace === undefined ? ['ai_operation'] : ['ai_operation', 'trace']),
     actor: { app_name: agent, session: { uid: place.row.session_id }, ...userOf(event) },
     ai_agent: { name: agent, uid: agent, type_id: OTHER },
+<<<<<<< HEAD
     api: apiOf(event),
+=======
+    api: {
+      operation: textOf(event, 'tool') ?? textOf(event, 'method') ?? 'unknown',
+      service: { name: named('server') },
+      request: { uid: textOf(event, 'call_id') ?? '' },
+    },
+>>>>>>> main
     src_endpoint: { name: textOf(event, 'host') ?? agent },
     ...destinationOf(event),
     ...(trace === undefined ? {} : { trace: { uid: trace } }),

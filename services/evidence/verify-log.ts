@@ -114,19 +114,13 @@ export class LogVerifier {
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
     if (head === undefined) throw this.#fault('log_name_differs', 0, 'no signed head names this log');
     this.#head = head;
-    if (!this.#isNamed(head)) throw this.#fault('log_name_differs', 0, 'origin');
+    const named = head.origin === this.origin && toHex(logId(this.origin, sha256)) === log.logId;
+    if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
     this.#claimed = new Map(settings.claims?.heads.map((claim) => [claim.size, claim]));
     const longer = settings.claims?.heads.find((claim) => claim.size > head.size);
     if (longer !== undefined) throw this.#claimFault(longer, head.size);
     const same = this.#claimed.get(head.size);
     if (same !== undefined && same.root !== head.root) throw this.#claimFault(same, head.size);
-  }
-
-  #isNamed(head: BundleHead): boolean {
-    const { logId: id, size } = this.#log;
-    const isOrigin =
-      head.origin === this.origin && toHex(logId(this.origin, this.#settings.crypto.sha256)) === id;
-    return isOrigin && size === head.size;
   }
 
   /** The root log holds another head, which is worth what those who cosigned it are. */
@@ -203,9 +197,14 @@ export class LogVerifier {
     // The first entry of a stream has none before it, also where the bundle leaves entries out.
     const isFirst = rows.ledger[0]?.seq === 0 && isInOrder(rows.ledger[0].type);
     // A stream may bring lines of several sessions: beyond a hole, what was left out may have moved its time.
-    const leavesOut = doesLeaveOut(this.#settings);
-    const unknown = !isFirst && (this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream)));
+    const unknown = !isFirst && this.#isTimeUnknown(stream);
     return { crypto, mappings, fail, previousEffectiveMs: unknown ? undefined : effectiveMs };
+  }
+
+  #isTimeUnknown(stream: string): boolean {
+    const { partial, depth } = this.#settings;
+    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
+    return this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream));
   }
 
   /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */

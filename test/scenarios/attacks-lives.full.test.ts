@@ -172,6 +172,9 @@ describe('attacks on the life of a deployment', () => {
     assert.deepEqual([honest.report.exitCode, honest.report.firstFault], [0, null]);
     assert.ok((honest.report.notBefore?.checked ?? 0) + (honest.report.notBefore?.unknown ?? 0) > 0);
     const note = bench.deployment.keptCheckpoint;
+    // Its files name their owner while they are open.
+    await life.bus?.close();
+    life.bus = undefined;
     const dated = await bench.copy('back-dated', {
       of: 'dated',
       edit: async (dataDir) => {

@@ -37,23 +37,31 @@ async function addLines(
   { places, ids }: { readonly places: Set<string>; readonly ids: Set<string> },
   { log, ranges }: { readonly log: string; readonly ranges: readonly IndexRange[] },
 ): Promise<void> {
-  const [first, last] = [ranges.at(0)?.from ?? 0, ranges.at(-1)?.to ?? 0];
+  const [first, last] = [ranges.at(0), ranges.at(-1)];
+  if (first === undefined || last === undefined) return;
   const rows = store.queryStream<LineRow & { at_idx: string }>(
     `SELECT toString(idx) AS at_idx, topic, partition, toString(offset) AS at_offset, line,
        lower(hex(stream_id)) AS stream, toString(seq) AS at_seq
      FROM ledger WHERE log_id = unhex({log:String}) AND idx BETWEEN {first:UInt64} AND {last:UInt64} ORDER BY idx`,
-    { params: { log, first, last } },
+    { params: { log, first: first.from, last: last.to } },
   );
-  let at = 0;
+  const isListed = ascending(ranges);
   for await (const some of rows) {
     for (const row of some) {
-      const index = Number(row.at_idx);
-      while ((ranges[at]?.to ?? Infinity) < index) at += 1;
-      if (index < (ranges[at]?.from ?? Infinity)) continue;
+      if (!isListed(Number(row.at_idx))) continue;
       places.add(`${row.topic}/${row.partition}/${row.at_offset}/${row.line}`);
       if (row.stream !== NO_STREAM) ids.add(`${row.stream}-${row.at_seq}`);
     }
   }
+}
+
+/** Whether an index is in one of the ranges; asked of ascending indexes. */
+function ascending(ranges: readonly IndexRange[]): (index: number) => boolean {
+  let at = 0;
+  return (index) => {
+    while ((ranges[at]?.to ?? Infinity) < index) at += 1;
+    return index >= (ranges[at]?.from ?? Infinity);
+  };
 }
 
 /** Answers how many lines went. Idempotent. */

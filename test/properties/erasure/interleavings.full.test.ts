@@ -56,51 +56,57 @@ class World {
   }
 
   async act(step: Operation): Promise<void> {
-    const { model } = this;
-    if (step.kind === 'restart') {
-      await this.#service.stop();
-      this.#service = await startIn(this.#place);
-      return;
-    }
-    const { who } = step;
-    const { principal, session } = person(who);
     switch (step.kind) {
-      case 'say': {
-        const client = new ApiClient(
-          { url: this.#service.url, token: tokenOf(this.#place.env) },
-          AbortSignal.timeout(60_000),
-        );
-        await client.postLines(linesOf(person(who), model.said[who]));
-        model.said[who] = (model.said[who] ?? 0) + 1;
-        model.lines[who] = (model.lines[who] ?? 0) + 2;
+      case 'restart':
+        await this.#service.stop();
+        this.#service = await startIn(this.#place);
         return;
-      }
-      case 'hold': {
-        if (model.holds[who] !== undefined) return;
-        const held = await this.run('hold', 'add', '--principal', principal, '--reason', 'r');
-        model.holds[who] = String(held.items().at(-1)?.['id']);
-        return;
-      }
-      case 'release': {
-        const id = model.holds[who];
-        if (id === undefined) return;
-        assert.equal((await this.run('hold', 'release', id, '--reason', 'r')).exitCode, 0);
-        model.holds[who] = undefined;
-        return;
-      }
+      case 'say':
+        return await this.#say(step.who);
+      case 'hold':
+        return await this.#hold(step.who);
+      case 'release':
+        return await this.#release(step.who);
       case 'erase':
-      case 'erase_session': {
-        const subject = step.kind === 'erase' ? ['--principal', principal] : ['--session', session];
-        const { exitCode, err } = await this.run('erase', ...subject, '--reason', 'r');
-        // What is not recorded yet is seen by a hold when the erasure begins: it is refused all the same.
-        const isHeld =
-          model.holds[who] !== undefined && (step.kind === 'erase' || (model.lines[who] ?? 0) > 0);
-        assert.equal(exitCode, isHeld ? 1 : 0, err);
-        if (isHeld) return;
-        model.erased += model.lines[who] ?? 0;
-        model.lines[who] = 0;
-      }
+      case 'erase_session':
+        return await this.#erase(step.kind, step.who);
     }
+  }
+
+  async #say(who: number): Promise<void> {
+    const { said, lines } = this.model;
+    const endpoint = { url: this.#service.url, token: tokenOf(this.#place.env) };
+    const times = said[who] ?? 0;
+    await new ApiClient(endpoint, AbortSignal.timeout(60_000)).postLines(linesOf(person(who), times));
+    said[who] = times + 1;
+    lines[who] = (lines[who] ?? 0) + 2;
+  }
+
+  async #hold(who: number): Promise<void> {
+    if (this.model.holds[who] !== undefined) return;
+    const held = await this.run('hold', 'add', '--principal', person(who).principal, '--reason', 'r');
+    this.model.holds[who] = String(held.items().at(-1)?.['id']);
+  }
+
+  async #release(who: number): Promise<void> {
+    const id = this.model.holds[who];
+    if (id === undefined) return;
+    assert.equal((await this.run('hold', 'release', id, '--reason', 'r')).exitCode, 0);
+    this.model.holds[who] = undefined;
+  }
+
+  async #erase(kind: 'erase' | 'erase_session', who: number): Promise<void> {
+    const { model } = this;
+    const { principal, session } = person(who);
+    const subject = kind === 'erase' ? ['--principal', principal] : ['--session', session];
+    const { exitCode, err } = await this.run('erase', ...subject, '--reason', 'r');
+    const left = model.lines[who] ?? 0;
+    // What is not recorded yet is seen by a hold when the erasure begins: it is refused all the same.
+    const isHeld = model.holds[who] !== undefined && (kind === 'erase' || left > 0);
+    assert.equal(exitCode, isHeld ? 1 : 0, err);
+    if (isHeld) return;
+    model.erased += left;
+    model.lines[who] = 0;
   }
 
   async check(): Promise<void> {

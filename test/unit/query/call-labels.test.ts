@@ -17,7 +17,7 @@ it('labels of both, and all of them together', () => {
       [
         call?.['argsLabels'],
         call?.['resultLabels'],
-        [...(call?.['labels'] as string[])].toSorted(),
+        [...((call?.['labels'] ?? []) as string[])].toSorted(),
         call?.['trust'],
       ],
       [['secret'], ['public', 'secret'], ['public', 'secret'], 'untrusted'],
