@@ -102,25 +102,15 @@ const NAMES: ReadonlySet<string> = new Set([
   'proof',
 ]);
 
-<<<<<<< HEAD
-function isRowsLine(line: Columns): boolean {
-  for (const name in line) if (!NAMES.has(name)) return false;
-  return line['type'] === 'rows' && isUint(line['idx']);
-=======
 function isRowsLine(line: unknown): line is Columns {
   if (!isRow(line) || line['type'] !== 'rows' || !isUint(line['idx'])) return false;
   for (const name in line) if (!NAMES.has(name)) return false;
   return true;
->>>>>>> main
 }
 
 /** Undefined for what the schema has to look at. */
 export function readUsualRows(line: unknown): BundleRows | undefined {
-<<<<<<< HEAD
-  if (!isRow(line) || !isRowsLine(line)) return undefined;
-=======
   if (!isRowsLine(line)) return undefined;
->>>>>>> main
   const projected = projectedOf(line);
   const ledger = rowsOf(line['ledger'], LEDGER);
   const payloads = rowsOf(line['payloads'], PAYLOAD);

@@ -171,27 +171,17 @@ function apiActivity(event: Columns, place: Place) {
     metadata: metadata(place, trace === undefined ? ['ai_operation'] : ['ai_operation', 'trace']),
     actor: { app_name: agent, session: { uid: place.row.session_id }, ...userOf(event) },
     ai_agent: { name: agent, uid: agent, type_id: OTHER },
-<<<<<<< HEAD
-    api: apiOf(event),
-=======
     api: {
       operation: textOf(event, 'tool') ?? textOf(event, 'method') ?? 'unknown',
       service: { name: named('server') },
       request: { uid: textOf(event, 'call_id') ?? '' },
     },
->>>>>>> main
     src_endpoint: { name: textOf(event, 'host') ?? agent },
     ...destinationOf(event),
     ...(trace === undefined ? {} : { trace: { uid: trace } }),
     unmapped: { ...ledgerOf(place), kind: String(event['kind']), class: String(event['class']) },
   };
 }
-
-const apiOf = (event: Columns): { readonly [name: string]: Json } => ({
-  operation: textOf(event, 'tool') ?? textOf(event, 'method') ?? 'unknown',
-  service: { name: textOf(event, 'server') ?? 'unknown' },
-  request: { uid: textOf(event, 'call_id') ?? '' },
-});
 
 function statusOf(outcome: string | undefined): { readonly [name: string]: Json } {
   if (outcome === undefined) return { status_id: 0 };

@@ -202,9 +202,7 @@ export class LogVerifier {
   }
 
   #isTimeUnknown(stream: string): boolean {
-    const { partial, depth } = this.#settings;
-    const leavesOut = partial || depth.sample !== undefined || depth.below > 0;
-    return this.#timeless.has(stream) || (leavesOut && !this.#inRun.has(stream));
+    return this.#timeless.has(stream) || (doesLeaveOut(this.#settings) && !this.#inRun.has(stream));
   }
 
   /** Nothing is known then of the entry's bytes, nor of the time that it moved its stream to. */

@@ -138,8 +138,14 @@ class BundleRun {
   begin(header: BundleHeader): void {
     if (this.#header !== undefined) throw new TriplineError('export_invalid', 'the bundle has two headers');
     this.#header = header;
-    this.#readMappings(header);
-    this.#checkKeyIds(header);
+    const { sha256 } = this.#crypto;
+    for (const { version, body } of header.mappings) {
+      const mapping = readClassMapping(version, body, sha256);
+      if (mapping !== undefined) this.#mappings.set(version, mapping);
+    }
+    for (const { keyId, publicKey } of header.keys)
+      if (toHex(sha256(fromBase64(publicKey) ?? new Uint8Array(0))) !== keyId)
+        throw fault('head_key_unknown', { detail: 'its id is of another key' });
     const rotations = this.#rotations(header);
     const keys = this.#keys(header, rotations);
     this.#root = new RootVerifier({
@@ -165,19 +171,6 @@ class BundleRun {
       if (!isNamed) throw fault('log_name_differs', { log: head.origin, index: 0, detail: 'origin' });
       this.#heads.set(head.logId, [...(this.#heads.get(head.logId) ?? []), head]);
     }
-  }
-
-  #readMappings({ mappings }: BundleHeader): void {
-    for (const { version, body } of mappings) {
-      const mapping = readClassMapping(version, body, this.#crypto.sha256);
-      if (mapping !== undefined) this.#mappings.set(version, mapping);
-    }
-  }
-
-  #checkKeyIds({ keys }: BundleHeader): void {
-    for (const { keyId, publicKey } of keys)
-      if (toHex(this.#crypto.sha256(fromBase64(publicKey) ?? new Uint8Array(0))) !== keyId)
-        throw fault('head_key_unknown', { detail: 'its id is of another key' });
   }
 
   /** Keys by id: those that the caller pinned, else those that the bundle names. */
