@@ -281,11 +281,7 @@ class Chains {
 }
 
 /** The run that takes the line: the last one, where the line continues it and there is room; else a new one. */
-function runFor(
-  runs: Run[],
-  line: Line,
-  { before, batch }: Pick<Chained, 'before' | 'batch'>,
-): Run {
+function runFor(runs: Run[], line: Line, { before, batch }: Pick<Chained, 'before' | 'batch'>): Run {
   const last = runs.at(-1);
   if (last !== undefined && last.batch === batch && continues(last, line)) {
     last.bytes += line.bytes.length + 1;

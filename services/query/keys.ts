@@ -71,7 +71,8 @@ function registerChanges(context: KeyContext): void {
       config: { roles: ['admin'] },
       schema: {
         summary: 'Register an agent key',
-        description: 'What a host signs under it counts for the tenant from then on. Answered once it is durable.',
+        description:
+          'What a host signs under it counts for the tenant from then on. Answered once it is durable.',
         querystring: zTenantQuery,
         body: zRegistration,
         response: { 201: zChanged },
@@ -140,7 +141,8 @@ async function changeKey(
     tenant = writableTenant(principalOf(request), asked);
   } catch (error) {
     // Who reached for the keys of somebody else is on record.
-    if (isTriplineError(error, 'auth_forbidden')) await context.audit.record(own, { ...who, outcome: 'denied' });
+    if (isTriplineError(error, 'auth_forbidden'))
+      await context.audit.record(own, { ...who, outcome: 'denied' });
     throw error;
   }
   await context.audit.record(tenant, {

@@ -111,7 +111,10 @@ export function findingName({ kind, tenant, key }: ProducerFinding): string {
 }
 
 /** The alert's line; the same for the same finding, whenever it is made. */
-export function findingLine({ kind, tenant, key, event, detail }: ProducerFinding, sha256: Sha256): AlertLine {
+export function findingLine(
+  { kind, tenant, key, event, detail }: ProducerFinding,
+  sha256: Sha256,
+): AlertLine {
   const { ruleId, title, level } = KINDS[kind];
   const parts = [tenant, ruleId, RULE_HASH, JSON.stringify(Object.values(key)), event.eventId];
   const body: AlertBody = {

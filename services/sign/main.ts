@@ -6,7 +6,12 @@ import type { LocalSigner } from './local-signer.ts';
 import { runRootLog } from './root/run.ts';
 
 export { rotateLogKey } from './rotate.ts';
-export { openLocalSigner, openSignerState, type LocalSigner, type LocalSignerOptions } from './local-signer.ts';
+export {
+  openLocalSigner,
+  openSignerState,
+  type LocalSigner,
+  type LocalSignerOptions,
+} from './local-signer.ts';
 
 /** How long to wait before a failed write of checkpoints is repeated. */
 const RETRY_MS = 1_000;

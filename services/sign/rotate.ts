@@ -58,7 +58,9 @@ export interface RotateOptions {
 }
 
 /** Answers where the KEY leaf stands and the new key, once all of it is durable. */
-export async function rotateLogKey(options: RotateOptions): Promise<{ rotation: KeyRotation; key: SigningKey }> {
+export async function rotateLogKey(
+  options: RotateOptions,
+): Promise<{ rotation: KeyRotation; key: SigningKey }> {
   const { dir, database, deployment, clock } = options;
   const old = await openLogKey(dir, database);
   const next = await loadKeyFile(dir, NEXT_NAME);

@@ -1,7 +1,13 @@
 /** Reads what was signed since the last time, log by log, within a budget. */
 import type { EvidenceCrypto } from '../evidence/bytes.ts';
 import { zBundleRows, type BundleRows } from '../evidence/bundle.ts';
-import { rangeEnd, readRange, type IndexRange, type RangeRows, type StoredRows } from '../platform/ledger/rows.ts';
+import {
+  rangeEnd,
+  readRange,
+  type IndexRange,
+  type RangeRows,
+  type StoredRows,
+} from '../platform/ledger/rows.ts';
 import type { SignedLog, SignedPartition } from './ports.ts';
 import { LogCursor, type LogFault } from './step.ts';
 

@@ -50,7 +50,9 @@ export function plainRows(value: Uint8Array): Buffer {
 /** The same records under batch signatures: each a stream of its own, all of one host. */
 function signed(records: readonly BusRecord[], host: SigningProducer): BusRecord[] {
   return records.map((record) => {
-    const lines = Buffer.from(record.value ?? []).toString().split('\n');
+    const lines = Buffer.from(record.value ?? [])
+      .toString()
+      .split('\n');
     const { stream = '' } = record.headers;
     const hashes = chainOfLines(Buffer.from(stream, 'hex'), 0, lines);
     const batch = { stream, firstSeq: 0, lastSeq: lines.length - 1, lastHash: hashes.at(-1) as Buffer };

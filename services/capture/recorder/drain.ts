@@ -162,11 +162,7 @@ export class Drainer {
   }
 
   /** True when the service has the segment or refused it for good. */
-  async #send(
-    segment: Segment,
-    sealed: readonly SealedBatch[],
-    publisher: Publisher,
-  ): Promise<boolean> {
+  async #send(segment: Segment, sealed: readonly SealedBatch[], publisher: Publisher): Promise<boolean> {
     const chain = new ChainPosition(segment.header.stream, segment.header.firstSeq, segment.header.prev);
     let at = 0;
     let maxLines = MAX_BATCH_LINES;
@@ -174,7 +170,11 @@ export class Drainer {
       const some = segment.lines.slice(at, at + maxLines);
       const plan = planRequest(sealed, chain.nextSeq, some.length);
       const lines = plan.lines === 0 ? some : some.slice(0, plan.lines);
-      const outcome = await publisher.publish(joined(lines), chain.prev, plan.lines === 0 ? [] : plan.batches);
+      const outcome = await publisher.publish(
+        joined(lines),
+        chain.prev,
+        plan.lines === 0 ? [] : plan.batches,
+      );
       if (outcome.kind === 'too_large' && lines.length > 1) {
         maxLines = Math.max(1, Math.floor(lines.length / 2));
         continue;

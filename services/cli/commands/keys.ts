@@ -35,7 +35,10 @@ const query = (tenant: string | undefined): string =>
   tenant === undefined ? '' : `?tenant=${encodeURIComponent(tenant)}`;
 
 /** Only while nothing runs on the data directory: the running signer holds the old key. */
-export async function rotateLog({ io, output }: CommandContext, configFile: string | undefined): Promise<void> {
+export async function rotateLog(
+  { io, output }: CommandContext,
+  configFile: string | undefined,
+): Promise<void> {
   const config = loadConfig({ file: configFile ?? io.env['TRIPLINE_CONFIG'], env: io.env, overrides: [] });
   const { dataDir: dir, deployment } = config;
   if (!existsSync(join(dir, 'log.key')))

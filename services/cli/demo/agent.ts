@@ -106,3 +106,4 @@ say({ done: true });
 say({ done: true });
 say({ done: true });
 say({ done: true });
+say({ done: true });

@@ -56,7 +56,10 @@ describe('a verification that looks into a part', () => {
   it('looks into later entries alone where an earlier run stopped, after its root was found again', async () => {
     let stopped: readonly VerifiedLog[] = [];
     await verifyBundle(exported(bench), nodeCrypto, { onProgress: (_, verified) => (stopped = verified()) });
-    assert.deepEqual(stopped.map(({ size }) => size), [LINES]);
+    assert.deepEqual(
+      stopped.map(({ size }) => size),
+      [LINES],
+    );
     await append(bench, [recordOf('b', 0, [callLine('b', 0), callLine('b', 1)])]);
     await runWriter(bench, bench);
     const report = await run({ resume: stopped });

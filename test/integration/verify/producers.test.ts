@@ -56,7 +56,11 @@ describe('batch signatures in the ledger', () => {
     await runWriter(bench, bench, at);
   }
 
-  async function changeKey(action: 'key.register' | 'key.revoke', keyId: string, raw?: Buffer): Promise<void> {
+  async function changeKey(
+    action: 'key.register' | 'key.revoke',
+    keyId: string,
+    raw?: Buffer,
+  ): Promise<void> {
     const producer = await bench.bus.producer();
     const { bus } = bench;
     const randomBytes = (length: number): Uint8Array =>
@@ -183,9 +187,7 @@ describe('batch signatures in the ledger', () => {
     assert.equal(producers.unregistered - base.unregistered, 2);
     const mine = producers.keys.find(({ keyId }) => keyId === known.agent.keyId);
     assert.deepEqual([mine?.status, mine?.counted, mine?.uncounted, mine?.name], ['revoked', 2, 4, 'host']);
-    const trusted = new Map([
-      [stranger.agent.keyId, { name: 'mine', tenant: 'acme', revokedMs: undefined }],
-    ]);
+    const trusted = new Map([[stranger.agent.keyId, { name: 'mine', tenant: 'acme', revokedMs: undefined }]]);
     const byPolicy = await verified(bench, {}, { trustedProducers: trusted });
     assert.equal(byPolicy.producers.signed, 1);
     assert.equal(byPolicy.producers.revoked, 0);
