@@ -7,7 +7,7 @@
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import { START, type Step, type Transition } from '../compile/rule.ts';
 import { FlowCell } from '../compile/flow-cell.ts';
-import type { FieldPlace, PlannedJoin, RulePlan } from './plan.ts';
+import type { PlannedJoin, RulePlan } from './plan.ts';
 import { Buckets, insertPrefix } from './buckets.ts';
 import { chainOf, nodeOf, placeValue, textOf } from './chain.ts';
 
