@@ -78,8 +78,7 @@ export function sift(calls: SiftedCalls, sieve: Sieve): Uint8Array {
     next[own] = place + 1;
   }
   const sifter = new Sifter(calls, sieve);
-  for (let own = 0; own < sessions; own++)
-    sifter.session(order.subarray(ends[own], ends[own + 1]));
+  for (let own = 0; own < sessions; own++) sifter.session(order.subarray(ends[own], ends[own + 1]));
   return sifter.kept;
 }
 

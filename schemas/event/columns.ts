@@ -106,7 +106,16 @@ export const MAX_SIFTED_SELECTIONS = 31;
 /** Of each session only the calls that can have a part in an assignment (detectors/engine/sieve.ts). */
 export const zCallSieve = z.strictObject({
   /** Position of each step's selection in `of`. */
-  steps: z.array(z.number().int().min(0).max(MAX_SIFTED_SELECTIONS - 1)).min(2).max(MAX_SIFTED_SELECTIONS),
+  steps: z
+    .array(
+      z
+        .number()
+        .int()
+        .min(0)
+        .max(MAX_SIFTED_SELECTIONS - 1),
+    )
+    .min(2)
+    .max(MAX_SIFTED_SELECTIONS),
   /** One after another; else in any order. */
   ordered: z.boolean(),
   withinMs: z.number().min(0),

@@ -55,7 +55,10 @@ function isAt(places: NonNullable<CallRequest['at']>): string {
 }
 
 /** By selection whether a call may fit it. */
-export function fitsEach({ of }: CallRequest): { readonly sql: readonly string[]; readonly params: Where['params'] } {
+export function fitsEach({ of }: CallRequest): {
+  readonly sql: readonly string[];
+  readonly params: Where['params'];
+} {
   const params: Record<string, SqlParameter> = {};
   const sql = of.map(({ kinds, classes, equals }, n) => {
     params[`k${n}`] = kinds;

@@ -64,7 +64,9 @@ function randomPart(random: Random, shape: Shape): CallPart {
     part.appendMs.push(appendMs);
     part.effectiveMs.push(appendMs - late);
     part.kind.push(EVENT_KINDS.indexOf(pick(random, shape.kinds) as (typeof EVENT_KINDS)[number]) + 1);
-    part.toolClass.push(TOOL_CLASSES.indexOf(pick(random, shape.classes) as (typeof TOOL_CLASSES)[number]) + 1);
+    part.toolClass.push(
+      TOOL_CLASSES.indexOf(pick(random, shape.classes) as (typeof TOOL_CLASSES)[number]) + 1,
+    );
     part.seq.push(n);
     const own: Record<string, string> = {
       session_id: `s${random(shape.sessions)}`,
@@ -185,9 +187,19 @@ function randomRule(random: Random, id: string): CompiledRule {
   const isSet = random(4) === 0;
   const written = steps.map((name, at) => {
     if (isSet || at === 0 || at === count - 1) return name;
-    return pick(random, [name, name, `{ event: ${name}, optional: true }`, `{ event: ${name}, repeat: { min: 1, max: 2 } }`]);
+    return pick(random, [
+      name,
+      name,
+      `{ event: ${name}, optional: true }`,
+      `{ event: ${name}, repeat: { min: 1, max: 2 } }`,
+    ]);
   });
-  const policy = pick(random, ['every', 'skip_past_last', '{ once_per: key, for: 3s }', '{ once_per: [key, s0.agent], for: 10m }']);
+  const policy = pick(random, [
+    'every',
+    'skip_past_last',
+    '{ once_per: key, for: 3s }',
+    '{ once_per: [key, s0.agent], for: 10m }',
+  ]);
   const exception =
     random(4) === 0
       ? 'exceptions: [{ name: n, when: { agent: a1 }, owner: o, reason: r, expires: 2099-01-01T00:00:00.000Z }]\n'

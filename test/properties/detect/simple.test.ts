@@ -204,7 +204,10 @@ test('after a flood of keys the arenas are as small as before it', () => {
   let offset = 0;
   const call = (session: string, timeMs: number): void =>
     stage.process(
-      recordFrom({ writer: `w${offset}`, session, tool: 't0', timeMs, appendMs: timeMs }, { offset: offset++ }),
+      recordFrom(
+        { writer: `w${offset}`, session, tool: 't0', timeMs, appendMs: timeMs },
+        { offset: offset++ },
+      ),
     );
   const bytes = (): number => {
     const { entries, nodes, cells, undos } = stage.engine.simpleRules.memory;
