@@ -69,7 +69,7 @@ export class PayloadReader {
         `SELECT ${SEALED_COLUMNS} FROM payloads
          WHERE (log_id, idx) IN (SELECT toFixedString(unhex(at.1), 32), at.2
            FROM (SELECT arrayJoin(arrayZip({logs:Array(String)}, {indexes:Array(UInt64)})) AS at))`,
-        { params: { logs: some.map((row) => row.at_log), indexes: some.map((row) => row.block) } },
+        { params: { logs: some.map((row) => row.at_log), indexes: some.map((row) => Number(row.block)) } },
       );
       for (const row of found) blocks.set(blockName(row), row.base64);
     }
