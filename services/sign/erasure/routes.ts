@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { zHex32, zName } from '../../../schemas/event/v1.ts';
 import { toHex } from '../../evidence/bytes.ts';
-import { principalOf, writableTenant } from '../../platform/http/principal.ts';
+import { ALL_TENANTS, principalOf, readableTenant, writableTenant } from '../../platform/http/principal.ts';
 import type { StepContext } from '../../platform/step.ts';
 import { concerned } from './collect.ts';
 import { holdOver, type Hold, type Holds } from './holds.ts';
@@ -70,10 +70,10 @@ export function registerErasures(context: StepContext, door: ErasureDoor): void 
     async (request) => {
       const { id } = request.params;
       const outcome = door.intents.outcome(id);
-      if (outcome !== undefined) return { phase: 'finished', ...outcome };
-      const intent = door.intents.get(id);
-      if (intent === undefined) throw new TriplineError('not_found');
-      return { id, phase: intent.phase };
+      const intent = outcome === undefined ? door.intents.get(id) : undefined;
+      const { tenant } = ownedBy(request, outcome ?? intent);
+      await auditRead(context, request, { target: `/v1/erasures/${id}`, tenant });
+      return outcome === undefined ? { id, phase: intent?.phase } : { phase: 'finished', ...outcome };
     },
   );
   registerHolds(context, door);
@@ -82,10 +82,16 @@ export function registerErasures(context: StepContext, door: ErasureDoor): void 
 function registerHolds(context: StepContext, { holds }: ErasureDoor): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
   const reading = { roles: [...config.roles, 'auditor'] as ('admin' | 'auditor')[] };
-  http.get('/v1/holds', { config: reading, schema: { summary: 'Legal holds' } }, async () => ({
-    items: holds.list(),
-    nextCursor: null,
-  }));
+  http.get(
+    '/v1/holds',
+    { config: reading, schema: { summary: 'Legal holds', querystring: zTenant } },
+    async (request) => {
+      const tenant = readableTenant(principalOf(request), request.query.tenant);
+      await auditRead(context, request, { target: '/v1/holds', tenant });
+      const items = holds.list().filter((hold) => tenant === ALL_TENANTS || hold.tenant === tenant);
+      return { items, nextCursor: null };
+    },
+  );
   http.post(
     '/v1/holds',
     { config, schema: { summary: 'Nothing of it may be erased', querystring: zTenant, body: zHoldRequest } },
@@ -106,8 +112,10 @@ function registerHolds(context: StepContext, { holds }: ErasureDoor): void {
     '/v1/holds/:id/release',
     { config, schema: { summary: 'Release a hold', params: zId, body: zReleased } },
     async (request) => {
-      const found = holds.list().find(({ id }) => id === request.params.id);
-      if (found === undefined) throw new TriplineError('not_found');
+      const found = ownedBy(
+        request,
+        holds.list().find(({ id }) => id === request.params.id),
+      );
       const { id, tenant } = found;
       const { reason } = request.body;
       await auditChange(context, request, {
@@ -121,6 +129,27 @@ function registerHolds(context: StepContext, { holds }: ErasureDoor): void {
       return found;
     },
   );
+}
+
+/** What belongs to another tenant does not exist for this one. Throws not_found. */
+function ownedBy<Owned extends { readonly tenant: string }>(
+  request: FastifyRequest,
+  found: Owned | undefined,
+): Owned {
+  const { tenant } = principalOf(request);
+  if (found === undefined || (tenant !== ALL_TENANTS && found.tenant !== tenant))
+    throw new TriplineError('not_found');
+  return found;
+}
+
+async function auditRead(
+  { audit }: StepContext,
+  request: FastifyRequest,
+  { target, tenant }: { readonly target: string; readonly tenant: string },
+): Promise<void> {
+  const { id: actor, role, tenant: own } = principalOf(request);
+  const at = own === ALL_TENANTS ? 'default' : own;
+  await audit.record(at, { action: 'read', actor, role, target, outcome: 'ok', details: { tenant } });
 }
 
 /** The names of subjects are not in it: the audit trail is kept. */

@@ -51,7 +51,7 @@ describe('README.md', () => {
     assert.ok(commands.length > 10, 'it looked at something');
     for (const [, , ...argv] of commands) {
       const isName = (word: string): boolean => /^[a-z]+$/.test(word);
-      const groups = ['rules', 'config', 'destinations', 'capture', 'keys'];
+      const groups = ['rules', 'config', 'destinations', 'capture', 'keys', 'hold', 'policy'];
       const path = argv.slice(0, groups.includes(argv[0] ?? '') ? 2 : 1);
       assert.ok(path.every(isName), argv.join(' '));
       const help = await tripline({}, [...path, '--help']);

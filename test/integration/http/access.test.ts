@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { routesOf } from '../../../services/platform/http/build.ts';
+import { TOPICS } from '../../../schemas/topics.ts';
 import { startService, TOKENS, type Service } from './service.ts';
 
 let service: Service;
@@ -19,6 +20,7 @@ const READERS: readonly Who[] = [
 const AUDITORS: readonly Who[] = ['auditorA', 'adminA', 'auditorB', 'adminB', 'auditorAll', 'adminAll'];
 const RESPONDERS: readonly Who[] = ['responderA', 'adminA', 'responderB', 'adminB', 'adminAll'];
 const ANALYSTS: readonly Who[] = ['analystA', 'analystB', ...RESPONDERS];
+const ADMINS: readonly Who[] = ['adminA', 'adminB', 'adminAll'];
 const PRODUCERS: readonly Who[] = ['producerA', 'adminA', 'producerB', 'adminB', 'adminAll'];
 
 /** `asked`: the request says which tenant it is about. `own`: it is about the tenant of its token, nothing else can be said. */
@@ -53,6 +55,21 @@ const TABLE: Readonly<Record<string, Row>> = {
   'GET /v1/controls/stream': { allowed: EVERYBODY, tenant: 'own' },
   'POST /v1/controls': { allowed: RESPONDERS, tenant: 'asked' },
   'POST /v1/controls/:id/lift': { allowed: RESPONDERS, tenant: 'own' },
+  'GET /v1/approvals': { allowed: READERS, tenant: 'asked' },
+  'POST /v1/approvals/:id/grant': { allowed: RESPONDERS, tenant: 'asked' },
+  'POST /v1/approvals/:id/deny': { allowed: RESPONDERS, tenant: 'asked' },
+  'GET /v1/keys': { allowed: READERS, tenant: 'asked' },
+  'POST /v1/keys': { allowed: ADMINS, tenant: 'asked' },
+  'POST /v1/keys/:id/revoke': { allowed: ADMINS, tenant: 'asked' },
+  'POST /v1/erasures': { allowed: ADMINS, tenant: 'asked' },
+  'GET /v1/erasures/:id': { allowed: ADMINS, tenant: 'own' },
+  'GET /v1/holds': { allowed: AUDITORS, tenant: 'asked' },
+  'POST /v1/holds': { allowed: ADMINS, tenant: 'asked' },
+  'POST /v1/holds/:id/release': { allowed: ADMINS, tenant: 'own' },
+  // The tenant stands in the body.
+  'POST /v1/ledger/verify': { allowed: AUDITORS, tenant: 'own' },
+  // A partition holds records of many tenants.
+  'POST /v1/ledger/losses': { allowed: ['adminAll'], tenant: 'own' },
   // Rules hold for all tenants.
   'POST /v1/rules/reload': { allowed: ['adminAll'], tenant: 'own' },
 };
@@ -82,17 +99,41 @@ const BODIES: Readonly<Record<string, object>> = {
     mapping: '0'.repeat(64),
   },
   'POST /v1/alerts/:id/disposition': { disposition: 'undetermined', reason: 'the table' },
+  'POST /v1/approvals/:id/grant': { argsHash: '0'.repeat(64), reason: 'the table' },
+  'POST /v1/approvals/:id/deny': { reason: 'the table' },
+  // RFC 8032, 7.1, test 1.
+  'POST /v1/keys': { publicKey: '11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=', name: 'the table' },
+  'POST /v1/keys/:id/revoke': { reason: 'the table' },
+  'POST /v1/erasures': { session: 'not held', reason: 'the table' },
+  'POST /v1/holds': { session: 'none', reason: 'the table' },
+  'POST /v1/holds/:id/release': { reason: 'the table' },
+  'POST /v1/ledger/losses': {
+    topic: TOPICS.toolcalls.name,
+    partition: 0,
+    fromOffset: 0,
+    toOffset: 1,
+    reason: 'the table',
+  },
 };
+
+/** An id in the form of the route, of nothing that is there. */
+function idOf(url: string): string {
+  if (url.startsWith('/v1/approvals')) return `apr-${'0'.repeat(32)}`;
+  if (url.startsWith('/v1/keys')) return '0'.repeat(64);
+  return /^\/v1\/(erasures|holds)/.test(url) ? '0'.repeat(32) : 'none';
+}
 
 async function ask(name: string, headers: Record<string, string>, query = '') {
   const [method, url] = name.split(' ') as [string, string];
   const isPost = method === 'POST';
-  const path = url.replace(':id', 'none') + query;
+  const path = url.replace(':id', idOf(url)) + query;
   return await service.http.inject({
     method: method as 'GET',
     url: path,
     headers: { host: 'localhost', ...(isPost ? { 'content-type': 'application/json' } : {}), ...headers },
-    ...(isPost ? { payload: JSON.stringify(BODIES[name.replace(/\/[^/]+\/lift$/, '/:id/lift')] ?? {}) } : {}),
+    ...(isPost
+      ? { payload: JSON.stringify(BODIES[name.replace(/\/[^/]+\/(lift|release)$/, '/:id/$1')] ?? {}) }
+      : {}),
   });
 }
 
@@ -132,4 +173,42 @@ test('a control of tenant a does not exist for tenant b: neither in the list nor
   assert.equal(await lift('responderB'), 404);
   assert.equal(await lift('adminB'), 404);
   assert.equal(await lift('responderA'), 200);
+});
+
+test('a legal hold of tenant a does not exist for tenant b: neither in the list nor to be released', async () => {
+  const { id } = (await ask('POST /v1/holds', bearer('adminA'))).json<{ id: string }>();
+  const seen = async (who: Who): Promise<boolean> =>
+    (await ask('GET /v1/holds', bearer(who))).body.includes(id);
+  assert.deepEqual(
+    [await seen('adminA'), await seen('auditorAll'), await seen('adminB'), await seen('auditorB')],
+    [true, true, false, false],
+  );
+  const release = async (who: Who): Promise<number> =>
+    (await ask(`POST /v1/holds/${id}/release`, bearer(who))).statusCode;
+  assert.equal(await release('adminB'), 404);
+  assert.equal(await release('adminA'), 200);
+});
+
+test('an erasure of tenant a does not exist for tenant b', async () => {
+  const asked = await ask('POST /v1/erasures', bearer('adminA'));
+  assert.equal(asked.statusCode, 202, asked.body);
+  const { id } = asked.json<{ id: string }>();
+  const status = async (who: Who): Promise<number> =>
+    (await ask(`GET /v1/erasures/${id}`, bearer(who))).statusCode;
+  assert.deepEqual(
+    [await status('adminA'), await status('adminAll'), await status('adminB')],
+    [200, 200, 404],
+  );
+});
+
+test('a bundle for a verifier is of no tenant but the own', async () => {
+  const asked = async (who: Who): Promise<number> => {
+    const headers = { host: 'localhost', 'content-type': 'application/json', ...bearer(who) };
+    const body = { method: 'POST', url: '/v1/ledger/verify', headers, payload: '{"tenant":"a"}' } as const;
+    return (await service.http.inject(body)).statusCode;
+  };
+  assert.deepEqual(
+    [await asked('auditorA'), await asked('auditorB'), await asked('auditorAll')],
+    [200, 403, 200],
+  );
 });

@@ -9,6 +9,7 @@ import { zConfig } from '../../../schemas/config/v1.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
 import { registerReload } from '../../../services/detect/main.ts';
 import { startIngest } from '../../../services/ingest/main.ts';
+import { registerApprovalRoutes } from '../../../services/platform/approvals/routes.ts';
 import { createAuditTrail } from '../../../services/platform/audit/trail.ts';
 import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
@@ -19,9 +20,11 @@ import {
 } from '../../../services/platform/controls/routes.ts';
 import { buildHttp } from '../../../services/platform/http/build.ts';
 import type { RunningStep, StepContext } from '../../../services/platform/step.ts';
+import { openKeyStore } from '../../../services/platform/payloads/key-store.ts';
 import { openStore } from '../../../services/platform/store/open.ts';
 import { createMetrics } from '../../../services/platform/telemetry/metrics.ts';
 import { startQuery } from '../../../services/query/main.ts';
+import { openErasures } from '../../../services/sign/erasure/main.ts';
 
 export const TOKENS = {
   producerA: 'producer-of-a',
@@ -91,6 +94,9 @@ export async function startService(): Promise<Service> {
   const controls = await openControls(context);
   registerControlReadRoutes(context, controls);
   registerControlWriteRoutes(context, controls.issuer);
+  registerApprovalRoutes(context, controls);
+  const keys = openKeyStore(dataDir, randomBytes);
+  const erasures = openErasures(context, keys, () => ({}));
   const none = { added: [], removed: [], changed: [], adjusted: [], kept: [], faults: [] };
   registerReload(context, { reload: async () => ({ ...none, rules: 0 }) });
   steps.push(await startIngest(context), await startQuery(context));
@@ -101,6 +107,8 @@ export async function startService(): Promise<Service> {
     stop: async () => {
       await http.close();
       for (const step of steps) await step.stop();
+      await erasures.stop();
+      keys.close();
       await controls.close();
       await producer.close();
       await bus.close();
