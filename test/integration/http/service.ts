@@ -108,7 +108,7 @@ export async function startService(): Promise<Service> {
       await http.close();
       for (const step of steps) await step.stop();
       await erasures.stop();
-      keys.close();
+      await keys.close();
       await controls.close();
       await producer.close();
       await bus.close();
