@@ -107,3 +107,4 @@ say({ done: true });
 say({ done: true });
 say({ done: true });
 say({ done: true });
+say({ done: true });
