@@ -187,11 +187,12 @@ describe('fields of a registry snapshot', () => {
 describe('semantic hashes', () => {
   it('of the shipped rules do not move when the language grows: their alerts keep their ids', () => {
     const root = resolve(import.meta.dirname, '../../../detectors/rules');
-    // As of the first version of the language; the first rule itself has changed since: it takes reads by URI along.
+    // As of the first version of the language; two rules themselves have changed since: the first takes reads by URI along, the third leaves out
+    // calls that their host refused.
     const known = {
       'chain.search-vault-post': 'ea807d245f5787d955b6778558ca5abbde32e49b50059187ee246cebac453cd7',
       'chain.secret-to-sink': 'aad277ef15a82c0d9004d88122931044c809f97fa0550d377e080db81639e6bb',
-      'absence.delete-without-approval': '141f3f17c9e2aba4ae5a538dfe684373d5a9a531a28f7ec73375f5fab6b61aec',
+      'absence.delete-without-approval': '166db9dbda89b51a62f1817eb9b35a19837dcee0238240e3f5b5456b2765e7e9',
       'cross.agent-relay': '297e5499607bae83bec18f37ac8f2db2cc3a5f7257a4f52a234a5230cc819c6a',
     };
     const paths = [
