@@ -98,13 +98,8 @@ async function many(clients: Record<ServerName, Client>): Promise<void> {
 
 const clients = { search: await open('search'), vault: await open('vault'), poster: await open('poster') };
 say({ connected: Object.keys(clients).length });
-await { attack, many, benign }[scenario](clients);
+const scenarios = { attack, many, benign };
+await scenarios[scenario](clients);
 await Promise.all(Object.values(clients).map((client) => client.close()));
 process.stdin.destroy(); // An open pipe would keep this process alive.
-say({ done: true });
-say({ done: true });
-say({ done: true });
-say({ done: true });
-say({ done: true });
-say({ done: true });
 say({ done: true });
