@@ -73,7 +73,8 @@ const TABLE: Readonly<Record<string, Row>> = {
   // Rules hold for all tenants.
   'POST /v1/rules/reload': { allowed: ['adminAll'], tenant: 'own' },
 };
-const PUBLIC = /^(GET \/($|healthz$|readyz$|metrics$|assets\/|tripline\.svg$|verify\.html$)|(GET|HEAD) \/docs(\/|$))/;
+const PUBLIC =
+  /^(GET \/($|healthz$|readyz$|metrics$|assets\/|tripline\.svg$|verify\.html$)|(GET|HEAD) \/docs(\/|$))/;
 
 const nameOf = (route: { method: string; url: string }): string => `${route.method} ${route.url}`;
 
