@@ -66,7 +66,7 @@ export function registerErasures(context: StepContext, door: ErasureDoor): void 
   );
   http.get(
     '/v1/erasures/:id',
-    { config, schema: { summary: 'How far an erasure is', params: zId } },
+    { config, schema: { summary: 'How far an erasure is', params: zId, querystring: zTenant } },
     async (request) => {
       const { id } = request.params;
       const outcome = door.intents.outcome(id);
@@ -110,7 +110,7 @@ function registerHolds(context: StepContext, { holds }: ErasureDoor): void {
   );
   http.post(
     '/v1/holds/:id/release',
-    { config, schema: { summary: 'Release a hold', params: zId, body: zReleased } },
+    { config, schema: { summary: 'Release a hold', params: zId, querystring: zTenant, body: zReleased } },
     async (request) => {
       const found = ownedBy(
         request,
@@ -136,7 +136,8 @@ function ownedBy<Owned extends { readonly tenant: string }>(
   request: FastifyRequest,
   found: Owned | undefined,
 ): Owned {
-  const { tenant } = principalOf(request);
+  const asked = request.query as z.infer<typeof zTenant>;
+  const tenant = readableTenant(principalOf(request), asked.tenant);
   if (found === undefined || (tenant !== ALL_TENANTS && found.tenant !== tenant))
     throw new TriplineError('not_found');
   return found;
