@@ -1,7 +1,9 @@
 /** What the continuous verifier knows: shown by /v1/ledger where both run in one process. */
 
-export interface FoundFault {
+/** Where the ledger is at fault. What a row says of itself may have been written by anybody. */
+export interface FaultPlace {
   readonly code: string;
+  /** Origin of the log, or `topic/partition` where a whole partition is at fault. */
   readonly log: string;
   readonly index: number | null;
   readonly topic: string | null;
@@ -9,6 +11,9 @@ export interface FoundFault {
   readonly offset: number | null;
   readonly session: string | null;
   readonly detail: string | null;
+}
+
+export interface FoundFault extends FaultPlace {
   readonly foundAtMs: number;
 }
 

@@ -7,6 +7,7 @@ import { alertEntity, alertId, alertLine } from '../../../detectors/engine/alert
 import { toHex, utf8 } from '../../evidence/bytes.ts';
 import type { Bus, BusProducer } from '../bus/port.ts';
 import { sha256 } from './crypto.ts';
+import type { FaultPlace } from './health.ts';
 
 export const TAMPER_RULE_ID = 'tripline.ledger-tampered';
 /** Its version takes the place of a semantic hash: 32 zero bytes but the last. */
@@ -14,18 +15,8 @@ const TAMPER_RULE_HASH = `${'0'.repeat(63)}1`;
 /** Who it is told of, where the fault names no session. */
 const NOBODY = 'ledger';
 
-/** Where the ledger is at fault. What a row says of itself may have been written by anybody. */
-export interface LedgerFault {
+export interface LedgerFault extends FaultPlace {
   readonly tenant: string;
-  readonly code: string;
-  /** Origin of the log, or `topic/partition` where a whole partition is at fault. */
-  readonly log: string;
-  readonly index: number | null;
-  readonly topic: string | null;
-  readonly partition: number | null;
-  readonly offset: number | null;
-  readonly session: string | null;
-  readonly detail: string | null;
   /** Of the last sound thing before it: an alert has no wall clock, so that a second publication is the same bytes. */
   readonly afterMs: number;
 }
