@@ -205,9 +205,10 @@ describe('the page that verifies', { skip: executable === undefined ? 'no browse
   it('is used by keyboard alone', async () => {
     const opened = await browser.open(url);
     const { page } = opened;
+    // Asked for first: the browser is told to hand choosers over by a message of its own, which Enter could overtake.
+    const chooser = page.waitForEvent('filechooser');
     await page.keyboard.press('Tab');
     assert.equal(await page.evaluate(`document.activeElement.id`), 'bundle');
-    const chooser = page.waitForEvent('filechooser');
     await page.keyboard.press('Enter');
     await (await chooser).setFiles(bundle);
     assert.equal(await verdict(page), 'verified');
