@@ -85,22 +85,16 @@ export class TakenCall {
   reference({ partition, offset, line, timeMs }: KeptPlace): CallSummary {
     const [first] = this.texts;
     if (typeof first === 'object') return first.reference();
-    const [stream, topic, session, agent, ...rest] = this.texts as readonly string[];
-    const [callId, server, tool, toolClass, host, traceId] = rest as (string | undefined)[];
-    return {
-      eventId: eventId(stream ?? '', this.seq),
-      topic: topic ?? '',
-      partition,
-      offset,
-      line,
-      time: isoTime(timeMs),
-      session: session ?? '',
-      agent: agent ?? '',
-      ...(callId === undefined ? {} : { callId }),
-      ...(server === undefined ? {} : { server }),
-      ...(tool === undefined ? {} : { tool, ...(toolClass === undefined ? {} : { class: toolClass }) }),
-      ...(host === undefined || host === '' ? {} : { destHost: host }),
-      ...(traceId === undefined ? {} : { traceId }),
-    };
+    const [stream = '', topic = '', session = '', agent = '', ...rest] = this.texts as readonly string[];
+    const place = { topic, partition, offset, line, time: isoTime(timeMs) };
+    return { eventId: eventId(stream, this.seq), ...place, session, agent, ...optionalOf(rest) };
   }
+}
+
+/** What an alert cites where the call has it. A class is of a tool. */
+function optionalOf(texts: readonly (string | undefined)[]): Partial<CallSummary> {
+  const [callId, server, tool, toolClass, host, traceId] = texts;
+  const ofTool = tool === undefined ? {} : { tool, class: toolClass };
+  const all = { callId, server, ...ofTool, destHost: host === '' ? undefined : host, traceId };
+  return Object.fromEntries(Object.entries(all).filter(([, text]) => text !== undefined));
 }
