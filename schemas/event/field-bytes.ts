@@ -10,9 +10,11 @@ const IS_HEX = Uint8Array.from({ length: 256 }, (_, byte) =>
   /[0-9a-f]/.test(String.fromCharCode(byte)) ? 1 : 0,
 );
 
-export function holdsDelete(bytes: Uint8Array, from: number, end: number): boolean {
-  for (let at = from; at < end; at++) if (bytes[at] === 0x7f) return true;
-  return false;
+/** 1 to 256 characters; of the control characters a JSON string may hold only U+007F as it is. */
+export function isUsualName(bytes: Uint8Array, from: number, end: number): boolean {
+  if (end === from || end - from > 256) return false;
+  for (let at = from; at < end; at++) if (bytes[at] === 0x7f) return false;
+  return true;
 }
 
 export function isHex(bytes: Uint8Array, from: number, end: number): boolean {

@@ -3,7 +3,7 @@
  * is out of the ordinary (a fault, an unknown field, an escape in a name, names that may repeat) is left to that one: the
  * pass says so, and never takes a line that it would refuse. Producers control every byte; time is linear, memory bounded.
  */
-import { holdsDelete, isHex, isShortCount, isUsualTime, countAt } from './field-bytes.ts';
+import { isUsualName, isHex, isShortCount, isUsualTime, countAt } from './field-bytes.ts';
 import { COLON, COMMA, JsonBytes, OPEN_BRACE, QUOTE } from './json-bytes.ts';
 import {
   CHECK_OF,
@@ -175,24 +175,16 @@ export class LineScanner extends JsonBytes {
     number: number,
     { from, end }: { readonly from: number; readonly end: number },
   ): boolean {
-    switch (form) {
-      case 'name':
-        return end > from && end - from <= 256 && !holdsDelete(this.bytes, from, end);
-      case 'hex':
-        return end - from === DIGITS_OF[number] && isHex(this.bytes, from, end);
-      case 'choice': {
-        const text = this.texts.text(this.bytes, from, end);
-        if (number === KIND) this.kind = text;
-        return CHECK_OF[number]?.(text) === undefined;
-      }
-      case 'time':
-        return isUsualTime(this.bytes, from, end);
-      case 'any':
-      case 'one':
-      case 'count':
-      case 'checked':
-        return false;
-    }
+    if (form === 'time') return isUsualTime(this.bytes, from, end);
+    if (form === 'hex') return end - from === DIGITS_OF[number] && isHex(this.bytes, from, end);
+    if (form === 'name') return isUsualName(this.bytes, from, end);
+    return form === 'choice' && this.fitsChoice(number, from, end);
+  }
+
+  private fitsChoice(number: number, from: number, end: number): boolean {
+    const text = this.texts.text(this.bytes, from, end);
+    if (number === KIND) this.kind = text;
+    return CHECK_OF[number]?.(text) === undefined;
   }
 
   private hasRequired(): boolean {
