@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../platform/payloads/read.ts';
+import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
 import {
   andAlso,
-  decodeCursor,
   isoOf,
   pageOf,
   whereOf,
