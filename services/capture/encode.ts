@@ -109,6 +109,9 @@ function bodyParts(draft: EventDraft, body: DraftBody): readonly PreparedLine[] 
     time: new Date(draft.timeMs).toISOString(),
     fields: JSON.stringify({
       ...callOnly(draft.fields),
+      ...(index === 0 && draft.partsOnly === true && draft.fields['redaction'] !== undefined
+        ? { redaction: draft.fields['redaction'] }
+        : {}),
       ...(labels.length === 0 ? {} : { labels }),
       body: {
         of: body.of,
