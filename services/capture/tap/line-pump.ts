@@ -4,7 +4,7 @@
  * the middle of a peer's message.
  */
 import type { Readable, Writable } from 'node:stream';
-import type { Passed } from '../capture.ts';
+import type { Passed } from '../passed.ts';
 
 export interface LinePumpOptions {
   readonly source: Readable;
