@@ -5,7 +5,7 @@
 import type { Event } from '../../schemas/event/v1.ts';
 import type { Verdict } from '../../schemas/verdict/v1.ts';
 import type { CompiledRule } from '../../detectors/compile/rule.ts';
-import { exceptionOf } from '../../detectors/engine/engine.ts';
+import { exceptionOf } from '../../detectors/engine/finding.ts';
 import type { Completed } from '../../detectors/engine/state.ts';
 
 export interface HeldVerdict {

@@ -17,7 +17,8 @@ import type { ProducerFinding } from './findings.ts';
 import { claimedNeeds, prepareRecord, streamNeeds, type StreamNeed } from './prepare.ts';
 import { sealPayloads } from './seal-payloads.ts';
 import { checkAgainstHeads, loadStreams, readBack, storedRows, type StreamLookup } from './stored.ts';
-import { Batch, TABLE_ORDER, type BatchCounts, type BatchOutcome, type TableName } from './step.ts';
+import { TABLE_ORDER, type BatchCounts, type BatchOutcome, type TableName } from './outcome.ts';
+import { Batch } from './step.ts';
 import type { StreamState } from './stream-state.ts';
 import {
   ALERT_COLUMNS,

@@ -10,7 +10,7 @@ import { PartitionWriter, type WriterPorts, type WriterSettings } from './loop.t
 import { ProducerWatch } from './producer-watch.ts';
 import { Turns } from './turns.ts';
 import type { Signer } from './ports.ts';
-import type { BatchCounts } from './step.ts';
+import type { BatchCounts } from './outcome.ts';
 
 export { httpSigner, type HttpSignerOptions } from './http-signer.ts';
 export type { Signer } from './ports.ts';

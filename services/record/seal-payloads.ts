@@ -8,7 +8,7 @@ import { toHex, type Sha256 } from '../evidence/bytes.ts';
 import { RowWriter } from '../evidence/row-binary.ts';
 import { IN_THE_CLEAR, type SubjectKey, type SubjectKeys } from '../platform/payloads/keys.ts';
 import { logKey, sealLines } from '../platform/payloads/seal.ts';
-import type { BatchOutcome, PayloadLine } from './step.ts';
+import type { BatchOutcome, PayloadLine } from './outcome.ts';
 import { writeSealedPayloadRow } from './tables.ts';
 
 /** Blocks after which others of the process have their turn. */

@@ -11,7 +11,8 @@ import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts'
 import { openKeyStore } from '../../services/platform/payloads/key-store.ts';
 import { prepareRecord } from '../../services/record/prepare.ts';
 import { sealPayloads } from '../../services/record/seal-payloads.ts';
-import { Batch, type BatchOutcome } from '../../services/record/step.ts';
+import type { BatchOutcome } from '../../services/record/outcome.ts';
+import { Batch } from '../../services/record/step.ts';
 import { cpuMs, median, result, type Bench, type BenchResult } from './bench.ts';
 
 const EVENTS = 4096;
