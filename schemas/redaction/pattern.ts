@@ -24,7 +24,8 @@ export function parsePattern(text: string): ParsedPattern {
   let choices = 1;
   while (at < body.length) {
     ATOM.lastIndex = at;
-    if (!ATOM.test(body)) return fault(`has something that is not allowed at ${JSON.stringify(body.slice(at, at + 8))}`);
+    if (!ATOM.test(body))
+      return fault(`has something that is not allowed at ${JSON.stringify(body.slice(at, at + 8))}`);
     at = ATOM.lastIndex;
     REPEAT.lastIndex = at;
     const repeat = REPEAT.exec(body);

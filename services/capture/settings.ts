@@ -150,9 +150,7 @@ function readPolicySettings(env: Environment): HostPolicySettings | undefined {
 function readRedactionSettings(env: Environment, dataDir: string): HostRedactionSettings | undefined {
   const file = value(env, 'TRIPLINE_REDACTION');
   const keyFile = value(env, 'TRIPLINE_REDACTION_KEY') ?? path.join(dataDir, 'redaction.key');
-  return file === undefined
-    ? undefined
-    : { file: expandHome(file), keyFile: expandHome(keyFile), dataDir };
+  return file === undefined ? undefined : { file: expandHome(file), keyFile: expandHome(keyFile), dataDir };
 }
 
 function readBoundary(env: Environment): BoundaryConfig | undefined {

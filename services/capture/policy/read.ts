@@ -16,8 +16,10 @@ interface Faults {
   readonly faults: readonly PolicyFault[];
 }
 export type PolicyReading =
-  { readonly kind: 'policy'; readonly policy: Policy; readonly hash: string; readonly lineOf: LineOf } | Faults;
-export type DocumentReading<T> = { readonly kind: 'value'; readonly value: T; readonly lineOf: LineOf } | Faults;
+  | { readonly kind: 'policy'; readonly policy: Policy; readonly hash: string; readonly lineOf: LineOf }
+  | Faults;
+export type DocumentReading<T> =
+  { readonly kind: 'value'; readonly value: T; readonly lineOf: LineOf } | Faults;
 
 /** Line of what stands at a path of the document, from 1. */
 export type LineOf = (at: readonly PropertyKey[]) => number;

@@ -67,7 +67,11 @@ export class DraftRedactor {
       ...(isKept ? [] : ['redaction_unfollowed']),
       ...(isLookalike ? ['redaction_lookalike'] : []),
     ];
-    return this.#rebuilt(draft, { fields: labelled(fields.fields, labels), places, result: redacted?.result });
+    return this.#rebuilt(draft, {
+      fields: labelled(fields.fields, labels),
+      places,
+      result: redacted?.result,
+    });
   }
 
   /** What a person would be shown of arguments, and what binds an approval of them. */
@@ -156,7 +160,10 @@ export class DraftRedactor {
 
 const NAMES = { args: ['argsHash', 'argsBytes'], result: ['resultHash', 'resultBytes'] } as const;
 
-function originalOf({ bytes, span }: DraftBody, keyed: Keyed): { readonly bytes: number; readonly hmac: string } {
+function originalOf(
+  { bytes, span }: DraftBody,
+  keyed: Keyed,
+): { readonly bytes: number; readonly hmac: string } {
   const body = bytes.subarray(span.start, span.end);
   return { bytes: body.length, hmac: keyed.original(body) };
 }

@@ -45,7 +45,8 @@ class FieldRedactor {
   value(value: unknown, at: string, depth: number): unknown {
     if (typeof value === 'string') return this.#text(value, at);
     if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return value;
-    if (Array.isArray(value)) return value.map((item, index) => this.value(item, `${at}.${index}`, depth + 1));
+    if (Array.isArray(value))
+      return value.map((item, index) => this.value(item, `${at}.${index}`, depth + 1));
     return this.members(value, at, depth);
   }
 

@@ -44,7 +44,7 @@ function cardForms(text: string): readonly string[] {
 
 /** Of a canonical value; each text once, the value itself first. */
 export function formsOf(value: string): readonly ValueForm[] {
-  const plain = value.isWellFormed() ? value : value.toWellFormed();
+  const plain = value.replaceAll(/\p{Cs}/gu, '\uFFFD');
   const bytes = Buffer.from(plain);
   const own = [value, ...cardForms(value)].map((text) => ({ text, isEncoded: false, lead: 0 }));
   const encoded = [

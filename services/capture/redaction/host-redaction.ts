@@ -15,6 +15,16 @@ export interface HostRedactionSettings {
   readonly dataDir: string;
 }
 
+export interface StreamFacts {
+  readonly session: string;
+  readonly server: string;
+  readonly sha256Hex: Sha256Hex;
+  readonly nowMs: () => number;
+  readonly log: CaptureLog;
+}
+
+export type StreamRedaction = Pick<DraftRedactor, 'redact' | 'shown'>;
+
 interface Loaded {
   readonly rules: RedactionRules;
   readonly identity: RedactionIdentity;
@@ -52,19 +62,31 @@ export class HostRedaction {
     this.#loaded = { rules: new RedactionRules(policy), identity, keyed };
   }
 
-  /** The redactor of one stream. Only once it is loaded. */
-  redactor(of: {
-    readonly session: string;
-    readonly server: string;
-    readonly sha256Hex: Sha256Hex;
-    readonly nowMs: number;
-    readonly log: CaptureLog;
-  }): DraftRedactor {
+  /** The redaction of one stream. May be asked for before it is loaded, and used only after. */
+  stream(of: StreamFacts): StreamRedaction {
+    let made: DraftRedactor | undefined;
+    const redactor = (): DraftRedactor => (made ??= this.#redactor(of));
+    return {
+      redact: (draft) => redactor().redact(draft),
+      shown: (args, tool) => redactor().shown(args, tool),
+    };
+  }
+
+  /** What stream.open says. */
+  get identity(): RedactionIdentity {
+    return this.#ready().identity;
+  }
+
+  #ready(): Loaded {
+    // Nothing goes on record in the clear.
     if (this.#loaded === undefined) throw new TriplineError('not_ready', 'the redaction is not loaded');
-    const { rules, identity, keyed } = this.#loaded;
-    const { session, server, sha256Hex, log } = of;
+    return this.#loaded;
+  }
+
+  #redactor({ session, server, sha256Hex, nowMs, log }: StreamFacts): DraftRedactor {
+    const { rules, identity, keyed } = this.#ready();
     const directory = path.join(this.#settings.dataDir, 'capture', 'redaction');
-    forgetOldSessions(directory, of.nowMs);
+    forgetOldSessions(directory, nowMs());
     const memory = rules.follow ? new SessionMemory({ directory, session, keyed, log }) : undefined;
     return new DraftRedactor({ rules, identity, keyed, session, memory, server, sha256Hex });
   }

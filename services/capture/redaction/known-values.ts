@@ -99,16 +99,14 @@ export class KnownValues {
     if (this.#digests.has(digest)) return { kind: 'known' };
     if (!isFit(text)) return { kind: 'unfit' };
     if (this.#digests.size >= MAX_KNOWN_VALUES) return { kind: 'full' };
-    const forms = formsOf(text).map(
-      ({ text: form, isEncoded, lead }): KnownForm => ({
-        length: form.length,
-        window: this.#windowOf(form, 0),
-        whole: this.#wholeOf(form, 0, form.length),
-        check: this.#keyed.check(form),
-        isEncoded,
-        lead,
-      }),
-    );
+    const forms = formsOf(text).map(({ text: form, isEncoded, lead }): KnownForm => ({
+      length: form.length,
+      window: this.#windowOf(form, 0),
+      whole: this.#wholeOf(form, 0, form.length),
+      check: this.#keyed.check(form),
+      isEncoded,
+      lead,
+    }));
     const value: KnownValue = { by, digest, forms };
     return this.add(value) ? { kind: 'added', value } : { kind: 'full' };
   }
@@ -146,7 +144,8 @@ export class KnownValues {
 
   #windowOf(text: string, from: number): number {
     let hash = 0;
-    for (let at = from; at < from + WINDOW; at++) hash = (Math.imul(hash, this.#base) + text.charCodeAt(at)) | 0;
+    for (let at = from; at < from + WINDOW; at++)
+      hash = (Math.imul(hash, this.#base) + text.charCodeAt(at)) | 0;
     return hash;
   }
 

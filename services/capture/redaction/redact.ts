@@ -88,7 +88,11 @@ export interface RedactedText {
 export function redactText(
   text: string,
   context: RedactionContext,
-  of: { readonly where?: TextContext; readonly scalar?: number | undefined; readonly whole?: Treatment | undefined } = {},
+  of: {
+    readonly where?: TextContext;
+    readonly scalar?: number | undefined;
+    readonly whole?: Treatment | undefined;
+  } = {},
 ): RedactedText | undefined {
   const { selected, keyed, known } = context;
   if (of.whole !== undefined) return wholeText(text, of.whole, keyed);
@@ -103,21 +107,30 @@ export function redactText(
     redacted += text.slice(at, range.start);
     const { marker, digest } = markerOf(text, range, keyed);
     places.push(placeOf(range, redacted.length, digest));
-    if (range.known === undefined) values.push(...valuesOf(text.slice(range.start, range.end), range.by, keyed));
+    if (range.known === undefined)
+      values.push(...valuesOf(text.slice(range.start, range.end), range.by, keyed));
     redacted += marker;
     at = range.end;
   }
   return { text: redacted + text.slice(at), places, values };
 }
 
-function markerOf(text: string, { start, end, by, known }: Range, keyed: Keyed): ReturnType<typeof markerFor> {
+function markerOf(
+  text: string,
+  { start, end, by, known }: Range,
+  keyed: Keyed,
+): ReturnType<typeof markerFor> {
   const found = text.slice(start, end);
   if (known === undefined || by.action === 'remove') return markerFor(found, by, keyed);
   if (by.action === 'digest') return { marker: `[#${known.digest}]`, digest: known.digest };
   return known.isEncoded ? { marker: '[*]' } : markerFor(found, by, keyed);
 }
 
-function placeOf({ start, end, by, known }: Range, at: number, digest: string | undefined): Omit<RedactedPlace, 'at'> {
+function placeOf(
+  { start, end, by, known }: Range,
+  at: number,
+  digest: string | undefined,
+): Omit<RedactedPlace, 'at'> {
   return {
     start: at,
     from: start,

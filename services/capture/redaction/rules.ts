@@ -93,7 +93,9 @@ export class RedactionRules {
 
 function covers(rule: RedactionRule, { server, tool, method, of }: RedactionSubject): boolean {
   return (
-    (rule.of === 'both' || rule.of === of) && meets(rule.servers, [server]) && meets(rule.tools, [tool, method])
+    (rule.of === 'both' || rule.of === of) &&
+    meets(rule.servers, [server]) &&
+    meets(rule.tools, [tool, method])
   );
 }
 
@@ -103,11 +105,15 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
   return Object.fromEntries(
-    entries.toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([name, member]) => [name, sorted(member)]),
+    entries
+      .toSorted(([left], [right]) => (left < right ? -1 : 1))
+      .map(([name, member]) => [name, sorted(member)]),
   );
 }
 
 /** SHA-256 of the checked file in canonical form (RFC 8785), defaults written out: comments and order of keys do not count. */
 export function redactionHash(policy: Redaction): string {
-  return createHash('sha256').update(JSON.stringify(sorted(policy))).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(policy)))
+    .digest('hex');
 }

@@ -3,12 +3,27 @@
  * runs three taps, and what one redacts the others must find. The file holds keyed hashes only. It is written before the body
  * that a value stood in goes on record, and thereby before it leaves.
  */
-import { appendFileSync, closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import { REDACTION_ACTIONS, type RedactionAction } from '../../../schemas/redaction/v1.ts';
 import type { CaptureLog } from '../log.ts';
 import type { Keyed } from './key.ts';
-import { KnownValues, type Budget, type KnownForm, type KnownRange, type KnownValue } from './known-values.ts';
+import {
+  KnownValues,
+  type Budget,
+  type KnownForm,
+  type KnownRange,
+  type KnownValue,
+} from './known-values.ts';
 
 /** A session that nothing was added to for this long is over. */
 const KEEP_MS = 7 * 86_400_000;
@@ -85,7 +100,9 @@ export class SessionMemory {
       return true;
     } catch (error) {
       if (!this.#hasFailed)
-        this.#log('error', 'redaction_memory_not_kept', { code: error instanceof Error ? error.name : 'unknown' });
+        this.#log('error', 'redaction_memory_not_kept', {
+          code: error instanceof Error ? error.name : 'unknown',
+        });
       this.#hasFailed = true;
       return false;
     }
@@ -135,7 +152,8 @@ function readLine(line: string): KnownValue | undefined {
   }
   if (!Array.isArray(value)) return undefined;
   const [rule, action, keepLast, digest, packed] = value as unknown[];
-  if (typeof rule !== 'string' || !(REDACTION_ACTIONS as readonly unknown[]).includes(action)) return undefined;
+  if (typeof rule !== 'string' || !(REDACTION_ACTIONS as readonly unknown[]).includes(action))
+    return undefined;
   if (!isCount(keepLast) || !isHex(digest) || !Array.isArray(packed)) return undefined;
   const forms = packed.slice(0, MAX_FORMS).map(readForm);
   if (!forms.every((form) => form !== undefined)) return undefined;

@@ -16,7 +16,10 @@ export interface Range {
 const FOUND_AT_ONCE = 16;
 
 /** The value itself of what a detector tells: without its sign, its quotes, the user of an address. */
-function valueSpan(text: string, { kind, start, end }: FoundSecret): { readonly start: number; readonly end: number } {
+function valueSpan(
+  text: string,
+  { kind, start, end }: FoundSecret,
+): { readonly start: number; readonly end: number } {
   switch (kind) {
     case 'private_key':
       return { start, end: keyEnd(text, start) };
