@@ -15,11 +15,12 @@ export const MIN_FORM = 6;
 const escapedInJson = (text: string): string => JSON.stringify(text).slice(1, -1);
 
 /** RFC 3986 and form encoding; unpaired surrogates have no UTF-8. */
-function percentForms(text: string): readonly string[] {
+function percentForms(text: string, bytes: Buffer): readonly string[] {
   const encoded = encodeURIComponent(text);
   const lower = encoded.replaceAll(/%[0-9A-F]{2}/g, (triple) => triple.toLowerCase());
   const form = encoded.replaceAll('%20', '+');
-  return [encoded, lower, form];
+  const every = bytes.toString('hex').replaceAll(/../g, '%$&');
+  return [encoded, lower, form, every, every.toUpperCase()];
 }
 
 /** The characters of base64 that depend on the value alone, with 0, 1 or 2 bytes before it in its group of three. */
@@ -49,7 +50,7 @@ export function formsOf(value: string): readonly ValueForm[] {
   const own = [value, ...cardForms(value)].map((text) => ({ text, isEncoded: false, lead: 0 }));
   const encoded = [
     escapedInJson(value),
-    ...percentForms(plain),
+    ...percentForms(plain, bytes),
     bytes.toString('hex'),
     bytes.toString('hex').toUpperCase(),
     Array.from(value).toReversed().join(''),

@@ -20,8 +20,8 @@ export interface Keyed {
   readonly original: (bytes: Uint8Array) => string;
   /** In the place of a plain SHA-256 over what was redacted; of its hex text, 64 hex digits. */
   readonly rehashed: (sha256Hex: string) => string;
-  /** 32 hex digits that tell a searched form of a value; not the digest on record. */
-  readonly check: (form: string) => string;
+  /** 32 hex digits that name something to this host alone. */
+  readonly name: (of: string) => string;
   /** 32 bits for a purpose. */
   readonly seed: (purpose: string) => number;
 }
@@ -34,7 +34,7 @@ export function keyedBy(key: Uint8Array): Keyed {
     digest: (value) => hmac('value', value).toString('hex', 0, 16),
     original: (bytes) => hmac('original', bytes).toString('hex'),
     rehashed: (sha256Hex) => hmac('hash', sha256Hex).toString('hex'),
-    check: (form) => hmac('form', form).toString('hex', 0, 16),
+    name: (of) => hmac('name', of).toString('hex', 0, 16),
     seed: (purpose) => hmac('seed', purpose).readUInt32BE(0),
   };
 }

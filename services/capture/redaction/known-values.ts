@@ -1,7 +1,8 @@
 /**
  * Values that were redacted in this session, so that they are found again in later bodies: no text of them, but keyed hashes
  * of the forms in which they may come. A rolling hash with a keyed base runs over each text (M. O. Rabin, R. M. Karp, 1987);
- * what it finds is confirmed by HMAC. Bounded in values and in work.
+ * what it finds is confirmed by two hashes of the whole form, each with a keyed base of its own: 96 bits in all, and a peer
+ * that does not know the bases cannot aim at them. Bounded in values and in work.
  */
 import { formsOf, MIN_FORM } from './forms.ts';
 import type { Keyed } from './key.ts';
@@ -20,7 +21,7 @@ export interface KnownForm {
   readonly length: number;
   readonly window: number;
   readonly whole: number;
-  readonly check: string;
+  readonly check: number;
   readonly isEncoded: boolean;
   readonly lead: number;
 }
@@ -63,10 +64,10 @@ function power(base: number, exponent: number): number {
 }
 
 export class KnownValues {
-  readonly #keyed: Keyed;
   readonly #base: number;
   readonly #lead: number;
   readonly #wholeBase: number;
+  readonly #checkBase: number;
   readonly #filter = new Uint8Array(1 << FILTER_BITS);
   /** Lengths, ascending, of the forms that begin with a window. */
   readonly #lengths = new Map<number, number[]>();
@@ -76,9 +77,9 @@ export class KnownValues {
 
   /** `session` keys the rolling hash: hashes of two sessions have nothing in common. */
   constructor(keyed: Keyed, session: string) {
-    this.#keyed = keyed;
     this.#base = keyed.seed(`window\0${session}`) | 1;
     this.#wholeBase = keyed.seed(`whole\0${session}`) | 1;
+    this.#checkBase = keyed.seed(`check\0${session}`) | 1;
     this.#lead = power(this.#base, WINDOW - 1);
   }
 
@@ -101,9 +102,9 @@ export class KnownValues {
     if (this.#digests.size >= MAX_KNOWN_VALUES) return { kind: 'full' };
     const forms = formsOf(text).map(({ text: form, isEncoded, lead }): KnownForm => ({
       length: form.length,
-      window: this.#windowOf(form, 0),
-      whole: this.#wholeOf(form, 0, form.length),
-      check: this.#keyed.check(form),
+      window: hashOf(form, this.#base, { from: 0, to: WINDOW }),
+      whole: hashOf(form, this.#wholeBase, { from: 0, to: form.length }),
+      check: hashOf(form, this.#checkBase, { from: 0, to: form.length }),
       isEncoded,
       lead,
     }));
@@ -142,25 +143,12 @@ export class KnownValues {
     this.#forms.set(key, same);
   }
 
-  #windowOf(text: string, from: number): number {
-    let hash = 0;
-    for (let at = from; at < from + WINDOW; at++)
-      hash = (Math.imul(hash, this.#base) + text.charCodeAt(at)) | 0;
-    return hash;
-  }
-
-  #wholeOf(text: string, from: number, to: number, before = 0): number {
-    let hash = before;
-    for (let at = from; at < to; at++) hash = (Math.imul(hash, this.#wholeBase) + text.charCodeAt(at)) | 0;
-    return hash;
-  }
-
   /** Known values in a text, in order, not overlapping, the longest at each place; undefined once the budget is spent. */
   find(text: string, budget: Budget): readonly KnownRange[] | undefined {
     if (this.#digests.size === 0 || text.length < WINDOW) return NONE;
     const found: KnownRange[] = [];
     let at = 0;
-    let hash = this.#windowOf(text, 0);
+    let hash = hashOf(text, this.#base, { from: 0, to: WINDOW });
     for (;;) {
       const range = this.#filter[filterPlace(hash)] === 1 ? this.#at(text, at, hash, budget) : undefined;
       if (budget.left < 0) return undefined;
@@ -172,7 +160,7 @@ export class KnownValues {
           ? (Math.imul((hash - Math.imul(text.charCodeAt(at), this.#lead)) | 0, this.#base) +
               text.charCodeAt(at + WINDOW)) |
             0
-          : this.#windowOf(text, next);
+          : hashOf(text, this.#base, { from: next, to: next + WINDOW });
       at = next;
     }
   }
@@ -184,7 +172,7 @@ export class KnownValues {
     for (const length of this.#lengths.get(window) ?? []) {
       if (at + length > text.length) break;
       budget.left -= length - done;
-      hash = this.#wholeOf(text, at + done, at + length, hash);
+      hash = hashOf(text, this.#wholeBase, { from: at + done, to: at + length }, hash);
       done = length;
       const candidates = this.#forms.get(`${length} ${hash}`);
       if (candidates !== undefined) best = this.#confirmed(text, at, candidates, budget) ?? best;
@@ -199,8 +187,8 @@ export class KnownValues {
     budget: Budget,
   ): KnownRange | undefined {
     const length = candidates[0]?.form.length ?? 0;
-    budget.left -= HMAC_STEPS + length;
-    const check = this.#keyed.check(text.slice(at, at + length));
+    budget.left -= length;
+    const check = hashOf(text, this.#checkBase, { from: at, to: at + length });
     const hit = candidates.find(({ form }) => form.check === check);
     if (hit === undefined) return undefined;
     const { by, digest } = hit.value;
@@ -211,8 +199,18 @@ export class KnownValues {
 }
 
 const NONE: readonly KnownRange[] = [];
-/** What confirming costs beside the characters. */
-const HMAC_STEPS = 256;
+
+/** Polynomial of the text's UTF-16 units, mod 2^32, signed; goes on from `before`. */
+function hashOf(
+  text: string,
+  base: number,
+  { from, to }: { readonly from: number; readonly to: number },
+  before = 0,
+): number {
+  let hash = before;
+  for (let at = from; at < to; at++) hash = (Math.imul(hash, base) + text.charCodeAt(at)) | 0;
+  return hash;
+}
 
 const filterPlace = (hash: number): number => Math.imul(hash, 0x9e3779b1) >>> (32 - FILTER_BITS);
 

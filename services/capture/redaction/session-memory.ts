@@ -48,7 +48,7 @@ export class SessionMemory {
     const { directory, session, keyed, log } = options;
     this.#values = new KnownValues(keyed, session);
     this.#directory = directory;
-    this.#file = path.join(directory, `${keyed.check(`session\0${session}`)}${SUFFIX}`);
+    this.#file = path.join(directory, `${keyed.name(`session\0${session}`)}${SUFFIX}`);
     this.#log = log;
   }
 
@@ -163,13 +163,13 @@ function readLine(line: string): KnownValue | undefined {
 function readForm(packed: unknown): KnownForm | undefined {
   if (!Array.isArray(packed)) return undefined;
   const [length, window, whole, check, encoded, lead] = packed as unknown[];
-  const areCounts = [length, window, whole, lead].every(isCount);
-  if (!areCounts || !isHex(check)) return undefined;
+  const areCounts = [length, window, whole, check, lead].every(isCount);
+  if (!areCounts) return undefined;
   return {
     length: length as number,
     window: window as number,
     whole: whole as number,
-    check,
+    check: check as number,
     isEncoded: encoded === 1,
     lead: lead as number,
   };
