@@ -259,6 +259,8 @@ export const zRedactedPlace = z.looseObject({
   digest: zHex32.optional(),
   /** Not found by its rule here, but known from an earlier body of the session. */
   known: z.boolean().optional(),
+  /** The value stands there in another form (base64, hex, percent-encoded, escaped, backwards). */
+  encoded: z.boolean().optional(),
 });
 /** What a host keeps off the record (schemas/redaction): on stream.open what is in force, elsewhere what was replaced. */
 export const zRedacted = z.looseObject({

@@ -8,7 +8,14 @@ import type { Sha256Hex } from '../registry.ts';
 import type { Keyed } from './key.ts';
 import { KnownValues, type KnownValue } from './known-values.ts';
 import { redactFields } from './fields.ts';
-import { newBudget, redactBody, type FindKnown, type RedactedBody, type RedactedPlace } from './redact.ts';
+import {
+  MAX_LISTED_PLACES,
+  newBudget,
+  redactBody,
+  type FindKnown,
+  type RedactedBody,
+  type RedactedPlace,
+} from './redact.ts';
 import type { RedactionRules, RedactionSubject } from './rules.ts';
 import type { SessionMemory } from './session-memory.ts';
 
@@ -31,8 +38,6 @@ export interface DraftRedactorOptions {
   readonly sha256Hex: Sha256Hex;
 }
 
-/** So many places stand in the event; `count` says how many there were. */
-const MAX_LISTED = 512;
 const encoder = new TextEncoder();
 const NOTHING_KNOWN: FindKnown = () => [];
 
@@ -144,8 +149,8 @@ export class DraftRedactor {
     const redaction = {
       ...identity,
       ...(isTouched && body !== undefined ? { original: originalOf(body, keyed) } : {}),
-      ...(places.length === 0 ? {} : { places: places.slice(0, MAX_LISTED) }),
-      ...(places.length > MAX_LISTED ? { count: places.length } : {}),
+      ...(places.length === 0 ? {} : { places: places.slice(0, MAX_LISTED_PLACES) }),
+      ...(places.length > MAX_LISTED_PLACES ? { count: places.length } : {}),
       ...(result?.kind === 'left_out' ? { leftOut: result.why } : {}),
     };
     if (body === undefined || !isTouched) return { ...draft, fields: { ...of.fields, redaction } };

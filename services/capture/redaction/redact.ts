@@ -24,6 +24,7 @@ export interface RedactedPlace {
   readonly action: Treatment['action'];
   readonly digest?: string;
   readonly known?: true;
+  readonly encoded?: true;
 }
 
 /** A value to be looked for from now on. */
@@ -61,6 +62,8 @@ export const MAX_REDACTED_BYTES = 16 * 1024 * 1024;
 /** As deep as a body may be inside an event. */
 const MAX_DEPTH = 62;
 const MAX_PLACES = 16_384;
+/** So many places stand in the event; `count` says how many there were. */
+export const MAX_LISTED_PLACES = 512;
 /** Steps of confirming known values in one body. */
 export const MAX_KNOWN_STEPS = 64_000_000;
 /** Pieces of a text that its rule takes whole, which may be sent on by themselves. */
@@ -139,6 +142,7 @@ function placeOf(
     action: by.action,
     ...(digest === undefined ? {} : { digest }),
     ...(known?.isBefore === true ? { known: true as const } : {}),
+    ...(known?.isEncoded === true ? { encoded: true as const } : {}),
   };
 }
 
