@@ -2,11 +2,11 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { zRedaction } from '../../../schemas/redaction/v1.ts';
+import { zRedaction, type Redaction } from '../../../schemas/redaction/v1.ts';
 import type { DraftBody, EventDraft } from '../../../services/capture/draft.ts';
 import { placeLine, prepareLines } from '../../../services/capture/encode.ts';
 import { DraftRedactor } from '../../../services/capture/redaction/draft-redactor.ts';
-import { keyedBy } from '../../../services/capture/redaction/key.ts';
+import { keyedBy, type Keyed } from '../../../services/capture/redaction/key.ts';
 import { redactionHash, RedactionRules } from '../../../services/capture/redaction/rules.ts';
 import { SessionMemory } from '../../../services/capture/redaction/session-memory.ts';
 import { sha256Hex } from '../capture/observer.ts';
@@ -39,13 +39,24 @@ export function redactorOf(
 ): TestRedactor {
   const { key = KEY, directory = memoryDirectory(), session = 's', follow = true } = options;
   const policy = zRedaction.parse({ v: 1, id: 'test', version: 1, follow, rules });
-  const keyed = keyedBy(key);
+  return newRedactor(policy, keyedBy(key), { directory, session });
+}
+
+/** Of a file that was read, and a key. */
+export function newRedactor(
+  policy: Redaction,
+  keyed: Keyed,
+  {
+    directory = memoryDirectory(),
+    session = 's',
+  }: { readonly directory?: string; readonly session?: string } = {},
+): TestRedactor {
   const logged: string[] = [];
   const log = (_level: string, message: string): void => void logged.push(message);
-  const memory = follow ? new SessionMemory({ directory, session, keyed, log }) : undefined;
+  const memory = policy.follow ? new SessionMemory({ directory, session, keyed, log }) : undefined;
   const redactor = new DraftRedactor({
     rules: new RedactionRules(policy),
-    identity: { id: 'test', version: 1, hash: redactionHash(policy), keyId: keyed.keyId },
+    identity: { id: policy.id, version: policy.version, hash: redactionHash(policy), keyId: keyed.keyId },
     keyed,
     session,
     memory,
@@ -59,7 +70,7 @@ export function redactorOf(
   return { redactor, logged, record };
 }
 
-export function bodyOf(of: 'args' | 'result', text: string): DraftBody {
+function bodyOf(of: 'args' | 'result', text: string): DraftBody {
   const bytes = Buffer.from(text);
   return { of, bytes, span: { start: 0, end: bytes.length }, hash: sha256Hex(bytes) };
 }
@@ -80,7 +91,7 @@ function draftOf(of: 'args' | 'result', text: string, about: Record<string, unkn
 
 const IDENTITY = { stream: '0'.repeat(32), session: 's', agent: 'a', principal: undefined, host: undefined };
 
-export function linesOf(draft: EventDraft): readonly string[] {
+function linesOf(draft: EventDraft): readonly string[] {
   return prepareLines(draft).map((line, seq) =>
     Buffer.from(placeLine(line, IDENTITY, { seq, nonce: '0'.repeat(32) })).toString(),
   );
