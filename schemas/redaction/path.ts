@@ -66,6 +66,7 @@ export function advance(
   done: readonly number[],
   part: string | number,
 ): readonly number[] {
+  if (done.length === 0) return done;
   const next = new Set<number>();
   for (const at of done) {
     const step = steps[at];

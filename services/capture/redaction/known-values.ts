@@ -147,21 +147,31 @@ export class KnownValues {
   find(text: string, budget: Budget): readonly KnownRange[] | undefined {
     if (this.#digests.size === 0 || text.length < WINDOW) return NONE;
     const found: KnownRange[] = [];
-    let at = 0;
-    let hash = hashOf(text, this.#base, { from: 0, to: WINDOW });
+    let from = 0;
     for (;;) {
-      const range = this.#filter[filterPlace(hash)] === 1 ? this.#at(text, at, hash, budget) : undefined;
+      const hit = this.#nextWindow(text, from);
+      if (hit === undefined) return found;
+      const range = this.#at(text, hit.at, hit.window, budget);
       if (budget.left < 0) return undefined;
-      const next = range === undefined ? at + 1 : range.end;
       if (range !== undefined) found.push(range);
-      if (next + WINDOW > text.length) return found;
+      from = range?.end ?? hit.at + 1;
+    }
+  }
+
+  /** The next place, from `from` on, at which a form may begin. The loop that every body goes through. */
+  #nextWindow(text: string, from: number): { readonly at: number; readonly window: number } | undefined {
+    const last = text.length - WINDOW;
+    if (from > last) return undefined;
+    const filter = this.#filter;
+    const base = this.#base;
+    const lead = this.#lead;
+    let hash = hashOf(text, base, { from, to: from + WINDOW });
+    for (let at = from; ; at++) {
+      if (filter[filterPlace(hash)] === 1) return { at, window: hash };
+      if (at === last) return undefined;
       hash =
-        next === at + 1
-          ? (Math.imul((hash - Math.imul(text.charCodeAt(at), this.#lead)) | 0, this.#base) +
-              text.charCodeAt(at + WINDOW)) |
-            0
-          : hashOf(text, this.#base, { from: next, to: next + WINDOW });
-      at = next;
+        (Math.imul((hash - Math.imul(text.charCodeAt(at), lead)) | 0, base) + text.charCodeAt(at + WINDOW)) |
+        0;
     }
   }
 

@@ -214,6 +214,8 @@ class BodyRedactor {
     const { paths } = this.#context.selected;
     if (paths.length === 0 || kind === 'name') return undefined;
     const around = levels.at(-1);
+    // Nearly all of a body lies off every path.
+    if (around?.state.every((done) => done.length === 0) === true) return undefined;
     const states = around === undefined ? paths.map(() => [0]) : this.#below(around);
     return paths.find(({ steps }, at) => states[at]?.includes(steps.length) === true)?.by;
   }

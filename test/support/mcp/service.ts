@@ -95,10 +95,8 @@ export class Service {
   /** Ids of the rules that have fired for a session. */
   async firedRules(session: string): Promise<readonly string[]> {
     const query = new URLSearchParams({ tenant: 'default', session, limit: '500' });
-    const { items } = await this.#request<{ items: { rule: { id: string } }[] }>(
-      `/v1/alerts?${query.toString()}`,
-    );
-    return items.map(({ rule }) => rule.id);
+    const { items } = await this.#request<{ items: { ruleId: string }[] }>(`/v1/alerts?${query.toString()}`);
+    return items.map(({ ruleId }) => ruleId);
   }
 
   /** Every event of a session, in the order of the ledger. */
