@@ -1,6 +1,7 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
+import { AnswerQueue, isOnlyAnswers, type QueuedAnswer } from './answer-queue.ts';
 import { timingsOf, type CaptureOptions, type CaptureTimings, type SharedParts } from './capture-options.ts';
 import type { ControlGuard } from './controls/guard.ts';
 import { newGuard } from './controls/new-guard.ts';
@@ -48,8 +49,12 @@ export class Capture {
   readonly #redaction: HostRedaction | undefined;
   readonly #redactor: StreamRedaction | undefined;
   readonly #waiting: WaitingCalls;
+  readonly #answers = new AnswerQueue((answers) => this.#look(answers));
+  readonly #answersGoFirst: boolean;
   /** Of the line under way. */
   #refusal: Control | undefined;
+  /** When the answer that is looked at came. */
+  #cameAt: QueuedAnswer | undefined;
 
   constructor(options: CaptureOptions) {
     const { settings } = options;
@@ -69,14 +74,22 @@ export class Capture {
       nowMs: () => Date.now(),
       log: options.log,
     });
+    // Later bodies must find what an answer holds: it is looked at before it goes on.
+    this.#answersGoFirst =
+      this.#policy === undefined && this.#redaction === undefined && answersGoFirst(settings);
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
       options.shared?.guard ??
       newGuard(options, this.#timings, (draft) => void this.#recorder.record([draft]));
-    this.#waiting = new WaitingCalls({ recorder: this.#recorder, guard: this.#guard, hold: settings.hold });
+    this.#waiting = new WaitingCalls({
+      recorder: this.#recorder,
+      guard: this.#guard,
+      hold: settings.hold,
+      beforeRecord: () => this.#answers.empty(),
+    });
     this.#observer = this.#newObserver(options);
     this.#drainer = options.shared?.drainer ?? newDrainer(options);
-    this.#expiry = setInterval(() => void this.#recorder.record(this.#observer.expire()), EXPIRE_INTERVAL_MS);
+    this.#expiry = setInterval(() => this.#expire(), EXPIRE_INTERVAL_MS);
     this.#expiry.unref();
   }
 
@@ -87,7 +100,10 @@ export class Capture {
       transport: options.transport,
       agent: settings.agent,
       session: this.session,
-      clock: { nowMs: () => Date.now(), monotonicMs: () => performance.now() },
+      clock: {
+        nowMs: () => this.#cameAt?.timeMs ?? Date.now(),
+        monotonicMs: () => this.#cameAt?.monotonicMs ?? performance.now(),
+      },
       sha256Hex,
       randomHex,
       spans: options.spans ?? randomSpans(randomHex),
@@ -143,6 +159,7 @@ export class Capture {
   }
 
   get counts(): RecorderCounts {
+    this.#answers.empty();
     return this.#recorder.counts;
   }
 
@@ -150,9 +167,15 @@ export class Capture {
     return this.#recorder.stream;
   }
 
+  #expire(): void {
+    this.#answers.empty();
+    this.#recorder.record(this.#observer.expire());
+  }
+
   /**
    * Takes one line that travels in `direction`; when it answers, what must be on record before the line leaves is in
-   * the spool. Answers at once except before the first call (controls) and while a full spool blocks.
+   * the spool. Answers at once except before the first call (controls) and while a full spool blocks. Answers to the
+   * client go on first and are looked at after it, where the host wants nothing of them changed or held.
    */
   pass(direction: Direction, line: Uint8Array, about: AboutLine = {}): Passed | Promise<Passed> {
     if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsControlled(line)) {
@@ -162,6 +185,12 @@ export class Capture {
   }
 
   #passNow(direction: Direction, line: Uint8Array, about: AboutLine): Passed | Promise<Passed> {
+    if (this.#answersGoFirst && direction === 'to_client' && isOnlyAnswers(line)) {
+      const { scope } = about;
+      this.#answers.add({ line, scope, timeMs: Date.now(), monotonicMs: performance.now() });
+      return { forward: line, answers: [] };
+    }
+    this.#answers.empty();
     this.#refusal = about.refuse;
     const observed = this.#observer.observe(direction, line, about.scope);
     this.#refusal = undefined;
@@ -173,6 +202,16 @@ export class Capture {
     return this.#recordWhenRoom(drafts).then(passed);
   }
 
+  #look(answers: readonly QueuedAnswer[]): void {
+    const drafts: EventDraft[] = [];
+    for (const answer of answers) {
+      this.#cameAt = answer;
+      drafts.push(...this.#observer.observe('to_client', answer.line, answer.scope).drafts);
+    }
+    this.#cameAt = undefined;
+    this.#recorder.record(drafts);
+  }
+
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
     do await this.#recorder.room();
     while (this.#recorder.record(drafts, true) === 'full');
@@ -180,16 +219,20 @@ export class Capture {
 
   /** Of these requests (by pendingKey), those that are waited for. */
   unanswered(keys: readonly string[]): readonly string[] {
+    this.#answers.empty();
     return this.#observer.unanswered(keys);
   }
 
   /** Ends calls (by pendingKey) that will not be answered; those that have ended are left alone. */
   endCalls(keys: readonly string[], end: ExchangesEnd): void {
-    if (keys.length > 0) this.#recorder.record(this.#observer.end(keys, end));
+    if (keys.length === 0) return;
+    this.#answers.empty();
+    this.#recorder.record(this.#observer.end(keys, end));
   }
 
   /** Puts changed facts of the connection on record, as a heartbeat. */
   note(fields: Readonly<Record<string, unknown>>): void {
+    this.#answers.empty();
     this.#recorder.note(fields);
   }
 
@@ -209,6 +252,7 @@ export class Capture {
    * answered. Where it names a call, that one does.
    */
   decide(decision: Decision): string {
+    this.#answers.empty();
     const id = randomHex(16);
     const of = { id, server: this.#server, timeMs: Date.now(), sha256Hex };
     this.#recorder.record([decisionDraft(decision, of)]);
@@ -219,6 +263,7 @@ export class Capture {
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
   async close(): Promise<void> {
     clearInterval(this.#expiry);
+    this.#answers.empty();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);
     if (this.#shared !== undefined) return await this.#closeShared(this.#shared);
@@ -235,6 +280,12 @@ export class Capture {
 
 function redactionOf({ redaction }: CaptureSettings): HostRedaction | undefined {
   return redaction === undefined ? undefined : new HostRedaction(redaction);
+}
+
+/** Where no answer is changed (labels, marks), nor held while the spool is full. */
+function answersGoFirst({ boundary, onSpoolFull }: CaptureSettings): boolean {
+  const isChanged = boundary !== undefined && (boundary.resultMeta || boundary.instructions !== 'off');
+  return !isChanged && onSpoolFull === 'gap';
 }
 
 function policyOf({ policy }: CaptureSettings): HostPolicy | undefined {

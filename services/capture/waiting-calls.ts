@@ -9,6 +9,8 @@ export interface WaitingCallsOptions {
   readonly recorder: Recorder;
   readonly guard: ControlGuard;
   readonly hold: HoldSettings | undefined;
+  /** What came before them goes on record before them. */
+  readonly beforeRecord: () => void;
 }
 
 export class WaitingCalls {
@@ -32,6 +34,7 @@ export class WaitingCalls {
         return { held: ruled, approval };
       }),
     );
+    this.#options.beforeRecord();
     const { drafts, forward, answers } = held.settle(decided);
     recorder.record(drafts);
     return { forward, answers };

@@ -39,8 +39,9 @@ export class Holds {
     event: Event,
     at: { readonly tenant: string; readonly line: number; readonly appendMs: number },
   ): void {
-    const { kind, hold, stream, seq } = event;
-    if (kind !== 'call.intent' || hold === undefined) return;
+    if (event.kind !== 'call.intent') return;
+    const { hold, stream, seq } = event;
+    if (hold === undefined) return;
     const { tenant, appendMs, line } = at;
     this.held.set(line, { tenant, stream, seq, appendMs, budgetMs: hold.budgetMs, ruling: CLEAR });
   }

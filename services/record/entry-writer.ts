@@ -15,7 +15,14 @@ import {
 import { Findings, referenceOf, signerKey, type FindingKind } from './findings.ts';
 import { sessionOf, subjectOf } from './line-kinds.ts';
 import type { OpenLog, StepSettings } from './open-log.ts';
-import { newTables, type BatchCounts, type BatchTables, type PayloadLine } from './outcome.ts';
+import {
+  newTables,
+  type BatchCounts,
+  type BatchTables,
+  type KeepRow,
+  type PayloadLine,
+  type TableName,
+} from './outcome.ts';
 import type { PreparedLine, PreparedRecord } from './prepare.ts';
 import type { SignedRun } from './signed-run.ts';
 import type { StreamDraft } from './stream-state.ts';
@@ -80,8 +87,11 @@ export class EntryWriter {
   };
   readonly #settings: StepSettings;
 
-  constructor(settings: StepSettings, expectedBytes: number) {
+  readonly #keep: KeepRow | undefined;
+
+  constructor(settings: StepSettings, expectedBytes: number, keep?: KeepRow) {
     this.#settings = settings;
+    this.#keep = keep;
     this.tables = newTables(expectedBytes);
   }
 
@@ -106,9 +116,13 @@ export class EntryWriter {
     this.#noteSigner(context);
     const batch = signed !== undefined && lastOfRecord ? signed.stored : NO_BYTES;
     const payload = { prev: entry.prev, bytes: line.bytes, batch };
-    writePayloadRow(this.tables.payloads, at, payload);
+    if (this.#keeps('payloads', at)) writePayloadRow(this.tables.payloads, at, payload);
     this.lines.push({ at, ...payload, subject: subjectOf(line.read, at) });
     this.#project(at, line, entry);
+  }
+
+  #keeps(table: TableName, at: EntryPosition): boolean {
+    return this.#keep?.(table, at) ?? true;
   }
 
   #noteSigner(context: LineContext): void {
@@ -143,8 +157,10 @@ export class EntryWriter {
       case 'event':
         return this.#projectEvent(at, read, entry);
       case 'alert':
+        if (!this.#keeps('alerts', at)) return;
         return writeAlertRow(this.tables.alerts, at, projectAlert(read.event, at.appendMs));
       case 'dead_letter': {
+        if (!this.#keeps('dead_letters', at)) return;
         const raw = fromBase64(read.event.deadLetter.rawBase64) ?? NO_BYTES;
         return writeDeadLetterRow(this.tables.dead_letters, at, { row: projectDeadLetter(read.event), raw });
       }
@@ -152,6 +168,7 @@ export class EntryWriter {
         const origin = `${at.topic}/${at.partition}/${at.offset}/${at.line}`;
         const row = projectRejected(read, { origin, bytes: line.bytes }, this.#settings.sha256);
         this.counts.deadLetters += 1;
+        if (!this.#keeps('dead_letters', at)) return;
         return writeDeadLetterRow(this.tables.dead_letters, at, { row, raw: line.bytes });
       }
       case 'audit':
@@ -161,7 +178,8 @@ export class EntryWriter {
 
   #projectAudit(at: EntryPosition, line: AuditLine): void {
     const row = projectDisposition(line, at.appendMs);
-    if (row !== undefined) writeDispositionRow(this.tables.dispositions, at, row);
+    if (row !== undefined && this.#keeps('dispositions', at))
+      writeDispositionRow(this.tables.dispositions, at, row);
   }
 
   #projectEvent(
@@ -179,7 +197,7 @@ export class EntryWriter {
       mapping: this.#settings.mapping,
     });
     if (draft !== undefined) draft.effectiveMs = row.effective_time;
-    this.tables.events.add(at, row);
+    if (this.#keeps('events', at)) this.tables.events.add(at, row);
   }
 
   append(context: LineContext, entry: NewEntry): EntryPosition {
@@ -209,7 +227,7 @@ export class EntryWriter {
     log.leaves.fixed(row.leafHash);
     log.lastLeaf = row.leafHash;
     this.counts.entries += 1;
-    writeLedgerRow(this.tables.ledger, row);
+    if (this.#keeps('ledger', row)) writeLedgerRow(this.tables.ledger, row);
     return row;
   }
 }

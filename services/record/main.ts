@@ -14,6 +14,7 @@ import type { BatchCounts } from './outcome.ts';
 
 export { httpSigner, type HttpSignerOptions } from './http-signer.ts';
 export type { Signer } from './ports.ts';
+export { registerRepairRoute } from './repair/route.ts';
 
 /** Batches of fewer records are written at most once in config.record.maxBatchWaitMs a partition. */
 const SMALL_BATCH_RECORDS = 64;

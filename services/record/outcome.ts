@@ -6,7 +6,16 @@ import type { ProducerFinding } from './findings.ts';
 import type { PartitionHeads } from './open-log.ts';
 import type { Manifest } from './ports.ts';
 import type { StreamDraft } from './stream-state.ts';
-import type { EntryPosition } from './tables.ts';
+import {
+  ALERT_COLUMNS,
+  DEAD_LETTER_COLUMNS,
+  DISPOSITION_COLUMNS,
+  EVENT_COLUMNS,
+  LEDGER_COLUMNS,
+  PAYLOAD_COLUMNS,
+  SEALED_PAYLOAD_COLUMNS,
+  type EntryPosition,
+} from './tables.ts';
 
 export interface BatchCounts {
   readonly records: number;
@@ -34,6 +43,23 @@ export const TABLE_ORDER: readonly TableName[] = [
   'ledger',
 ];
 
+const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
+  payloads: PAYLOAD_COLUMNS,
+  events: EVENT_COLUMNS,
+  alerts: ALERT_COLUMNS,
+  dead_letters: DEAD_LETTER_COLUMNS,
+  dispositions: DISPOSITION_COLUMNS,
+  ledger: LEDGER_COLUMNS,
+};
+
+/** In the order of the bytes of a row. */
+export function columnsOf(table: TableName, isSealed: boolean): readonly string[] {
+  return table === 'payloads' && isSealed ? SEALED_PAYLOAD_COLUMNS : COLUMNS[table];
+}
+
+/** Which rows are written at all: all of them, unless rows that were lost are made again. */
+export type KeepRow = (table: TableName, at: EntryPosition) => boolean;
+
 export interface BatchTables extends Readonly<Record<Exclude<TableName, 'events'>, RowWriter>> {
   readonly events: EventBlock;
 }
@@ -53,6 +79,15 @@ export interface BatchOutcome {
   readonly state: PartitionHeads;
   /** Changed streams, by streamKey. */
   readonly streams: ReadonlyMap<string, StreamDraft>;
+}
+
+/** What a batch entered, without heads: those need the compact ranges of the logs before it. */
+export interface EnteredRows extends Pick<BatchOutcome, 'digests' | 'lines' | 'streams' | 'tables'> {
+  /** By log id: index of the first leaf, and the leaf hashes from there on, 32 bytes each. */
+  readonly entered: ReadonlyMap<
+    string,
+    { readonly tenant: string; readonly from: number; readonly leaves: Uint8Array }
+  >;
 }
 
 /** A line with its entry. */

@@ -22,7 +22,7 @@ import { eventHash } from '../evidence/event-hash.ts';
 import { EntryWriter, type LineContext } from './entry-writer.ts';
 import { sessionOf, typeOfKind } from './line-kinds.ts';
 import { closeLogs, openLog, type OpenLog, type PartitionHeads, type StepSettings } from './open-log.ts';
-import { digestsOf, type BatchOutcome } from './outcome.ts';
+import { digestsOf, type BatchOutcome, type EnteredRows, type KeepRow } from './outcome.ts';
 import { streamKey, type PreparedLine, type PreparedRecord } from './prepare.ts';
 import { chainOf, signedRun, type SignedRun } from './signed-run.ts';
 import { contradicts, firstHeld, StreamDraft, type StreamState } from './stream-state.ts';
@@ -57,14 +57,14 @@ export class Batch {
   #nextOffset: number;
   #watermarkMs: number;
 
-  /** `expectedBytes` of all lines: a hint that saves growing the tables. */
-  constructor(before: PartitionHeads, settings: StepSettings, expectedBytes = 0) {
+  /** `expectedBytes` of all lines: a hint that saves growing the tables. `keep`: the rows that are written; absent: all. */
+  constructor(before: PartitionHeads, settings: StepSettings, expectedBytes = 0, keep?: KeepRow) {
     this.#before = before;
     this.#settings = settings;
     this.#signatures = signaturesOf(settings);
     this.#nextOffset = before.nextOffset;
     this.#watermarkMs = before.watermarkMs;
-    this.#writer = new EntryWriter(settings, expectedBytes);
+    this.#writer = new EntryWriter(settings, expectedBytes, keep);
   }
 
   /** The next records, in order. `streams`: as recordStep's, for these records; what earlier parts changed is known here. */
@@ -282,6 +282,17 @@ export class Batch {
       this.#logs.set(tenant, log);
     }
     return log;
+  }
+
+  /** For rows that are made again: heads need no compact ranges. */
+  enteredRows(): EnteredRows {
+    const { tables, lines } = this.#writer;
+    const entered = [...this.#logs.values()].map(
+      ({ idHex, tenant, old, leaves }) =>
+        [idHex, { tenant, from: old?.size ?? 0, leaves: leaves.bytes() }] as const,
+    );
+    const digests = digestsOf(tables, this.#settings.sha256);
+    return { tables, lines, digests, streams: this.#drafts, entered: new Map(entered) };
   }
 
   outcome(): BatchOutcome {

@@ -105,7 +105,8 @@ export function contradicts(
   return !isHeld(draft.known(seq - 1), [prev]);
 }
 
-function isHeld(held: readonly Uint8Array[], candidates: readonly Uint8Array[]): boolean {
+/** True where any of the candidates is held. */
+export function isHeld(held: readonly Uint8Array[], candidates: readonly Uint8Array[]): boolean {
   return firstHeld(held, candidates) !== undefined;
 }
 

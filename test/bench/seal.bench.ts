@@ -93,7 +93,7 @@ async function run(): Promise<readonly BenchResult[]> {
       let sealed = outcome;
       for (let n = 0; n < RUNS; n += 1)
         costs.push(
-          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, keys, sha256)))) / EVENTS,
+          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, { keys, sha256 })))) / EVENTS,
         );
       const name = `seal_${linesPerRecord}_a_record`;
       const cost = { value: 1000 * median(costs.slice(2)), baseline: null, unit: 'us/event' };

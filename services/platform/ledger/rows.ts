@@ -45,7 +45,9 @@ const EVENTS = `tenant, topic, partition, offset, line, ${ms('append_time')}, ${
   ${ms('event_time')}, ${ms('effective_time')}, kind, agent, principal, host, call_id, logical_call_id, trace_id,
   span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, class_version, dest_host,
   definition_hash, args_hash, args_bytes, result_hash, result_bytes, schema_valid, outcome, duration_ms, trust, labels,
-  verdict, control_id, approval_id, method, resource_uri, task_id, decision_id, unknown_fields, findings`;
+  verdict, control_id, approval_id, method, resource_uri, task_id, decision_id,
+  policy_id, policy_version, policy_mode, policy_effect, policy_rule, policy_hash, approval_ttl_ms, unknown_fields,
+  findings`;
 const ALERTS = `tenant, ${ms('append_time')}, alert_id, rule_id, rule_hash, title, level, mode, scope, session_id,
   agent, ${ms('effective_time')}, time_basis, tags, body`;
 const DEAD_LETTERS = `tenant, ${ms('append_time')}, code, path, message, origin, ${base64('raw')}, raw_bytes, raw_hash`;

@@ -20,7 +20,7 @@ id: vault
 version: 3
 rules:
   - { id: vault-values, servers: [vault], of: result, paths: ['$.content[*].text'], action: digest }
-  - { id: keys, secrets: all, patterns: ['Zq81-[A-Za-z0-9]{10}-[A-Za-z0-9]{9}'], action: digest }
+  - { id: keys, secrets: all, patterns: ['Zq81-[A-Za-z0-9]{11}-[A-Za-z0-9]{8}'], action: digest }
 `;
 const HEX = Buffer.from(SECRET).toString('hex');
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { zRedaction, type Redaction } from '../../../schemas/redaction/v1.ts';
 import type { DraftBody, EventDraft } from '../../../services/capture/draft.ts';
-import { placeLine, prepareLines } from '../../../services/capture/encode.ts';
+import { LineWriter, prepareLines } from '../../../services/capture/encode.ts';
 import { DraftRedactor } from '../../../services/capture/redaction/draft-redactor.ts';
 import { keyedBy, type Keyed } from '../../../services/capture/redaction/key.ts';
 import { redactionHash, RedactionRules } from '../../../services/capture/redaction/rules.ts';
@@ -93,6 +93,6 @@ const IDENTITY = { stream: '0'.repeat(32), session: 's', agent: 'a', principal: 
 
 function linesOf(draft: EventDraft): readonly string[] {
   return prepareLines(draft).map((line, seq) =>
-    Buffer.from(placeLine(line, IDENTITY, { seq, nonce: '0'.repeat(32) })).toString(),
+    Buffer.from(new LineWriter().add(line, IDENTITY, { seq, nonce: '0'.repeat(32) })).toString(),
   );
 }
