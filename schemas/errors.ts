@@ -282,6 +282,12 @@ export const ERRORS = {
     500,
     'Mend every fault that the message lists; see tripline policy check.',
   ),
+  redaction_invalid: entry(
+    'The redaction of a host has faults, or its key cannot be used; all are listed.',
+    false,
+    500,
+    'Mend what the message lists; see tripline redaction check. The host does not start, so nothing is recorded in the clear.',
+  ),
   // Configuration and commands
   config_invalid: entry(
     'The configuration has faults; all are listed.',
