@@ -37,7 +37,8 @@ function textsOf({ reader }: RowsBlock, at: number, end: number): readonly [numb
   reader.skip(reader.length());
   const third = reader.at;
   reader.skip(reader.length());
-  if (!reader.isOver) throw new TriplineError('export_invalid', 'a row of the bundle is longer than its columns');
+  if (!reader.isOver)
+    throw new TriplineError('export_invalid', 'a row of the bundle is longer than its columns');
   return [first, second, third];
 }
 
@@ -74,7 +75,8 @@ export class LedgerRow implements LedgerColumns {
     this.topic = block.topics.next(reader);
     this.tenant = block.tenants.next(reader);
     this.session_id = block.sessions.next(reader);
-    if (!reader.isOver) throw new TriplineError('export_invalid', 'a row of the bundle is longer than its columns');
+    if (!reader.isOver)
+      throw new TriplineError('export_invalid', 'a row of the bundle is longer than its columns');
   }
 
   get leaf_hash(): string {
@@ -204,7 +206,9 @@ export class BlockEntry implements BundleRows {
   get proof(): string[] | undefined {
     const [proof] = this.#each(PROOFS, (from, to) => {
       if ((to - from) % HASH_BYTES !== 0) throw new TriplineError('export_invalid', 'a proof is cut off');
-      return Array.from({ length: (to - from) / HASH_BYTES }, (_, at) => hashAt(this.block, from + at * HASH_BYTES));
+      return Array.from({ length: (to - from) / HASH_BYTES }, (_, at) =>
+        hashAt(this.block, from + at * HASH_BYTES),
+      );
     });
     return proof;
   }

@@ -80,7 +80,8 @@ function placesOf(reader: RowReader, table: BlockTable): Places {
   let before = 0;
   while (!rows.isOver) {
     const idx = rows.u64();
-    if (idx < before || !Number.isSafeInteger(idx)) throw new TriplineError('export_invalid', 'rows are not in order');
+    if (idx < before || !Number.isSafeInteger(idx))
+      throw new TriplineError('export_invalid', 'rows are not in order');
     before = idx;
     const length = rows.length();
     if (length < shortest) throw new TriplineError('export_invalid', 'a row of the bundle is cut off');
@@ -187,7 +188,8 @@ export class RowsBlock {
     this.reader = reader;
     this.layouts = layouts;
     this.#tables = BLOCK_TABLES.map((table) => placesOf(reader, table));
-    if (!reader.isOver) throw new TriplineError('export_invalid', 'a block of the bundle goes on after its rows');
+    if (!reader.isOver)
+      throw new TriplineError('export_invalid', 'a block of the bundle goes on after its rows');
     this.#entries = joined(this.#tables);
     this.#checkIndexes();
   }

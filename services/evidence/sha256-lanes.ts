@@ -176,7 +176,11 @@ function turn(code: Code, from: readonly number[], to: readonly number[]): void 
 function loadWords(code: Code): void {
   for (let quad = 0; quad < 4; quad += 1) {
     const words = [0, 1, 2, 3].map((word) => WORDS + quad * 4 + word);
-    for (const [lane, word] of words.entries()) code.get(AT + lane).load(quad * 16).set(word);
+    for (const [lane, word] of words.entries())
+      code
+        .get(AT + lane)
+        .load(quad * 16)
+        .set(word);
     turn(code, words, words);
   }
 }
@@ -186,8 +190,18 @@ function rounds(code: Code): void {
   for (let at = 0; at < 8; at += 1) code.get(STATE + at).set(VARS + at);
   const variable = (round: number, name: number): number => VARS + ((((name - round) % 8) + 8) % 8);
   for (const [round, constant] of ROUND_CONSTANTS.entries()) {
-    const [a, b, c, d] = [0, 1, 2, 3].map((name) => variable(round, name)) as [number, number, number, number];
-    const [e, f, g, h] = [4, 5, 6, 7].map((name) => variable(round, name)) as [number, number, number, number];
+    const [a, b, c, d] = [0, 1, 2, 3].map((name) => variable(round, name)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [e, f, g, h] = [4, 5, 6, 7].map((name) => variable(round, name)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
     const word = WORDS + (round % 16);
     if (round >= 16) schedule(code, round);
     code.get(h).mixed(e, [6, 11, 25]).add();
@@ -265,7 +279,10 @@ function moduleBytes(): Uint8Array {
   section(1, new Code().byte(1, 0x60, 4, TYPE_I32, TYPE_I32, TYPE_I32, TYPE_I32, 0));
   section(3, new Code().byte(1, 0));
   section(5, new Code().byte(1, 0, 1));
-  const name = (text: string): number[] => [text.length, ...Array.from(text, (letter) => letter.charCodeAt(0))];
+  const name = (text: string): number[] => [
+    text.length,
+    ...Array.from(text, (letter) => letter.charCodeAt(0)),
+  ];
   section(7, new Code().byte(2, ...name('memory'), 2, 0, ...name('hash'), 0, 0));
   const body = new Code().byte(2).unsigned(NUMBERS).byte(TYPE_I32).unsigned(VECTORS).byte(TYPE_V128);
   for (const byte of hashGroups().bytes) body.byte(byte);
@@ -308,10 +325,17 @@ export function sha256Lanes(): Sha256Many | undefined {
   if (!isTried) exports = instance();
   isTried = true;
   const lanes = exports;
-  return lanes === undefined ? undefined : (messages, count, digests) => hash(lanes, messages, count, digests);
+  return lanes === undefined
+    ? undefined
+    : (messages, count, digests) => hash(lanes, messages, count, digests);
 }
 
-function hash({ memory, hash: run }: Exports, messages: PaddedMessages, count: number, digests: Uint8Array): void {
+function hash(
+  { memory, hash: run }: Exports,
+  messages: PaddedMessages,
+  count: number,
+  digests: Uint8Array,
+): void {
   if (count === 0) return;
   const groups = Math.ceil(count / LANES);
   const inBytes = groups * LANES * messages.stride;

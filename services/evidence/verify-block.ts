@@ -4,7 +4,16 @@
  * every other row (verify-rows.ts), which says what is wrong, if anything is. So both forms of a bundle get one judgement.
  */
 import { TOPICS } from '../../schemas/topics.ts';
-import { ALERTS, BlockEntry, DISPOSITIONS, EVENTS, LEDGER, LedgerRow, PAYLOADS, type PayloadRow } from './block-entry.ts';
+import {
+  ALERTS,
+  BlockEntry,
+  DISPOSITIONS,
+  EVENTS,
+  LEDGER,
+  LedgerRow,
+  PAYLOADS,
+  type PayloadRow,
+} from './block-entry.ts';
 import type { BundleRows, LedgerColumns } from './bundle.ts';
 import { HASH_BYTES, STREAM_ID_BYTES } from './bytes.ts';
 import { ENTRY_TYPES } from './entry.ts';
@@ -22,7 +31,11 @@ export interface UsualEntry {
 }
 
 /** The row of the ledger, where it is one, whose link and leaf hash hold. */
-export function usualEntry(rows: BundleRows, prevLeafHash: Uint8Array, check: RowsCheck): UsualEntry | undefined {
+export function usualEntry(
+  rows: BundleRows,
+  prevLeafHash: Uint8Array,
+  check: RowsCheck,
+): UsualEntry | undefined {
   if (!(rows instanceof BlockEntry)) return undefined;
   const { block, number } = rows;
   if (block.rowsOf(LEDGER, number) !== 1) return undefined;
@@ -33,7 +46,8 @@ export function usualEntry(rows: BundleRows, prevLeafHash: Uint8Array, check: Ro
   const leafHash = hashes.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES);
   if (!holds(block.bytes, at + LEDGER_AT.leafHash, leafHash)) return undefined;
   const row = rows.ledger[0] as LedgerRow;
-  const exact = Number.isSafeInteger(row.append_ms) && Number.isSafeInteger(row.offset) && Number.isSafeInteger(row.seq);
+  const exact =
+    Number.isSafeInteger(row.append_ms) && Number.isSafeInteger(row.offset) && Number.isSafeInteger(row.seq);
   return exact ? { row, leafHash } : undefined;
 }
 
@@ -120,7 +134,12 @@ const unusual = (): never => {
 };
 
 /** Effective time of the event, where its row in `events` holds what its bytes give. */
-function eventTime(rows: BlockEntry, row: LedgerRow, bytes: Uint8Array, check: RowsCheck): number | undefined {
+function eventTime(
+  rows: BlockEntry,
+  row: LedgerRow,
+  bytes: Uint8Array,
+  check: RowsCheck,
+): number | undefined {
   const { previousEffectiveMs } = check;
   const mapping = soleMapping(check.mappings);
   if (mapping === undefined || previousEffectiveMs === undefined) return undefined;

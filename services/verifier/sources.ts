@@ -106,7 +106,8 @@ function bundlePath(path: string): string {
     .map((name) => join(path, name))
     .filter((name) => statSync(name, { throwIfNoEntry: false }) !== undefined);
   // Which of them was checked must not be a matter of luck.
-  if (other !== undefined) throw new TriplineError('usage', `${path} holds two bundles`, { path: '--export' });
+  if (other !== undefined)
+    throw new TriplineError('usage', `${path} holds two bundles`, { path: '--export' });
   return readable(file ?? join(path, BUNDLE_FILES.ndjson));
 }
 

@@ -4,12 +4,7 @@ import { BlockEntry } from '../evidence/block-entry.ts';
 import type { BundleRows } from '../evidence/bundle.ts';
 import { RowsBlock } from '../evidence/rows-block.ts';
 import { TABLE_LAYOUTS } from '../evidence/table-layout.ts';
-import {
-  rangeEnd,
-  readRange,
-  type IndexRange,
-  type StoredRows,
-} from '../platform/ledger/rows.ts';
+import { rangeEnd, readRange, type IndexRange, type StoredRows } from '../platform/ledger/rows.ts';
 import type { SignedLog, SignedPartition } from './ports.ts';
 import { LogCursor, type LogFault } from './step.ts';
 

@@ -69,7 +69,8 @@ function sampleOf(every: number | undefined): Pick<VerifyOptions, 'sample'> {
 /** Without what will not be looked into. */
 function liveBundle(client: ApiClient, { options, state }: VerifyRun): Promise<AsyncIterable<Uint8Array>> {
   const verified = state?.verified.map(({ logId, size }) => ({ logId, size })) ?? [];
-  if (options.sample === undefined && verified.length === 0) return client.bytes('/v1/ledger/export?format=binary');
+  if (options.sample === undefined && verified.length === 0)
+    return client.bytes('/v1/ledger/export?format=binary');
   return client.bytes('/v1/ledger/verify', {
     format: 'binary',
     ...(options.sample === undefined ? {} : { sample: options.sample }),

@@ -6,13 +6,7 @@
 import type { BlockWriter } from '../../evidence/bundle-binary.ts';
 import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
-import {
-  rangeEnd,
-  readProjected,
-  readRange,
-  type ProjectedRow,
-  type StoredRows,
-} from './rows.ts';
+import { rangeEnd, readProjected, readRange, type ProjectedRow, type StoredRows } from './rows.ts';
 
 export interface ExportedLog {
   readonly logId: string;

@@ -68,12 +68,18 @@ export async function readRange({ store, reader }: StoredRows, range: IndexRange
   const params = { log: range.logId, from: range.from, to: range.to };
   const where = RANGE + among(range.indexes);
   const [ledger, payloads] = await Promise.all([
-    store.queryBlock(`SELECT idx, formatRow('RowBinary', ${LEDGER_ROW}) FROM ledger WHERE ${where} ORDER BY idx`, {
-      params,
-    }),
-    store.queryBlock(`SELECT ${PAYLOADS} FROM payloads WHERE ${where}${lookedIntoAlways(range.depth)} ORDER BY idx`, {
-      params: { ...params, erasure: ENTRY_TYPES.erasure },
-    }),
+    store.queryBlock(
+      `SELECT idx, formatRow('RowBinary', ${LEDGER_ROW}) FROM ledger WHERE ${where} ORDER BY idx`,
+      {
+        params,
+      },
+    ),
+    store.queryBlock(
+      `SELECT ${PAYLOADS} FROM payloads WHERE ${where}${lookedIntoAlways(range.depth)} ORDER BY idx`,
+      {
+        params: { ...params, erasure: ENTRY_TYPES.erasure },
+      },
+    ),
   ]);
   const block = new BlockWriter();
   block.rowsOf('ledger').fixed(ledger);
@@ -206,7 +212,8 @@ async function addPayloads(block: BlockWriter, { logId, reader, rows }: Payloads
   const into = block.rowsOf('payloads');
   for (const row of rows) {
     const content = contents.get(row);
-    const bytes = row.subject === IN_THE_CLEAR ? row.bytes : content?.kind === 'read' ? content.bytes : NO_BYTES;
+    const bytes =
+      row.subject === IN_THE_CLEAR ? row.bytes : content?.kind === 'read' ? content.bytes : NO_BYTES;
     one.clear();
     one.fixed(row.head);
     one.u8(content?.kind === 'erased' ? 1 : 0);
@@ -222,7 +229,14 @@ const NO_BYTES = new Uint8Array(0);
 
 function sealedRow({ idx, subject, block, place, bytes }: PayloadRow, logId: string): SealedRow {
   const base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
-  return { at_log: logId, at_idx: String(idx), subject: String(subject), block: String(block), place, base64 };
+  return {
+    at_log: logId,
+    at_idx: String(idx),
+    subject: String(subject),
+    block: String(block),
+    place,
+    base64,
+  };
 }
 
 /** Where a range that starts at `from` ends, so that its payloads stay within `maxBytes` (one row at least). */

@@ -1,5 +1,10 @@
 /** A bundle in NDJSON, written again in binary as services/evidence/bundle-binary.ts says. For tests: the service writes it from the store. */
-import { BlockWriter, BUNDLE_MAGIC, lineSection, rowsSection } from '../../../services/evidence/bundle-binary.ts';
+import {
+  BlockWriter,
+  BUNDLE_MAGIC,
+  lineSection,
+  rowsSection,
+} from '../../../services/evidence/bundle-binary.ts';
 import type { BundleRows } from '../../../services/evidence/bundle.ts';
 import { RowWriter } from '../../../services/evidence/row-binary.ts';
 import { TABLE_LAYOUTS, type ColumnType } from '../../../services/evidence/table-layout.ts';
@@ -19,7 +24,10 @@ function hex(value: unknown, bytes: number): Buffer {
 }
 
 function uint(value: unknown, bits: number): bigint {
-  need((typeof value === 'number' && Number.isInteger(value)) || (typeof value === 'string' && /^-?\d+$/.test(value)));
+  need(
+    (typeof value === 'number' && Number.isInteger(value)) ||
+      (typeof value === 'string' && /^-?\d+$/.test(value)),
+  );
   const number = BigInt(value as number);
   need(number >= 0n && number < 1n << BigInt(bits));
   return number;
@@ -121,7 +129,8 @@ function addRows(block: BlockWriter, { idx, ...rows }: BundleRows): void {
   for (const row of rows.payloads ?? []) block.add('payloads', idx, payloadRow(row));
   for (const table of ['events', 'alerts', 'deadLetters', 'dispositions'] as const)
     for (const row of rows[table] ?? []) block.add(table, idx, projectedRow(table, row));
-  if (rows.proof !== undefined) block.add('proofs', idx, Buffer.concat(rows.proof.map((hash) => hex(hash, 32))));
+  if (rows.proof !== undefined)
+    block.add('proofs', idx, Buffer.concat(rows.proof.map((hash) => hex(hash, 32))));
 }
 
 /** Entries that follow each other share a block of at most `blockEntries`. Throws NoBinaryForm. */

@@ -41,7 +41,9 @@ describe('SHA-256 of many messages', () => {
 
     it(`gives those of node:crypto for every length around the padding, ${name}`, () => {
       for (const length of [0, 1, 54, 55, 56, 63, 64, 65, 118, 119, 120, 127, 128, 167, 191, 192, 1000]) {
-        const messages = Array.from({ length: 9 }, (_, at) => new Uint8Array(length).map((_b, i) => i * 7 + at));
+        const messages = Array.from({ length: 9 }, (_, at) =>
+          new Uint8Array(length).map((_b, i) => i * 7 + at),
+        );
         assert.deepEqual(digests(many, messages, length), messages.map(node), `length ${length}`);
       }
     });
