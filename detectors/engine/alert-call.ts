@@ -5,7 +5,7 @@ import type { Selection } from '../compile/rule.ts';
 import type { FlowCell } from '../compile/flow-cell.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
 import type { Call, CallSummary, KeptCall } from './call.ts';
-import type { Match } from './engine.ts';
+import type { Match } from './finding.ts';
 import { ParsedCall, type CallFacts } from './parsed-call.ts';
 
 /** Rules on alerts of rules on alerts: so deep and no deeper, whatever rules name each other. */

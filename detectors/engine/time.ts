@@ -42,3 +42,16 @@ export function parseTimeMs(time: string): number {
   const seconds = twoDigits(time, 11) * 3600 + twoDigits(time, 14) * 60 + twoDigits(time, 17);
   return days * 86_400_000 + seconds * 1000 + twoDigits(time, 20) * 10 + time.charCodeAt(22) - DIGIT_ZERO;
 }
+
+const pairAt = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] as number) - DIGIT_ZERO) * 10 + (bytes[at + 1] as number) - DIGIT_ZERO;
+
+/** The same of the form's 24 bytes from `at` on. */
+export function timeMsAt(bytes: Uint8Array, at: number): number {
+  const year = pairAt(bytes, at) * 100 + pairAt(bytes, at + 2);
+  const days = daysFromCivil(year, pairAt(bytes, at + 5), pairAt(bytes, at + 8));
+  const seconds = pairAt(bytes, at + 11) * 3600 + pairAt(bytes, at + 14) * 60 + pairAt(bytes, at + 17);
+  return (
+    days * 86_400_000 + seconds * 1000 + pairAt(bytes, at + 20) * 10 + (bytes[at + 22] as number) - DIGIT_ZERO
+  );
+}

@@ -254,7 +254,7 @@ function policyCallOf(call: {
     ...named,
     kind: 'call',
     argsHash: args?.hash,
-    isShowable: args === undefined || fitsInline(args),
+    isShowable: () => args === undefined || fitsInline(args),
     labels: () => labels,
   };
 }

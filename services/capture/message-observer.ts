@@ -114,7 +114,7 @@ export class MessageObserver {
       class: about.class ?? 'other',
       ambiguous: message.ambiguous || message.method !== method,
       argsHash: undefined,
-      isShowable: false,
+      isShowable: () => false,
       labels: () => {
         const args = bodyOf('args', bytes, paramsSpan, this.#options.sha256Hex);
         return this.#shared.boundary.request(args, { ...about, hosts: [] }).labels;

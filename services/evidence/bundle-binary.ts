@@ -15,7 +15,7 @@ import type { BundleLine } from './bundle.ts';
 import { concatBytes, domain, utf8 } from './bytes.ts';
 import { RowWriter } from './row-binary.ts';
 import { BLOCK_TABLES, RowsBlock, type BlockTable } from './rows-block.ts';
-import { zTableLayouts, type TableLayouts } from './table-layout.ts';
+import { readLayouts, type TableLayouts } from './table-layout.ts';
 
 export const BUNDLE_MAGIC = domain('tripline/bundle/v1');
 export const MAX_SECTION_BYTES = 64 * 1024 * 1024;
@@ -132,9 +132,9 @@ function textOf(body: Uint8Array): string {
 }
 
 function layoutsOf(tables: unknown): TableLayouts {
-  const outcome = zTableLayouts.safeParse(tables);
-  if (!outcome.success) throw invalid('the header of the bundle names no columns');
-  return outcome.data;
+  const layouts = readLayouts(tables);
+  if (layouts === undefined) throw invalid('the header of the bundle names no columns');
+  return layouts;
 }
 
 function* entriesOf(block: RowsBlock): Generator<BlockEntry> {

@@ -7,7 +7,7 @@ import { toBase64, toHex } from './bytes.ts';
 import type { RowReader } from './row-reader.ts';
 
 /** `ms` is Unix ms in 64 bits with sign, `bytes` a text that need not be one (base64 in NDJSON), `stream` 16 bytes (hex). */
-export const zColumnType = z.enum([
+const zColumnType = z.enum([
   'text',
   'texts',
   'bytes',
@@ -24,7 +24,7 @@ export type Layout = readonly (readonly [name: string, type: ColumnType])[];
 
 const MAX_COLUMNS = 256;
 const zLayout = z.array(z.tuple([z.string().regex(/^[a-z][a-z0-9_]{0,63}$/), zColumnType])).max(MAX_COLUMNS);
-export const zTableLayouts = z.object({
+const zTableLayouts = z.strictObject({
   events: zLayout,
   alerts: zLayout,
   deadLetters: zLayout,
@@ -57,6 +57,10 @@ const EVENTS: Layout = [
   ['trust', 'text'],
   ['labels', 'texts'],
   ...texts('verdict', 'control_id', 'approval_id', 'method', 'resource_uri', 'task_id', 'decision_id'),
+  ['policy_id', 'text'],
+  ['policy_version', 'u64'],
+  ...texts('policy_mode', 'policy_effect', 'policy_rule', 'policy_hash'),
+  ['approval_ttl_ms', 'u64'],
   ['unknown_fields', 'texts'],
   ['findings', 'texts'],
 ];
@@ -91,6 +95,16 @@ export const TABLE_LAYOUTS: TableLayouts = {
   deadLetters: DEAD_LETTERS,
   dispositions: DISPOSITIONS,
 };
+
+/**
+ * What the header of a bundle names, undefined where that is no layout. One that is as now is this very object: by that a
+ * reader knows that no column is missing.
+ */
+export function readLayouts(value: unknown): TableLayouts | undefined {
+  const outcome = zTableLayouts.safeParse(value);
+  if (!outcome.success) return undefined;
+  return JSON.stringify(outcome.data) === JSON.stringify(TABLE_LAYOUTS) ? TABLE_LAYOUTS : outcome.data;
+}
 
 /** One value as NDJSON has it: what fills 64 bits as decimal text. */
 const READ: Readonly<Record<ColumnType, (row: RowReader) => unknown>> = {

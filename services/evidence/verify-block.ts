@@ -22,6 +22,7 @@ import { readLedgerLine } from './lines.ts';
 import { projectEvent, type ClassMappingVersion } from './projection.ts';
 import { LEDGER_AT, PAYLOAD_AT } from './rows-block.ts';
 import { hasColumns } from './same-columns.ts';
+import { TABLE_LAYOUTS } from './table-layout.ts';
 import type { CheckedRows, RowsCheck } from './verify-projections.ts';
 import { checkLine } from './verify-rows.ts';
 
@@ -75,6 +76,8 @@ export function usualContent(
   if (!(rows instanceof BlockEntry && row instanceof LedgerRow)) return undefined;
   if (UNUSUAL.has(row.type) || row.topic !== TOPICS.toolcalls.name) return undefined;
   const { block, number } = rows;
+  // Whoever wrote the bundle says which columns it has: one that is left out must not go unchecked.
+  if (block.layouts !== TABLE_LAYOUTS) return undefined;
   if (block.rowsOf(PAYLOADS, number) !== 1 || block.rowsOf(EVENTS, number) !== 1) return undefined;
   for (let table = ALERTS; table <= DISPOSITIONS; table += 1)
     if (block.rowsOf(table, number) !== 0) return undefined;
@@ -89,6 +92,7 @@ class UsualContent implements CheckedRows {
   readonly leafHash: Uint8Array;
   readonly effectiveMs: number;
   readonly classDerived = true;
+  readonly policyProjected = true;
   readonly erasure = undefined;
   readonly #payload: PayloadRow;
 

@@ -56,6 +56,7 @@ export interface LogCounts {
   equivocations: number;
   deadLetters: number;
   classesNotDerived: number;
+  policiesNotProjected: number;
   /** Entries that were not looked into. */
   sampledOut: number;
   resumed: number;
@@ -72,6 +73,7 @@ export class LogVerifier {
     equivocations: 0,
     deadLetters: 0,
     classesNotDerived: 0,
+    policiesNotProjected: 0,
     sampledOut: 0,
     resumed: 0,
   };
@@ -258,6 +260,7 @@ export class LogVerifier {
     }
     if (checked.erasure !== undefined) this.erasures.push(checked.erasure);
     if (!checked.classDerived) this.counts.classesNotDerived += 1;
+    if (!checked.policyProjected) this.counts.policiesNotProjected += 1;
     this.#countType(row);
   }
 

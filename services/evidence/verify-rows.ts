@@ -79,6 +79,7 @@ export function checkContent(
     prevEventHash: undefined,
     effectiveMs: undefined,
     classDerived: true,
+    policyProjected: true,
   };
   if (payload === undefined) {
     const mayBeBare = WITHOUT_BYTES.has(row.type) || row.type === ENTRY_TYPES.equivocation;

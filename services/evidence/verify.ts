@@ -105,7 +105,7 @@ class BundleRun {
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
   readonly #erasures = new Erasures();
-  readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0, policiesNotProjected: 0 };
   readonly #shallow = { sampledOut: 0, resumed: 0 };
   readonly #verified: VerifiedLog[] = [];
   readonly #known: readonly KnownHead[];
@@ -346,6 +346,7 @@ class BundleRun {
     this.#counts.equivocations += log.counts.equivocations;
     this.#counts.deadLetters += log.counts.deadLetters;
     this.#counts.classesNotDerived += log.counts.classesNotDerived;
+    this.#counts.policiesNotProjected += log.counts.policiesNotProjected;
     this.#shallow.sampledOut += log.counts.sampledOut;
     this.#shallow.resumed += log.counts.resumed;
     for (const gap of log.gaps()) {

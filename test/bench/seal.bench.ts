@@ -11,7 +11,8 @@ import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts'
 import { openKeyStore } from '../../services/platform/payloads/key-store.ts';
 import { prepareRecord } from '../../services/record/prepare.ts';
 import { sealPayloads } from '../../services/record/seal-payloads.ts';
-import { Batch, type BatchOutcome } from '../../services/record/step.ts';
+import type { BatchOutcome } from '../../services/record/outcome.ts';
+import { Batch } from '../../services/record/step.ts';
 import { cpuMs, median, result, type Bench, type BenchResult } from './bench.ts';
 import { hexOf, hostLine } from './host-lines.ts';
 
@@ -47,7 +48,7 @@ async function run(): Promise<readonly BenchResult[]> {
       let sealed = outcome;
       for (let n = 0; n < RUNS; n += 1)
         costs.push(
-          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, keys, sha256)))) / EVENTS,
+          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, { keys, sha256 })))) / EVENTS,
         );
       const name = `seal_${linesPerRecord}_a_record`;
       const cost = { value: 1000 * median(costs.slice(2)), baseline: null, unit: 'us/event' };

@@ -18,7 +18,7 @@ export interface PolicyCall extends Omit<HostQuestion, 'agent' | 'server'> {
   /** SHA-256 of the exact bytes of the arguments; undefined where there are none. */
   readonly argsHash: string | undefined;
   /** The arguments stand in the event as they are, so that a person can be shown them. */
-  readonly isShowable: boolean;
+  readonly isShowable: () => boolean;
 }
 
 interface Judged {
@@ -110,7 +110,7 @@ export class CallPolicy {
     const { principal } = this.#options;
     const refusal = (reason: string): Refused =>
       this.#refuse(call, { stamp, reason, code: 'policy_refused' });
-    if (!call.isShowable)
+    if (!call.isShowable())
       return refusal('It needs an approval, and its arguments cannot be shown to anybody.');
     if (line.fourEyes && principal === undefined)
       return refusal(

@@ -1,6 +1,7 @@
 /** `tripline tap`: arguments, settings, and one recorded stdio connection. */
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
-import { Capture, type CaptureOptions } from '../capture.ts';
+import { Capture } from '../capture.ts';
+import type { CaptureOptions } from '../capture-options.ts';
 import { jsonLog, type CaptureLog } from '../log.ts';
 import { readSettings, type CaptureSettings, type Environment } from '../settings.ts';
 import { parseTapArguments, TAP_USAGE, type TapArguments } from './options.ts';

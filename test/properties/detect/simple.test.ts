@@ -10,7 +10,7 @@ import type { SimpleRow } from '../../../detectors/engine/simple-row.ts';
 import { isSimple } from '../../../detectors/engine/simple-group.ts';
 import { planRule } from '../../../detectors/engine/plan.ts';
 import type { CompiledRule } from '../../../detectors/compile/rule.ts';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { StageOne, type SourceRecord, type StageOneSnapshot } from '../../../services/detect/step.ts';
 import { recordFrom, toldBy } from './records.ts';
 import { BASE_MS, seeded, settingsFor, sha256Hex, type Random } from './streams.ts';

@@ -7,7 +7,7 @@ import {
 } from '../../../services/evidence/bundle-binary.ts';
 import type { BundleRows } from '../../../services/evidence/bundle.ts';
 import { RowWriter } from '../../../services/evidence/row-binary.ts';
-import { TABLE_LAYOUTS, type ColumnType } from '../../../services/evidence/table-layout.ts';
+import { TABLE_LAYOUTS, type ColumnType, type Layout, type TableLayouts } from '../../../services/evidence/table-layout.ts';
 
 type Columns = Readonly<Record<string, unknown>>;
 
@@ -116,25 +116,30 @@ function writeValue(out: RowWriter, type: ColumnType, value: unknown): void {
   }
 }
 
-function projectedRow(table: keyof typeof TABLE_LAYOUTS, row: Columns): Uint8Array {
-  need(Object.keys(row).length === TABLE_LAYOUTS[table].length);
+function projectedRow(layout: Layout, row: Columns): Uint8Array {
   const out = new RowWriter();
-  for (const [name, type] of TABLE_LAYOUTS[table]) writeValue(out, type, row[name]);
+  for (const [name, type] of layout) writeValue(out, type, row[name]);
   return out.bytes();
 }
 
-function addRows(block: BlockWriter, { idx, ...rows }: BundleRows): void {
+function addRows(block: BlockWriter, { idx, ...rows }: BundleRows, layouts: TableLayouts): void {
   need(Number.isSafeInteger(idx) && idx >= 0);
   for (const row of rows.ledger ?? []) block.add('ledger', idx, ledgerRow(row, idx));
   for (const row of rows.payloads ?? []) block.add('payloads', idx, payloadRow(row));
   for (const table of ['events', 'alerts', 'deadLetters', 'dispositions'] as const)
-    for (const row of rows[table] ?? []) block.add(table, idx, projectedRow(table, row));
+    for (const row of rows[table] ?? []) block.add(table, idx, projectedRow(layouts[table], row));
   if (rows.proof !== undefined)
     block.add('proofs', idx, Buffer.concat(rows.proof.map((hash) => hex(hash, 32))));
 }
 
 /** Entries that follow each other share a block of at most `blockEntries`. Throws NoBinaryForm. */
-export function binaryOf(lines: readonly string[], blockEntries = 4096): Buffer {
+export function binaryOf(
+  lines: readonly string[],
+  blockEntries = 4096,
+  { without = '' }: { readonly without?: string } = {},
+): Buffer {
+  const events = TABLE_LAYOUTS.events.filter(([name]) => name !== without);
+  const layouts = { ...TABLE_LAYOUTS, events };
   const pieces: Uint8Array[] = [BUNDLE_MAGIC];
   let block: BlockWriter | undefined;
   let entries = 0;
@@ -149,14 +154,14 @@ export function binaryOf(lines: readonly string[], blockEntries = 4096): Buffer 
     const line = JSON.parse(text) as { type: string };
     if (line.type !== 'rows') {
       flush();
-      pieces.push(lineSection(line.type === 'header' ? { ...line, tables: TABLE_LAYOUTS } : line));
+      pieces.push(lineSection(line.type === 'header' ? { ...line, tables: layouts } : line));
       continue;
     }
     const rows = line as BundleRows;
     // Rows of one index in one block are one entry: what is no ascending index begins a block of its own.
     if (entries === blockEntries || rows.idx <= last) flush();
     block ??= new BlockWriter();
-    addRows(block, rows);
+    addRows(block, rows, layouts);
     entries += 1;
     last = rows.idx;
   }

@@ -1,0 +1,29 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe } from 'node:test';
+import { pino } from 'pino';
+import { openChdbStore } from '../../../services/platform/store/chdb/open.ts';
+import { killAll, up } from '../../support/scenario/tripline.ts';
+import { repairs } from './repairs.ts';
+
+describe('a repair of the embedded deployment', () => {
+  const root = mkdtempSync(join(tmpdir(), 'tripline-repair-'));
+  const dataDir = join(root, 'data');
+  after(async () => {
+    await killAll();
+    rmSync(root, { recursive: true, force: true, maxRetries: 5 });
+  });
+  repairs(() => ({
+    dataDir,
+    env: { TRIPLINE_DATA_DIR: dataDir },
+    start: () => up({ dataDir, logFile: join(root, 'service.log') }),
+    openStore: () =>
+      openChdbStore({
+        dir: join(dataDir, 'clickhouse'),
+        maxMemoryBytes: 1024 ** 3,
+        queryTimeoutMs: 30_000,
+        log: pino({ level: 'silent' }),
+      }),
+  }));
+});
