@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { destHost } from '../../../detectors/classify/dest-host.ts';
 import { LineScanner } from '../../../schemas/event/line-scanner.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
-import { LineReader } from '../../../schemas/event/scanned-event.ts';
+import { LineReader, ScannedEvent } from '../../../schemas/event/scanned-event.ts';
 import { EVENT_KINDS, OUTCOMES, zEvent } from '../../../schemas/event/v1.ts';
 
 const STREAM = '00112233445566778899aabbccddeeff';
@@ -171,4 +172,43 @@ test('usual lines are told by their bytes alone', () => {
   };
   const bytes = encoder.encode(`{${USUAL},${JSON.stringify(event).slice(1)}`);
   assert.equal(scanner.scan(bytes, 0, bytes.length), true);
+});
+
+const address = fc
+  .tuple(
+    fc.constantFrom('', 'http://', 'see https://', 'ftp://u@', 'a@', '//', 'x:'),
+    fc.constantFrom(
+      'example.org',
+      '127.0.0.1',
+      '[::1]',
+      'localhost',
+      'exämple',
+      'example。org',
+      '2130706433',
+      'plain',
+    ),
+    fc.constantFrom('', ':80', '/x', ' ', '\n'),
+  )
+  .map((parts) => parts.join(''));
+const named = fc.dictionary(
+  fc.constantFrom('url', 'to', 'host', 'q', 'list'),
+  fc.oneof(address, fc.array(address, { maxLength: 2 })),
+  { maxKeys: 3 },
+);
+
+test('arguments that name a host are not taken for ones that name none', () => {
+  let hosts = 0;
+  fc.assert(
+    fc.property(named, (args) => {
+      const bytes = encoder.encode(`{${USUAL},"args":${JSON.stringify(args)}}`);
+      const event = reader.read(bytes, { from: 0, end: bytes.length, stream: STREAM });
+      assert.ok(event instanceof ScannedEvent);
+      const host = destHost({ args }, []);
+      if (host === '') return;
+      hosts++;
+      assert.ok(event.mayNameHost(), `${host} of ${JSON.stringify(args)}`);
+    }),
+    { numRuns: 2_000 },
+  );
+  assert.ok(hosts > 50, `only ${hosts} hosts`);
 });
