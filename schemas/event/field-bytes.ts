@@ -18,8 +18,9 @@ export function isUsualName(bytes: Uint8Array, from: number, end: number): boole
 }
 
 export function isHex(bytes: Uint8Array, from: number, end: number): boolean {
+  const isHexDigit = IS_HEX;
   for (let at = from; at < end; at++) {
-    if (IS_HEX[bytes[at] as number] !== 1) return false;
+    if (isHexDigit[bytes[at] as number] !== 1) return false;
   }
   return true;
 }
@@ -46,9 +47,10 @@ const twoAt = (bytes: Uint8Array, at: number): number =>
 /** As the schema has it: digits in their places, and no month, day, hour, minute or second that there is not. */
 export function isUsualTime(bytes: Uint8Array, from: number, end: number): boolean {
   if (end - from !== TIME_FORM.length) return false;
-  for (let index = 0; index < TIME_FORM.length; index++) {
+  const wanted = TIME_FORM;
+  for (let index = 0; index < wanted.length; index++) {
     const byte = bytes[from + index] as number;
-    const form = TIME_FORM[index] as number;
+    const form = wanted[index] as number;
     if (form === ZERO ? !isDigit(byte) : byte !== form) return false;
   }
   return isMonthAndDay(bytes, from + 5) && isTimeOfDay(bytes, from + 11);

@@ -173,9 +173,10 @@ export class JsonBytes {
     const { bytes, end } = this;
     let { at } = this;
     let flags = 0;
+    const isPlain = IS_PLAIN;
     for (; at < end; at++) {
       const byte = bytes[at] as number;
-      if (IS_PLAIN[byte] === 1) continue;
+      if (isPlain[byte] === 1) continue;
       if (byte === QUOTE) {
         this.at = at + 1;
         this.flags = flags;

@@ -233,6 +233,7 @@ export class StageOne {
     const found = this.engine.take();
     if (found.length === 0) return;
     this.findings.push(...found);
+    if (!this.needsStageTwo) return;
     found.forEach((finding, index) => {
       // Asked before the alert is put together, which costs more than all the rest of its event.
       if (finding.kind !== 'match' || !this.concernsStageTwo('alert', alertClass(finding))) return;
