@@ -251,7 +251,9 @@ export class KafkaMember implements BusConsumer {
       await this.#deliver(lane, records, payload, told);
       lane.pauseMs = FIRST_PAUSE_MS;
     } catch (error) {
-      if (told.error === undefined || !isTriplineError(error, 'bus_stale')) this.#beginAnew(lane, error);
+      // Taken for dead and written off: it joins again by itself, and whoever runs it should know.
+      if (told.error !== undefined && isTriplineError(error, 'bus_stale')) this.#consume.onError?.(error);
+      else this.#beginAnew(lane, error);
     }
     if (told.error !== undefined) throw told.error;
   }
