@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Skipped, type Bench, type BenchResult } from './bench.ts';
+import { disk } from './disk.bench.ts';
 import { durableCluster, durableEmbedded } from './durable.bench.ts';
 import { holdCall } from './hold.bench.ts';
 import { ingestPost } from './ingest.bench.ts';
@@ -42,6 +43,7 @@ const BENCHES: readonly Bench[] = [
   killToRefused,
   holdCall,
   verifyBench,
+  disk,
 ];
 
 const { values: options } = parseArgs({
