@@ -12,36 +12,55 @@ export type ParsedPath =
   | { readonly kind: 'path'; readonly steps: readonly PathStep[] }
   | { readonly kind: 'fault'; readonly message: string };
 
-/** A name in short form (§2.5.1.1, of ASCII), `*`, or what stands in brackets. */
-const STEP =
-  /(?:(\.\.)|(\.))?(?:(\*)|([A-Za-z_][A-Za-z0-9_]*)|\[(?:(\*)|(0|[1-9]\d{0,8})|'((?:[^'\\]|\\['\\])*)'|"((?:[^"\\]|\\["\\])*)")\])/y;
+/** `.name`, `.*`, `..name` or `..*`: a name in short form (§2.5.1.1, of ASCII). */
+const SHORT = /(\.\.?)(?:(\*)|([A-Za-z_][A-Za-z0-9_]*))/y;
+/** `[…]` or `..[…]`: any, an index, or a name in quotes. */
+const BRACKETS = /(\.\.)?\[(?:(\*)|(0|[1-9]\d{0,8})|'((?:[^'\\]|\\['\\])*)'|"((?:[^"\\]|\\["\\])*)")\]/y;
 const MAX_STEPS = 32;
 
 export function parsePath(text: string): ParsedPath {
   if (!text.startsWith('$')) return fault('must begin with $');
   const steps: PathStep[] = [];
-  STEP.lastIndex = 1;
-  while (STEP.lastIndex < text.length) {
-    const at = STEP.lastIndex;
-    const match = STEP.exec(text);
-    const step = match === null ? undefined : stepOf(match);
-    if (step === undefined) return fault(`is no path that is understood, from character ${at + 1} on`);
-    steps.push(step);
+  let at = 1;
+  while (at < text.length) {
+    const found = shortStep(text, at) ?? bracketStep(text, at);
+    if (found === undefined) return fault(`is no path that is understood, from character ${at + 1} on`);
+    steps.push(found.step);
+    at = found.end;
   }
   if (steps.length > MAX_STEPS) return fault(`has more than ${MAX_STEPS} steps`);
   return { kind: 'path', steps };
 }
 
-function stepOf(match: RegExpExecArray): PathStep | undefined {
-  const [, descends, dot, star, short, anyInside, index, single, double] = match;
-  const isDescendant = descends !== undefined;
-  const isShort = star !== undefined || short !== undefined;
-  // A short name needs its dot, brackets take none.
-  if (isShort !== (dot !== undefined || isDescendant) && !(isDescendant && !isShort)) return undefined;
-  if (star !== undefined || anyInside !== undefined) return { kind: 'any', isDescendant };
-  if (index !== undefined) return { kind: 'index', index: Number(index), isDescendant };
-  const name = short ?? (single ?? double ?? '').replaceAll(/\\(.)/g, '$1');
-  return { kind: 'name', name, isDescendant };
+interface FoundStep {
+  readonly step: PathStep;
+  readonly end: number;
+}
+
+function shortStep(text: string, at: number): FoundStep | undefined {
+  SHORT.lastIndex = at;
+  const match = SHORT.exec(text);
+  if (match === null) return undefined;
+  const [, dots, , name] = match;
+  const isDescendant = dots === '..';
+  const end = SHORT.lastIndex;
+  return {
+    step: name === undefined ? { kind: 'any', isDescendant } : { kind: 'name', name, isDescendant },
+    end,
+  };
+}
+
+function bracketStep(text: string, at: number): FoundStep | undefined {
+  BRACKETS.lastIndex = at;
+  const match = BRACKETS.exec(text);
+  if (match === null) return undefined;
+  const [, dots, star, index, single, double] = match;
+  const isDescendant = dots !== undefined;
+  const end = BRACKETS.lastIndex;
+  if (star !== undefined) return { step: { kind: 'any', isDescendant }, end };
+  if (index !== undefined) return { step: { kind: 'index', index: Number(index), isDescendant }, end };
+  const name = (single ?? double ?? '').replaceAll(/\\(.)/g, '$1');
+  return { step: { kind: 'name', name, isDescendant }, end };
 }
 
 const fault = (message: string): ParsedPath => ({ kind: 'fault', message });

@@ -16,35 +16,49 @@ const MAX_WORK = 4_096;
 /** Shorter matches would redact everything. */
 const MIN_MATCH = 3;
 
+/** How long a match is, and in how many ways an engine may try to find it at one place. */
+interface Extent {
+  readonly least: number;
+  readonly most: number;
+  readonly choices: number;
+}
+
 export function parsePattern(text: string): ParsedPattern {
-  const body = text.replace(/^\\b/u, '').replace(/\\b$/u, '');
+  const extent = extentOf(text.replace(/^\\b/u, '').replace(/\\b$/u, ''));
+  if (typeof extent === 'string') return fault(extent);
+  const { least, most, choices } = extent;
+  if (least < MIN_MATCH) return fault(`must match at least ${MIN_MATCH} characters`);
+  if (most > MAX_MATCH) return fault(`must not match more than ${MAX_MATCH} characters`);
+  if (choices * most > MAX_WORK) return fault('has too many repeats of open length');
+  return isPattern(text) ? { kind: 'pattern', source: text } : fault('is no regular expression');
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text, 'u').source !== '';
+  } catch {
+    return false;
+  }
+}
+
+/** Of a sequence of atoms, each with its repeat; a message where it is none. */
+function extentOf(body: string): Extent | string {
   let at = 0;
-  let least = 0;
-  let most = 0;
-  let choices = 1;
+  let extent: Extent = { least: 0, most: 0, choices: 1 };
   while (at < body.length) {
     ATOM.lastIndex = at;
     if (!ATOM.test(body))
-      return fault(`has something that is not allowed at ${JSON.stringify(body.slice(at, at + 8))}`);
+      return `has something that is not allowed at ${JSON.stringify(body.slice(at, at + 8))}`;
     at = ATOM.lastIndex;
     REPEAT.lastIndex = at;
     const repeat = REPEAT.exec(body);
     if (repeat !== null) at = REPEAT.lastIndex;
     const { from, to } = boundsOf(repeat);
-    if (to < from || to === 0) return fault(`has a repeat that matches nothing: ${repeat?.[0] ?? ''}`);
-    least += from;
-    most += to;
-    choices *= to - from + 1;
+    if (to < from || to === 0) return `has a repeat that matches nothing: ${repeat?.[0] ?? ''}`;
+    const { least, most, choices } = extent;
+    extent = { least: least + from, most: most + to, choices: choices * (to - from + 1) };
   }
-  if (least < MIN_MATCH) return fault(`must match at least ${MIN_MATCH} characters`);
-  if (most > MAX_MATCH) return fault(`must not match more than ${MAX_MATCH} characters`);
-  if (choices * most > MAX_WORK) return fault('has too many repeats of open length');
-  try {
-    new RegExp(text, 'u');
-  } catch (error) {
-    return fault(error instanceof Error ? error.message : 'is no regular expression');
-  }
-  return { kind: 'pattern', source: text };
+  return extent;
 }
 
 function boundsOf(repeat: RegExpExecArray | null): { readonly from: number; readonly to: number } {

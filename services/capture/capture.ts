@@ -65,18 +65,10 @@ export class Capture {
     this.session = settings.sessionId ?? options.session ?? sessionOf(options);
     this.#address = settings.address;
     this.#hold = settings.hold;
-    this.#policy = options.shared?.policy ?? policyOf(settings);
-    this.#redaction = options.shared?.redaction ?? redactionOf(settings);
-    this.#redactor = this.#redaction?.stream({
-      session: this.session,
-      server: options.server,
-      sha256Hex,
-      nowMs: () => Date.now(),
-      log: options.log,
-    });
-    // Later bodies must find what an answer holds: it is looked at before it goes on.
-    this.#answersGoFirst =
-      this.#policy === undefined && this.#redaction === undefined && answersGoFirst(settings);
+    this.#policy = policyOf(options);
+    this.#redaction = redactionOf(options);
+    this.#redactor = this.#newRedactor(options);
+    this.#answersGoFirst = answersGoFirst(settings, [this.#policy, this.#redaction]);
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
       options.shared?.guard ??
@@ -117,6 +109,16 @@ export class Capture {
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
       policy: this.#newPolicy(options),
       shown: this.#redactor?.shown,
+    });
+  }
+
+  #newRedactor({ server, log }: CaptureOptions): StreamRedaction | undefined {
+    return this.#redaction?.stream({
+      session: this.session,
+      server,
+      sha256Hex,
+      nowMs: () => Date.now(),
+      log,
     });
   }
 
@@ -278,18 +280,23 @@ export class Capture {
   }
 }
 
-function redactionOf({ redaction }: CaptureSettings): HostRedaction | undefined {
-  return redaction === undefined ? undefined : new HostRedaction(redaction);
+function redactionOf({ shared, settings: { redaction } }: CaptureOptions): HostRedaction | undefined {
+  return shared?.redaction ?? (redaction === undefined ? undefined : new HostRedaction(redaction));
 }
 
 /** Where no answer is changed (labels, marks), nor held while the spool is full. */
-function answersGoFirst({ boundary, onSpoolFull }: CaptureSettings): boolean {
+function answersGoFirst(
+  { boundary, onSpoolFull }: CaptureSettings,
+  parts: readonly (HostPolicy | HostRedaction | undefined)[],
+): boolean {
+  // A policy filters lists; what an answer holds must be known before it can come again in another body.
+  if (parts.some((part) => part !== undefined)) return false;
   const isChanged = boundary !== undefined && (boundary.resultMeta || boundary.instructions !== 'off');
   return !isChanged && onSpoolFull === 'gap';
 }
 
-function policyOf({ policy }: CaptureSettings): HostPolicy | undefined {
-  return policy === undefined ? undefined : new HostPolicy(policy);
+function policyOf({ shared, settings: { policy } }: CaptureOptions): HostPolicy | undefined {
+  return shared?.policy ?? (policy === undefined ? undefined : new HostPolicy(policy));
 }
 
 function sessionOf(options: CaptureOptions): string {

@@ -57,26 +57,14 @@ export class DraftRedactor {
     const subject = this.#subjectOf(draft);
     this.#options.memory?.refresh();
     const { body } = draft;
-    const redacted = body === undefined ? undefined : this.#body(body, subject);
+    const { result, own } = body === undefined ? NO_BODY : this.#body(body, subject);
     const fields = redactFields(draft.fields, this.#context(subject), this.#own());
-    const isKept = this.#remember([...(redacted?.own ?? []), ...fields.own]);
-    const places = [...(redacted?.result.kind === 'changed' ? redacted.result.places : []), ...fields.places];
-    const isLeftOut = redacted?.result.kind === 'left_out';
-    const isLookalike =
-      redacted !== undefined && redacted.result.kind !== 'left_out' && redacted.result.lookalike;
-    if (places.length === 0 && !isLeftOut)
-      return isLookalike ? { ...draft, fields: labelled(draft.fields, ['redaction_lookalike']) } : draft;
-    const labels = [
-      'redacted',
-      ...(isLeftOut ? ['redaction_failed'] : []),
-      ...(isKept ? [] : ['redaction_unfollowed']),
-      ...(isLookalike ? ['redaction_lookalike'] : []),
-    ];
-    return this.#rebuilt(draft, {
-      fields: labelled(fields.fields, labels),
-      places,
-      result: redacted?.result,
-    });
+    const isKept = this.#options.memory?.add([...own, ...fields.own]) ?? true;
+    const places = [...(result.kind === 'changed' ? result.places : []), ...fields.places];
+    const labels = labelsOf(result, places.length > 0, isKept);
+    const told = labels.length === 0 ? fields.fields : labelled(fields.fields, labels);
+    const isChanged = places.length > 0 || result.kind === 'left_out';
+    return isChanged ? this.#rebuilt(draft, { fields: told, places, result }) : { ...draft, fields: told };
   }
 
   /** What a person would be shown of arguments, and what binds an approval of them. */
@@ -125,10 +113,6 @@ export class DraftRedactor {
     return { result, own: own.values };
   }
 
-  #remember(values: readonly KnownValue[]): boolean {
-    return this.#options.memory?.add(values) ?? true;
-  }
-
   #newBody({ of }: DraftBody, json: string): DraftBody {
     const bytes = encoder.encode(json);
     return { of, bytes, span: { start: 0, end: bytes.length }, hash: this.#options.sha256Hex(bytes) };
@@ -139,28 +123,43 @@ export class DraftRedactor {
     of: {
       readonly fields: Readonly<Record<string, unknown>>;
       readonly places: readonly RedactedPlace[];
-      readonly result: RedactedBody | undefined;
+      readonly result: RedactedBody;
     },
   ): EventDraft {
     const { identity, keyed } = this.#options;
-    const { places, result } = of;
+    const { fields, places, result } = of;
     const { body, ...bare } = draft;
-    const isTouched = result?.kind === 'changed' || result?.kind === 'left_out';
-    const redaction = {
-      ...identity,
-      ...(isTouched && body !== undefined ? { original: originalOf(body, keyed) } : {}),
+    const listed = {
       ...(places.length === 0 ? {} : { places: places.slice(0, MAX_LISTED_PLACES) }),
       ...(places.length > MAX_LISTED_PLACES ? { count: places.length } : {}),
-      ...(result?.kind === 'left_out' ? { leftOut: result.why } : {}),
     };
-    if (body === undefined || !isTouched) return { ...draft, fields: { ...of.fields, redaction } };
-    const plain = withoutHashes(of.fields, body.of, keyed);
-    if (result.kind === 'left_out') return { ...bare, fields: { ...plain, redaction } };
+    if (body === undefined || result.kind === 'same')
+      return { ...draft, fields: { ...fields, redaction: { ...identity, ...listed } } };
+    const redaction = { ...identity, original: originalOf(body, keyed), ...listed };
+    const plain = withoutHashes(fields, body.of, keyed);
+    if (result.kind === 'left_out')
+      return { ...bare, fields: { ...plain, redaction: { ...redaction, leftOut: result.why } } };
     const changed = this.#newBody(body, result.json);
     const [hash, bytes] = NAMES[body.of];
     const facts = draft.partsOnly === true ? {} : { [hash]: changed.hash, [bytes]: changed.bytes.length };
     return { ...bare, body: changed, fields: { ...plain, ...facts, redaction } };
   }
+}
+
+const NO_BODY: { readonly result: RedactedBody; readonly own: readonly KnownValue[] } = {
+  result: { kind: 'same', lookalike: false },
+  own: [],
+};
+
+/** What is to be said of a draft; nothing of nearly all. */
+function labelsOf(result: RedactedBody, hasPlaces: boolean, isKept: boolean): readonly string[] {
+  const isLeftOut = result.kind === 'left_out';
+  return [
+    ...(hasPlaces || isLeftOut ? ['redacted'] : []),
+    ...(isLeftOut ? ['redaction_failed'] : []),
+    ...(isKept ? [] : ['redaction_unfollowed']),
+    ...(!isLeftOut && result.lookalike ? ['redaction_lookalike'] : []),
+  ];
 }
 
 const NAMES = { args: ['argsHash', 'argsBytes'], result: ['resultHash', 'resultBytes'] } as const;

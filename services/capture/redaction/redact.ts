@@ -222,12 +222,11 @@ class BodyRedactor {
 
   readonly visit = (scalar: Scalar, levels: Levels): void => {
     if (this.stopped !== undefined) return;
-    const { kind, start, end, index } = scalar;
-    const raw = this.#json.slice(start, end);
+    const { kind, index } = scalar;
+    const raw = this.#json.slice(scalar.start, scalar.end);
     const whole = this.#whole(kind, levels);
-    // Nothing is told by null, and true and false say nothing outside of their place.
-    if (kind === 'literal' && (whole === undefined || raw === 'null')) return;
-    const text = kind === 'name' || kind === 'string' ? textOfString(raw) : raw;
+    if (kind === 'literal' && !isTelling(raw, whole)) return;
+    const text = raw.startsWith('"') ? textOfString(raw) : raw;
     if (text === undefined) return void (this.stopped = 'no_json');
     this.lookalike ||= LOOKALIKE.test(text);
     const redacted = redactText(text, this.#context, { where: whereOf(kind, levels), scalar: index, whole });
@@ -244,6 +243,10 @@ class BodyRedactor {
     if (this.places.length > MAX_PLACES) this.stopped = 'too_many';
   }
 }
+
+/** Nothing is told by null, and true and false say nothing outside of their place. */
+const isTelling = (literal: string, whole: Treatment | undefined): boolean =>
+  whole !== undefined && literal !== 'null';
 
 function whereOf(kind: Scalar['kind'], levels: Levels): TextContext {
   return {

@@ -87,10 +87,9 @@ class Walk<State> {
   #step(at: number, code: number): number {
     switch (this.#wanted) {
       case 'colon':
-        this.#wanted = 'value';
-        return code === 0x3a ? at + 1 : NO_JSON;
+        return this.#colon(at, code);
       case 'comma':
-        return code === 0x2c ? this.#comma(at) : this.#close(at, code);
+        return this.#comma(at, code);
       case 'name_or_end':
         return code === 0x7d ? this.#close(at, code) : this.#name(at, code);
       case 'name':
@@ -104,7 +103,13 @@ class Walk<State> {
     }
   }
 
-  #comma(at: number): number {
+  #colon(at: number, code: number): number {
+    this.#wanted = 'value';
+    return code === 0x3a ? at + 1 : NO_JSON;
+  }
+
+  #comma(at: number, code: number): number {
+    if (code !== 0x2c) return this.#close(at, code);
     const level = this.#levels.at(-1);
     if (level === undefined) return NO_JSON;
     level.index++;

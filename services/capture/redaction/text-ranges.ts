@@ -20,23 +20,15 @@ function valueSpan(
   text: string,
   { kind, start, end }: FoundSecret,
 ): { readonly start: number; readonly end: number } {
-  switch (kind) {
-    case 'private_key':
-      return { start, end: keyEnd(text, start) };
-    case 'url_password': {
-      // ://user:password@
-      const from = text.indexOf(':', start + 3) + 1;
-      return { start: from, end: text.lastIndexOf('@', end) };
-    }
-    case 'assigned_secret': {
-      const found = text.slice(start, end);
-      const lead = /^>?[\s\\"'`]*/.exec(found)?.[0].length ?? 0;
-      const tail = /[\s\\"'`]*$/.exec(found.slice(lead))?.[0].length ?? 0;
-      return { start: start + lead, end: end - tail };
-    }
-    default:
-      return { start, end };
-  }
+  if (kind === 'private_key') return { start, end: keyEnd(text, start) };
+  // ://user:password@
+  if (kind === 'url_password')
+    return { start: text.indexOf(':', start + 3) + 1, end: text.lastIndexOf('@', end) };
+  if (kind !== 'assigned_secret') return { start, end };
+  const found = text.slice(start, end);
+  const lead = /^>?[\s\\"'`]*/.exec(found)?.[0].length ?? 0;
+  const tail = /[\s\\"'`]*$/.exec(found.slice(lead))?.[0].length ?? 0;
+  return { start: start + lead, end: end - tail };
 }
 
 /** A private key goes to its last line; one that has none, to the end of the text. */

@@ -6,13 +6,14 @@ import { readEventLine } from '../../../schemas/event/read.ts';
 import { redactorOf, type TestRedactor } from '../../support/redaction/redactor.ts';
 
 const SECRET_LETTERS = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789';
-const AWKWARD = [...SECRET_LETTERS, '"', '\\', '/', '+', 'ä', '€', '😀', '=', '%', ' ', '\n', '~'];
+const LETTERS = SECRET_LETTERS.split('');
+const AWKWARD = [...LETTERS, '"', '\\', '/', '+', 'ä', '€', '😀', '=', '%', ' ', '\n', '~'];
 /** Random enough to be no word, with characters that JSON and encodings treat in their own way. */
 const secret = fc
   .tuple(
-    fc.array(fc.constantFrom(...SECRET_LETTERS), { minLength: 6, maxLength: 10 }),
+    fc.array(fc.constantFrom(...LETTERS), { minLength: 6, maxLength: 10 }),
     fc.array(fc.constantFrom(...AWKWARD), { maxLength: 20 }),
-    fc.array(fc.constantFrom(...SECRET_LETTERS), { minLength: 6, maxLength: 10 }),
+    fc.array(fc.constantFrom(...LETTERS), { minLength: 6, maxLength: 10 }),
   )
   .map((parts) => `q7${parts.flat().join('')}9Z`);
 

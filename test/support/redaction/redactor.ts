@@ -18,7 +18,7 @@ export interface TestRedactor {
   readonly redactor: DraftRedactor;
   readonly logged: string[];
   /** Redacts arguments or a result; answers the events of its lines and the lines. */
-  record(of: 'args' | 'result', body: string, about?: Record<string, unknown>): Recorded;
+  readonly record: (of: 'args' | 'result', body: string, about?: Record<string, unknown>) => Recorded;
 }
 
 export interface Recorded {
