@@ -80,6 +80,18 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
   'labels.claimed': field('Labels that the producer claims, a list', (s) => s.event.labels),
   'labels.secrets': field('Kinds of secrets in the body, a list', (s) => labelsOf(s).secretKinds),
   verdict: field("What the host's policy decided", (s) => s.event.verdict),
+  'policy.id': field('Name of the policy that decided, or is in force', (s) => s.event.policy?.id),
+  'policy.version': field('Its version', (s) => s.event.policy?.version),
+  'policy.hash': field('SHA-256 of its file', (s) => s.event.policy?.hash),
+  'policy.mode': field('Its mode: shadow, warn or enforce', (s) => s.event.policy?.mode),
+  'policy.effect': field(
+    'What it says of the call whatever its mode: allow, refuse or approve',
+    (s) => s.event.policy?.effect,
+  ),
+  'policy.rule': field(
+    'Its line that says so, as allow/ID, deny/ID, hide/ID, approvals/ID; else default or ambiguous',
+    (s) => s.event.policy?.rule,
+  ),
   control_id: field('Control that decided', (s) => s.event.controlId),
   approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
   'gap.dropped': field('Events that a stream had to give up', (s) => s.event.streamState?.dropped),

@@ -168,10 +168,18 @@ CREATE TABLE tripline.events
     `resource_uri` String,
     `task_id` String,
     `decision_id` String,
+    `policy_id` LowCardinality(String),
+    `policy_version` UInt64,
+    `policy_mode` LowCardinality(String),
+    `policy_effect` LowCardinality(String),
+    `policy_rule` LowCardinality(String),
+    `policy_hash` LowCardinality(String),
+    `approval_ttl_ms` UInt64,
     `unknown_fields` Array(String),
     `findings` Array(LowCardinality(String)),
     INDEX by_offset offset TYPE minmax GRANULARITY 1,
-    INDEX by_stream stream_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX by_stream stream_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_approval approval_id TYPE minmax GRANULARITY 1
 )
 ENGINE = MergeTree
 ORDER BY (tenant, session_id, effective_time, partition, offset, line)

@@ -102,7 +102,8 @@ export class ApiClient {
       const { items, nextCursor } = page as { items: readonly unknown[]; nextCursor: string | null };
       for (const item of items) yield item;
       left -= items.length;
-      if (nextCursor === null || nextCursor === undefined || items.length === 0) return;
+      // A page may be empty and not the last: what was looked through is bounded, too.
+      if (nextCursor === null || nextCursor === undefined || nextCursor === cursor) return;
       cursor = nextCursor;
     }
   }

@@ -95,6 +95,15 @@ export interface EventProjection {
   readonly resource_uri: string;
   readonly task_id: string;
   readonly decision_id: string;
+  readonly policy_id: string;
+  readonly policy_version: number;
+  readonly policy_mode: string;
+  readonly policy_effect: string;
+  readonly policy_rule: string;
+  /** Empty where no policy is named, and on rows of before the column. */
+  readonly policy_hash: string;
+  /** How long the approval that is asked for may be answered, ms; 0 where none is. */
+  readonly approval_ttl_ms: number;
   readonly unknown_fields: readonly string[];
   readonly findings: readonly string[];
 }
@@ -184,6 +193,40 @@ function messageColumns(event: Event): MessageColumns {
   };
 }
 
+type PolicyColumns = Pick<
+  EventProjection,
+  | 'policy_id'
+  | 'policy_version'
+  | 'policy_mode'
+  | 'policy_effect'
+  | 'policy_rule'
+  | 'policy_hash'
+  | 'approval_ttl_ms'
+>;
+/** Of an event without a policy, and of rows that were written before there were such columns. */
+export const NO_POLICY: PolicyColumns = Object.freeze({
+  policy_id: '',
+  policy_version: 0,
+  policy_mode: '',
+  policy_effect: '',
+  policy_rule: '',
+  policy_hash: '',
+  approval_ttl_ms: 0,
+});
+
+function policyColumns({ policy }: Event): PolicyColumns {
+  if (policy === undefined) return NO_POLICY;
+  return {
+    policy_id: policy.id,
+    policy_version: policy.version,
+    policy_mode: policy.mode,
+    policy_effect: textOf(policy.effect),
+    policy_rule: textOf(policy.rule),
+    policy_hash: policy.hash,
+    approval_ttl_ms: countOf(policy.request?.ttlMs),
+  };
+}
+
 /** The row of `events` for a line, without its position. */
 export function projectEvent(input: ProjectionInput): EventProjection {
   const { event, mapping } = input;
@@ -224,6 +267,7 @@ export function projectEvent(input: ProjectionInput): EventProjection {
     control_id: textOf(event.controlId),
     approval_id: textOf(event.approvalId),
     ...messageColumns(event),
+    ...policyColumns(event),
     unknown_fields: listedUnknown(input.unknownFields),
     findings: findingsOf(input, eventMs),
   };

@@ -19,6 +19,10 @@ export function reportText(report: VerifyReport): string {
   lines.push(...shallowLines(report));
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
   lines.push(...witnessLines(report), ...timestampLines(report), ...producerLines(report));
+  if (report.policiesNotProjected > 0)
+    lines.push(
+      `${report.policiesNotProjected} rows lack the columns of their policy: of before there were any, or emptied; their bytes are sound`,
+    );
   const fault = report.firstFault;
   if (fault !== null) {
     const place = Object.entries(fault).flatMap(([name, value]) =>

@@ -149,6 +149,8 @@ export interface VerifyReport {
   readonly pending: number;
   /** Rows whose class was computed by another version of the classifier and is taken as it stands. */
   readonly classesNotDerived: number;
+  /** Rows without the columns of a policy that their bytes name: written before there were any, or emptied. `verdict` is checked in any case. */
+  readonly policiesNotProjected: number;
   /** Rows were left out: those that are here are sound, whether all are here is not told. */
   readonly partial: boolean;
   /** What the bundle says it was made for; an empty one says that it is of everything. */

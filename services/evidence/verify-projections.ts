@@ -8,6 +8,7 @@ import { ENTRY_TYPES } from './entry.ts';
 import { RECORD_FAULTS, type LedgerLine, type RejectedLine } from './lines.ts';
 import {
   projectAlert,
+  NO_POLICY,
   projectDeadLetter,
   projectEvent,
   projectRejected,
@@ -33,16 +34,24 @@ export interface CheckedRows {
   readonly prevEventHash: string | undefined;
   readonly effectiveMs: number | undefined;
   readonly classDerived: boolean;
+  /** False: the row was written before policies had columns, or somebody emptied all of them. */
+  readonly policyProjected: boolean;
   /** What an ERASURE entry covers. */
   readonly erasure: ErasureBody | undefined;
 }
 
-/** For an entry without bytes: no table may hold a row of it. */
-export function expectNone(rows: BundleRows, fail: Fail): void {
-  if (rows.events.length > 0) fail('projection_unexpected', 'events');
-  if (rows.alerts.length > 0) fail('projection_unexpected', 'alerts');
-  if (rows.deadLetters.length > 0) fail('projection_unexpected', 'dead_letters');
-  if (rows.dispositions.length > 0) fail('projection_unexpected', 'dispositions');
+/** Tables whose rows follow from bytes, as they are called in a bundle and in the store. */
+const TABLES = [
+  ['events', 'events'],
+  ['alerts', 'alerts'],
+  ['deadLetters', 'dead_letters'],
+  ['dispositions', 'dispositions'],
+] as const;
+
+/** For an entry without bytes: no table may hold a row of it, except the one that is named. */
+export function expectNone(rows: BundleRows, fail: Fail, except?: (typeof TABLES)[number][0]): void {
+  for (const [table, name] of TABLES)
+    if (table !== except && rows[table].length > 0) fail('projection_unexpected', name);
 }
 
 type Columns = Readonly<Record<string, unknown>>;
@@ -68,17 +77,18 @@ const TABLE_OF = {
   audit: 'dispositions',
 } as const;
 
-const PROJECTED = { effectiveMs: undefined, classDerived: true } as const;
+type Projected = Pick<CheckedRows, 'effectiveMs' | 'classDerived' | 'policyProjected'>;
+const PROJECTED: Projected = { effectiveMs: undefined, classDerived: true, policyProjected: true };
 
 export function checkProjections(
   rows: BundleRows,
   content: Content,
   check: RowsCheck,
-): Pick<CheckedRows, 'effectiveMs' | 'classDerived'> {
+): Projected {
   const { row, read } = content;
   const dead = row.type === ENTRY_TYPES.deadLetter;
   const table = dead || read.kind === 'rejected' ? 'dead_letter' : read.kind;
-  expectNone({ ...rows, [TABLE_OF[table]]: [] }, check.fail);
+  expectNone(rows, check.fail, TABLE_OF[table]);
   switch (table) {
     case 'event':
       return checkEventRow(one('events', rows.events, check.fail), content, check);
@@ -97,20 +107,27 @@ export function checkProjections(
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** Below the surrogates, and below the order mark that a decoder takes for none. */
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (text.charCodeAt(at) >= 0xd800) return false;
+  return true;
+}
+
 /** As ClickHouse gives a value back: lone surrogates became U+FFFD when the row was written. */
 export function comparable(value: unknown): string {
+  if (typeof value === 'string' && isPlain(value)) return value;
   if (Array.isArray(value)) return JSON.stringify(value.map(comparable));
   if (typeof value === 'string') return decoder.decode(encoder.encode(value));
   return String(value);
 }
 
-/** Columns that bundles from before 2026-11-25 lack: an absent one says no more than an empty one. */
-const LATER_COLUMNS: ReadonlySet<string> = new Set(['method', 'resource_uri', 'task_id', 'decision_id']);
+/** Columns that older bundles lack: an absent one says no more than an empty one. */
+const LATER_COLUMNS: Columns = { method: '', resource_uri: '', task_id: '', decision_id: '', ...NO_POLICY };
 
 function compare(table: string, found: Columns, expected: object, fail: Fail): void {
   for (const column in expected) {
     const value = (expected as Columns)[column];
-    const held = found[column] === undefined && LATER_COLUMNS.has(column) ? '' : found[column];
+    const held = found[column] === undefined ? LATER_COLUMNS[column] : found[column];
     if (isSame(held, value) || comparable(held) === comparable(value)) continue;
     fail('projection_altered', `${table}.${column}`);
   }
@@ -123,16 +140,12 @@ function isSame(held: unknown, value: unknown): boolean {
   return Array.isArray(held) && Array.isArray(value) && held.length === 0 && value.length === 0;
 }
 
-function checkEventRow(
-  found: Columns,
-  content: Content,
-  check: RowsCheck,
-): Pick<CheckedRows, 'effectiveMs' | 'classDerived'> {
+function checkEventRow(found: Columns, content: Content, check: RowsCheck): Projected {
   const { row, read } = content;
   if (read.kind !== 'event') return check.fail('entry_type_wrong');
   const mapping = check.mappings.get(String(found['class_version']));
   if (mapping === undefined) return check.fail('mapping_unknown', 'events.class_version');
-  const expected = projectEvent({
+  const derived = projectEvent({
     event: read.event,
     unknownFields: read.unknownFields,
     appendMs: row.append_ms,
@@ -140,6 +153,8 @@ function checkEventRow(
     equivocation: row.type === ENTRY_TYPES.equivocation,
     mapping,
   });
+  const policyProjected = derived.policy_hash === '' || (found['policy_hash'] ?? '') !== '';
+  const expected = policyProjected ? derived : { ...derived, ...NO_POLICY };
   const taken = { class: found['class'], class_source: found['class_source'], dest_host: found['dest_host'] };
   const position = {
     tenant: row.tenant,
@@ -153,7 +168,7 @@ function checkEventRow(
   };
   compare('events', found, position, check.fail);
   compare('events', found, mapping.derivable ? expected : { ...expected, ...taken }, check.fail);
-  return { effectiveMs: expected.effective_time, classDerived: mapping.derivable };
+  return { effectiveMs: expected.effective_time, classDerived: mapping.derivable, policyProjected };
 }
 
 function checkAlertRow(found: Columns, content: Content, fail: Fail): void {

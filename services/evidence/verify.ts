@@ -5,9 +5,9 @@
  */
 import { fromBase64, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
+import { readBundleParts } from './read-bundle.ts';
 import {
   isRootLine,
-  readBundle,
   type BundleHead,
   type BundleHeader,
   type BundleLine,
@@ -76,7 +76,7 @@ export async function verifyBundle(
 ): Promise<VerifyReport> {
   const run = new BundleRun(crypto, options);
   try {
-    for await (const line of readBundle(source)) run.take(line);
+    for await (const lines of readBundleParts(source)) for (const line of lines) run.take(line);
     run.finish();
   } catch (error) {
     const found = error instanceof FaultFound ? error.fault : run.malformed(error);
@@ -105,7 +105,7 @@ class BundleRun {
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
   readonly #erasures = new Erasures();
-  readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0 };
+  readonly #counts = { equivocations: 0, deadLetters: 0, classesNotDerived: 0, policiesNotProjected: 0 };
   readonly #shallow = { sampledOut: 0, resumed: 0 };
   readonly #verified: VerifiedLog[] = [];
   readonly #known: readonly KnownHead[];
@@ -346,6 +346,7 @@ class BundleRun {
     this.#counts.equivocations += log.counts.equivocations;
     this.#counts.deadLetters += log.counts.deadLetters;
     this.#counts.classesNotDerived += log.counts.classesNotDerived;
+    this.#counts.policiesNotProjected += log.counts.policiesNotProjected;
     this.#shallow.sampledOut += log.counts.sampledOut;
     this.#shallow.resumed += log.counts.resumed;
     for (const gap of log.gaps()) {

@@ -1,10 +1,10 @@
 /** Alerts: one item an alert id, newest first. */
 import { z } from 'zod';
+import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
 import { alertName, latestDispositions, withDisposition, type DispositionItem } from './dispositions.ts';
 import {
   andAlso,
-  decodeCursor,
   isoOf,
   pageOf,
   whereOf,

@@ -1,11 +1,10 @@
 /** Dispositions: what people said of alerts. A change is one line of topic audit; what is read is record's table of these lines. */
-import type { FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { DISPOSITIONS, zDispositionRequest } from '../../schemas/alert/disposition.ts';
-import type { AuditBody } from '../../schemas/audit/v1.ts';
-import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
+import { TriplineError } from '../../schemas/errors.ts';
 import { zName } from '../../schemas/event/v1.ts';
+import { auditingDenial } from '../platform/audit/denied.ts';
 import { principalOf, readableTenant } from '../platform/http/principal.ts';
 import type { StepContext } from '../platform/step.ts';
 import type { Store } from '../platform/store/port.ts';
@@ -44,9 +43,15 @@ export function registerDisposition(context: DispositionContext): void {
       const principal = principalOf(request);
       const { id } = request.params;
       const { disposition: value, reason } = request.body;
-      const alert = await findAlert(context.store, await askedTenant(context, request), id);
+      const change = { action: 'alert.disposition', target: id } as const;
+      const asked = await auditingDenial(context.audit, { principal, ...change }, () =>
+        readableTenant(principal, request.query.tenant),
+      );
+      const alert = await findAlert(context.store, asked, id);
       await context.audit.record(alert.tenant, {
-        ...changeOf(request, id),
+        ...change,
+        actor: principal.id,
+        role: principal.role,
         reason,
         outcome: 'ok',
         details: { disposition: value, rule: alert.rule_id },
@@ -55,32 +60,6 @@ export function registerDisposition(context: DispositionContext): void {
       return { id, tenant, ruleId, disposition: { value, reason, actor: principal.id } };
     },
   );
-}
-
-function changeOf(
-  request: FastifyRequest,
-  target: string,
-): Pick<AuditBody, 'action' | 'actor' | 'role' | 'target'> {
-  const { id: actor, role } = principalOf(request);
-  return { action: 'alert.disposition', actor, role, target };
-}
-
-/** The tenant that the request is about, `*` for all. Who reached for somebody else's is on record. */
-async function askedTenant(
-  context: Pick<StepContext, 'audit'>,
-  request: FastifyRequest<{ Params: z.infer<typeof zParams>; Querystring: z.infer<typeof zTenantQuery> }>,
-): Promise<string> {
-  const principal = principalOf(request);
-  try {
-    return readableTenant(principal, request.query.tenant);
-  } catch (error) {
-    if (isTriplineError(error, 'auth_forbidden'))
-      await context.audit.record(principal.tenant, {
-        ...changeOf(request, request.params.id),
-        outcome: 'denied',
-      });
-    throw error;
-  }
 }
 
 interface AlertRow {

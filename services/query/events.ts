@@ -3,10 +3,10 @@ import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../platform/payloads/read.ts';
+import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
 import {
   andAlso,
-  decodeCursor,
   isoOf,
   pageOf,
   whereOf,
@@ -23,7 +23,8 @@ const COLUMNS = `tenant, session_id, topic, partition, toString(offset) AS at_of
   trace_id, span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, dest_host,
   definition_hash, args_hash, toString(args_bytes) AS args_size, result_hash, toString(result_bytes) AS result_size,
   schema_valid, outcome, duration_ms, trust, labels, verdict, control_id, approval_id, method, resource_uri, task_id,
-  decision_id, unknown_fields, findings`;
+  decision_id, policy_id, toString(policy_version) AS at_version, policy_mode, policy_effect, policy_rule, policy_hash,
+  unknown_fields, findings`;
 
 export interface EventRow {
   readonly tenant: string;
@@ -96,6 +97,8 @@ export function eventItem(row: EventRow): EventItem {
   for (const [column, name] of NAMES) if (!isEmpty(row[column])) item[name] = row[column];
   for (const name of ['args', 'result'])
     if (row[`${name}_size`] !== '0') item[`${name}Bytes`] = Number(row[`${name}_size`]);
+  const policy = policyOf(row);
+  if (policy !== undefined) item['policy'] = policy;
   // The column knows no absence; a duration belongs to a result.
   if (row.kind !== 'call.result' && row.kind !== 'mcp.result') delete item['durationMs'];
   return item;
@@ -105,6 +108,19 @@ function isEmpty(value: unknown): boolean {
   return (
     value === '' || value === null || value === undefined || (Array.isArray(value) && value.length === 0)
   );
+}
+
+/** As in the event, without what is asked for. */
+function policyOf(row: EventRow): EventItem | undefined {
+  if (row['policy_hash'] === '') return undefined;
+  const given = { effect: row['policy_effect'], rule: row['policy_rule'] };
+  return {
+    id: row['policy_id'],
+    version: Number(row['at_version']),
+    mode: row['policy_mode'],
+    hash: row['policy_hash'],
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== '')),
+  };
 }
 
 function positionOf(row: EventRow): EventItem {

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { DISPOSITIONS } from '../../schemas/alert/disposition.ts';
 import { LEVELS } from '../../schemas/alert/v1.ts';
-import { TriplineError } from '../../schemas/errors.ts';
 import { EVENT_KINDS, OUTCOMES, TOOL_CLASSES, zHex32, zName } from '../../schemas/event/v1.ts';
+import { encodeCursor } from '../platform/http/cursor.ts';
 import type { SqlParameter } from '../platform/store/port.ts';
 
 const DEFAULT_LIMIT = 100;
@@ -86,25 +86,6 @@ export function whereOf(
 /** Adds a condition with its parameters. */
 export function andAlso(where: Where, sql: string, params: Where['params']): Where {
   return { sql: `${where.sql} AND ${sql}`, params: { ...where.params, ...params } };
-}
-
-/** Opaque form of the last row's sort key. */
-export function encodeCursor(key: readonly (string | number)[]): string {
-  return Buffer.from(JSON.stringify(key), 'utf8').toString('base64url');
-}
-
-/** The sort key of a cursor, held to its form: whoever sends it may have made it up. Throws request_invalid. */
-export function decodeCursor<Key>(cursor: string, schema: z.ZodType<Key>): Key {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-  } catch {
-    value = undefined;
-  }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success)
-    throw new TriplineError('request_invalid', 'The cursor is not one of ours.', { path: 'cursor' });
-  return parsed.data;
 }
 
 export interface Page<Item> {

@@ -7,9 +7,10 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { AuditAction } from '../../schemas/audit/v1.ts';
 import { checkEd25519PublicKey } from '../../schemas/control/key.ts';
-import { isTriplineError, TriplineError } from '../../schemas/errors.ts';
+import { TriplineError } from '../../schemas/errors.ts';
 import { zHex64, zName } from '../../schemas/event/v1.ts';
 import { fromCanonicalBase64, toHex } from '../evidence/bytes.ts';
+import { auditingDenial } from '../platform/audit/denied.ts';
 import { ALL_TENANTS, principalOf, readableTenant, writableTenant } from '../platform/http/principal.ts';
 import { readAgentKeys } from '../platform/ledger/agent-keys.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
@@ -134,19 +135,15 @@ async function changeKey(
   asked: string | undefined,
   { action, keyId, reason, details }: Change,
 ): Promise<z.infer<typeof zChanged>> {
-  const { id: actor, role, tenant: own } = principalOf(request);
-  const who = { action, actor, role, target: keyId };
-  let tenant: string;
-  try {
-    tenant = writableTenant(principalOf(request), asked);
-  } catch (error) {
-    // Who reached for the keys of somebody else is on record.
-    if (isTriplineError(error, 'auth_forbidden'))
-      await context.audit.record(own, { ...who, outcome: 'denied' });
-    throw error;
-  }
+  const principal = principalOf(request);
+  const change = { action, target: keyId };
+  const tenant = await auditingDenial(context.audit, { principal, ...change }, () =>
+    writableTenant(principal, asked),
+  );
   await context.audit.record(tenant, {
-    ...who,
+    ...change,
+    actor: principal.id,
+    role: principal.role,
     outcome: 'ok',
     ...(reason === undefined ? {} : { reason }),
     ...(details === undefined ? {} : { details }),

@@ -2,10 +2,11 @@
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import { PayloadReader, SEALED_COLUMNS, type Opened, type SealedRow } from '../platform/payloads/read.ts';
+import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
 import { alertsOfSession } from './alerts.ts';
 import { eventItem, selectEvents, type EventItem, type StoredPayloads } from './events.ts';
-import { andAlso, decodeCursor, isoOf, pageOf, whereOf, type Page, type zSessionQuery } from './filters.ts';
+import { andAlso, isoOf, pageOf, whereOf, type Page, type zSessionQuery } from './filters.ts';
 
 interface SessionRow {
   readonly tenant: string;

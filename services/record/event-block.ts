@@ -66,6 +66,13 @@ function eventColumns(rows: number) {
     resource_uri: text(0),
     task_id: text(0),
     decision_id: text(0),
+    policy_id: repeated(),
+    policy_version: plain('UInt64', 8),
+    policy_mode: repeated(),
+    policy_effect: repeated(),
+    policy_rule: repeated(),
+    policy_hash: repeated(),
+    approval_ttl_ms: plain('UInt64', 8),
     unknown_fields: new TextListColumn(rows),
     findings: new TextListColumn(rows),
   } as const satisfies Record<string, NativeColumn>;
@@ -95,6 +102,7 @@ export class EventBlock {
     this.#addWho(row);
     this.#addCall(row);
     this.#addOutcome(row);
+    this.#addPolicy(row);
   }
 
   #addPlace(at: EntryPosition): void {
@@ -160,5 +168,16 @@ export class EventBlock {
     columns.decision_id.cells.string(row.decision_id);
     columns.unknown_fields.add(row.unknown_fields);
     columns.findings.add(row.findings);
+  }
+
+  #addPolicy(row: EventProjection): void {
+    const columns = this.#columns;
+    columns.policy_id.add(row.policy_id);
+    columns.policy_version.cells.u64(row.policy_version);
+    columns.policy_mode.add(row.policy_mode);
+    columns.policy_effect.add(row.policy_effect);
+    columns.policy_rule.add(row.policy_rule);
+    columns.policy_hash.add(row.policy_hash);
+    columns.approval_ttl_ms.cells.u64(row.approval_ttl_ms);
   }
 }

@@ -18,7 +18,7 @@ export const SEALED_PAYLOAD_COLUMNS: readonly string[] = [
   'size',
 ];
 export const EVENT_COLUMNS: readonly string[] =
-  'tenant log_id idx topic partition offset line append_time stream_id seq session_id event_time effective_time kind agent principal host call_id logical_call_id trace_id span_id parent_span_id server transport tool claimed_class class class_source class_version dest_host definition_hash args_hash args_bytes result_hash result_bytes schema_valid outcome duration_ms trust labels verdict control_id approval_id method resource_uri task_id decision_id unknown_fields findings'.split(
+  'tenant log_id idx topic partition offset line append_time stream_id seq session_id event_time effective_time kind agent principal host call_id logical_call_id trace_id span_id parent_span_id server transport tool claimed_class class class_source class_version dest_host definition_hash args_hash args_bytes result_hash result_bytes schema_valid outcome duration_ms trust labels verdict control_id approval_id method resource_uri task_id decision_id policy_id policy_version policy_mode policy_effect policy_rule policy_hash approval_ttl_ms unknown_fields findings'.split(
     ' ',
   );
 export const ALERT_COLUMNS: readonly string[] =

@@ -30,6 +30,7 @@ interface Request {
   readonly policy?: { readonly id: string; readonly version: number; readonly rule?: string };
 }
 
+const MAX_LISTED = 10_000;
 const SHOWN_CHARACTERS = 60;
 /** All of it: what is granted must be seen. */
 const ALL_CHARACTERS = 300_000;
@@ -70,10 +71,12 @@ const query = ({ tenant }: ApproveOptions): string =>
 
 async function requests(
   context: CommandContext,
-  { tenant, state }: ApproveOptions,
+  { tenant, state, id }: ApproveOptions,
 ): Promise<readonly Request[]> {
-  const page = await connect(context).get('/v1/approvals', { tenant, state, limit: '500' });
-  return (page as { readonly items: readonly Request[] }).items;
+  const found: Request[] = [];
+  for await (const item of connect(context).items('/v1/approvals', { tenant, state, id }, MAX_LISTED))
+    found.push(item as Request);
+  return found;
 }
 
 function list({ output }: CommandContext, found: readonly Request[]): void {

@@ -17,6 +17,7 @@ import type { AuditTrail } from '../step.ts';
 import type { Store } from '../store/port.ts';
 import { encodeApproval, type Approvals, type HeldApproval } from './board.ts';
 import type { SubjectKeys } from '../payloads/keys.ts';
+import { grantObstacle, OBSTACLE_TEXTS } from './obstacle.ts';
 import { readApprovalRequests, type ApprovalRequest } from './requests.ts';
 
 export interface Answer {
@@ -95,7 +96,9 @@ class Issuer implements ApprovalIssuer {
   async #request({ id, tenant }: Answer): Promise<ApprovalRequest> {
     const { store, keys, clock } = this.#options;
     const sinceMs = clock.nowMs() - REQUESTS_SINCE_MS;
-    const found = await readApprovalRequests(store, { keys, id, tenant, sinceMs, limit: 2 });
+    const found: ApprovalRequest[] = [];
+    for await (const { request } of readApprovalRequests(store, { keys, id, tenant, sinceMs }))
+      if (request !== undefined) found.push(request);
     const [request] = found;
     if (request === undefined) throw new TriplineError('not_found', 'there is no such request for approval');
     if (found.length > 1)
@@ -110,18 +113,11 @@ class Issuer implements ApprovalIssuer {
   }
 
   #mayGrant(request: ApprovalRequest, wanted: Answer, principal: ControlPrincipal): void {
-    if (request.isAltered)
-      throw new TriplineError('conflict', 'the arguments on record are not those that the host hashed');
+    const obstacle = grantObstacle(request, principal.id);
+    if (obstacle === 'arguments_altered') throw new TriplineError('conflict', OBSTACLE_TEXTS[obstacle]);
     if (wanted.argsHash !== request.argsHash)
       throw new TriplineError('conflict', 'these are not the arguments of the request', { path: 'argsHash' });
-    if (!request.fourEyes) return;
-    if (request.principal === undefined)
-      throw new TriplineError(
-        'auth_forbidden',
-        'four eyes are asked for, and the request does not say whose the first are',
-      );
-    if (request.principal === principal.id)
-      throw new TriplineError('auth_forbidden', 'four eyes are asked for: somebody else must grant it');
+    if (obstacle !== undefined) throw new TriplineError('auth_forbidden', OBSTACLE_TEXTS[obstacle]);
   }
 
   async #publish(decision: ApprovalDecision, principal: ControlPrincipal): Promise<HeldApproval> {

@@ -8,12 +8,14 @@ import {
   zDenyRequest,
   zGrantRequest,
 } from '../../../schemas/approval/v1.ts';
-import { TriplineError } from '../../../schemas/errors.ts';
 import { zName } from '../../../schemas/event/v1.ts';
+import { auditingDenial } from '../audit/denied.ts';
+import { decodeCursor, encodeCursor } from '../http/cursor.ts';
 import { principalOf, readableTenant, type Principal } from '../http/principal.ts';
 import type { StepContext } from '../step.ts';
 import type { Approvals } from './board.ts';
 import { REQUESTS_SINCE_MS, type Answer, type Answered, type ApprovalIssuer } from './issuer.ts';
+import { GRANT_OBSTACLES, grantObstacle } from './obstacle.ts';
 import { readApprovalRequests, type ApprovalRequest } from './requests.ts';
 
 export const APPROVAL_READERS = ['analyst', 'responder', 'auditor', 'admin'] as const;
@@ -40,6 +42,8 @@ const zItem = z.object({
   argsHash: z.string(),
   argsAltered: z.boolean(),
   fourEyes: z.boolean(),
+  /** Why whoever asks cannot grant it; nobody grants where the arguments were altered. `role`: nor deny it. */
+  obstacle: z.enum(['role', ...GRANT_OBSTACLES]).optional(),
   requestedAt: zTime,
   answerableUntil: zTime,
   eventId: z.string(),
@@ -50,12 +54,22 @@ export type ApprovalItem = z.infer<typeof zItem>;
 const zListQuery = z.strictObject({
   tenant: zName.optional(),
   state: z.enum([...STATES, 'all']).default('pending'),
+  id: zApprovalId.optional(),
   limit: z.coerce.number().int().min(1).max(500).default(100),
+  cursor: z.string().max(1024).optional(),
 });
 const zTenantQuery = z.strictObject({ tenant: zName.optional() });
 const zParams = z.object({ id: zApprovalId });
-/** Requests looked through for those of one state. */
-const MAX_REQUESTS = 1_000;
+const zPlace = z.tuple([z.number().int(), z.string().max(256), z.string().max(256)]);
+const zPage = z.object({
+  /** Whose token asks, and whether its role may answer at all. */
+  asker: z.object({ id: z.string(), role: z.string(), mayAnswer: z.boolean() }),
+  items: z.array(zItem),
+  nextCursor: z.string().nullable(),
+});
+/** Requests looked through for those of one state, and bytes of arguments in one answer. */
+const MAX_LOOKED_THROUGH = 2_000;
+const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 export function registerApprovalRoutes(
   context: ApprovalRouteContext,
@@ -75,38 +89,77 @@ function registerList({ http, audit, clock, store, keys }: ApprovalRouteContext,
         summary: 'Requests for approval, newest first',
         tags: ['approvals'],
         querystring: zListQuery,
-        response: { 200: z.object({ items: z.array(zItem), nextCursor: z.null() }) },
+        response: { 200: zPage },
       },
     },
     async (request) => {
       const principal = principalOf(request);
-      const { state, limit } = request.query;
-      const tenant = readableTenant(principal, request.query.tenant);
+      const { query } = request;
+      const tenant = readableTenant(principal, query.tenant);
       await audit.record(principal.tenant, {
         action: 'read',
         actor: principal.id,
         role: principal.role,
         target: '/v1/approvals',
         outcome: 'ok',
-        details: { tenant, state },
+        details: { tenant, state: query.state },
       });
       await approvals.catchUp();
-      const nowMs = clock.nowMs();
-      const found = await readApprovalRequests(store, {
-        keys,
-        tenant,
-        sinceMs: nowMs - REQUESTS_SINCE_MS,
-        limit: MAX_REQUESTS,
-      });
-      const items = found.map((one) => itemOf(one, approvals, nowMs));
-      const wanted = items.filter((item) => state === 'all' || item.state === state);
-      return { items: wanted.slice(0, limit), nextCursor: null };
+      const asker = { id: principal.id, role: principal.role, mayAnswer: mayAnswer(principal) };
+      const page = await pageOf({ approvals, nowMs: clock.nowMs(), principal }, { store, keys, tenant }, query);
+      return { asker, ...page };
     },
   );
 }
 
-function itemOf(request: ApprovalRequest, approvals: Approvals, nowMs: number): ApprovalItem {
+const mayAnswer = ({ role }: Principal): boolean => APPROVAL_ANSWERERS.some((one) => one === role);
+
+interface Viewer {
+  readonly approvals: Approvals;
+  readonly nowMs: number;
+  readonly principal: Principal;
+}
+
+/** Ends where `limit` or the bytes of an answer are reached, or so many were looked through: the cursor goes on there. */
+async function pageOf(
+  viewer: Viewer,
+  { store, keys, tenant }: Pick<ApprovalRouteContext, 'store' | 'keys'> & { readonly tenant: string },
+  { state, limit, id, cursor }: z.output<typeof zListQuery>,
+): Promise<{ items: ApprovalItem[]; nextCursor: string | null }> {
+  const { approvals, nowMs } = viewer;
+  const items: ApprovalItem[] = [];
+  let looked = 0;
+  let bytes = 0;
+  for await (const { place, request } of readApprovalRequests(store, {
+    keys,
+    tenant,
+    id,
+    sinceMs: nowMs - REQUESTS_SINCE_MS,
+    openAtMs: state === 'pending' ? nowMs : undefined,
+    after: cursor === undefined ? undefined : decodeCursor(cursor, zPlace),
+    wants: (of, one) => mayBe(state, approvals.get(of, one)?.decision.verdict),
+  })) {
+    const item = request === undefined ? undefined : itemOf(request, viewer);
+    if (item !== undefined && (state === 'all' || item.state === state)) {
+      items.push(item);
+      bytes += item.args?.length ?? 0;
+    }
+    looked += 1;
+    if (items.length >= limit || bytes >= MAX_ANSWER_BYTES || looked >= MAX_LOOKED_THROUGH)
+      return { items, nextCursor: encodeCursor(place) };
+  }
+  return { items, nextCursor: null };
+}
+
+/** Of a request that was answered so, or not at all. */
+function mayBe(state: z.output<typeof zListQuery>['state'], verdict: string | undefined): boolean {
+  if (state === 'all') return true;
+  return verdict === undefined ? state === 'pending' || state === 'expired' : state === verdict;
+}
+
+function itemOf(request: ApprovalRequest, { approvals, nowMs, principal: asker }: Viewer): ApprovalItem {
   const { policy, args, principal, host, isAltered, requestedAtMs, answerableUntilMs, ...rest } = request;
+  const obstacle = mayAnswer(asker) ? grantObstacle(request, asker.id) : 'role';
   const decision = approvals.get(request.tenant, request.id)?.decision;
   const open = nowMs < answerableUntilMs ? 'pending' : 'expired';
   return {
@@ -119,6 +172,7 @@ function itemOf(request: ApprovalRequest, approvals: Approvals, nowMs: number): 
       : { policy: { id: policy.id, version: policy.version, rule: policy.rule } }),
     ...(args === undefined ? {} : { args }),
     argsAltered: isAltered,
+    ...(obstacle === undefined ? {} : { obstacle }),
     requestedAt: new Date(requestedAtMs).toISOString(),
     answerableUntil: new Date(answerableUntilMs).toISOString(),
     ...(decision === undefined ? {} : { decision }),
@@ -182,22 +236,13 @@ function registerDeny(context: ApprovalRouteContext, issuer: ApprovalIssuer): vo
 }
 
 /** Who reached for an answer that is not theirs is on record as well. */
-async function answered(
+function answered(
   { audit }: ApprovalRouteContext,
   { issuer, principal }: { readonly issuer: ApprovalIssuer; readonly principal: Principal },
   wanted: Answer,
 ): Promise<Answered> {
-  try {
-    return await issuer.answer(wanted, principal);
-  } catch (error) {
-    if (error instanceof TriplineError && error.code === 'auth_forbidden')
-      await audit.record(principal.tenant, {
-        action: wanted.verdict === 'granted' ? 'approval.grant' : 'approval.deny',
-        actor: principal.id,
-        role: principal.role,
-        target: wanted.id,
-        outcome: 'denied',
-      });
-    throw error;
-  }
+  const action = wanted.verdict === 'granted' ? 'approval.grant' : 'approval.deny';
+  return auditingDenial(audit, { principal, action, target: wanted.id }, () =>
+    issuer.answer(wanted, principal),
+  );
 }

@@ -19,7 +19,9 @@ const zLiftParams = z.object({ id: zName });
 const zPassedQuery = z.strictObject({
   tenant: zName.optional(),
   state: zName.optional(),
+  id: zName.optional(),
   limit: zName.optional(),
+  cursor: z.string().max(1024).optional(),
 });
 
 /** POST /v1/controls and POST /v1/controls/:id/lift, answered by the process at `respondUrl`; without one config_invalid says so. */

@@ -6,6 +6,7 @@ import { isInForce } from '../../../schemas/control/decide.ts';
 import { zControl, zControlRequest, zSignedControl, type Control } from '../../../schemas/control/v1.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { zName } from '../../../schemas/event/v1.ts';
+import { auditingDenial } from '../audit/denied.ts';
 import { principalOf, readableTenant } from '../http/principal.ts';
 import { concerns, CONTROL_READERS, CONTROL_WRITERS, type ControlRouteContext } from './access.ts';
 import type { HeldControl } from './board.ts';
@@ -105,7 +106,7 @@ function registerSet(context: ControlRouteContext, issuer: ControlIssuer): void 
       const principal = principalOf(request);
       const { body } = request;
       const wanted = { ...body, tenant: request.query.tenant, id: requestedId(request, principal) };
-      const held = await audited(context, { principal, action: 'control.set', target: body.scope }, () =>
+      const held = await auditingDenial(context.audit, { principal, action: 'control.set', target: body.scope }, () =>
         issuer.set(wanted, principal),
       );
       return await reply.code(201).send(itemOf(held, context.clock.nowMs()));
@@ -129,39 +130,12 @@ function registerLift(context: ControlRouteContext, issuer: ControlIssuer): void
     async (request) => {
       const principal = principalOf(request);
       const { id } = request.params;
-      const held = await audited(context, { principal, action: 'control.lift', target: id }, () =>
+      const held = await auditingDenial(context.audit, { principal, action: 'control.lift', target: id }, () =>
         issuer.lift(id, request.body.reason, principal),
       );
       return itemOf(held, context.clock.nowMs());
     },
   );
-}
-
-interface Attempt {
-  readonly principal: ControlPrincipal;
-  readonly action: 'control.set' | 'control.lift';
-  readonly target: string;
-}
-
-/** A change that was denied is on record as well: who reached for a kill switch that is not theirs. */
-async function audited<Result>(
-  context: ControlRouteContext,
-  attempt: Attempt,
-  change: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await change();
-  } catch (error) {
-    if (error instanceof TriplineError && error.code === 'auth_forbidden')
-      await context.audit.record(attempt.principal.tenant, {
-        action: attempt.action,
-        actor: attempt.principal.id,
-        role: attempt.principal.role,
-        target: attempt.target,
-        outcome: 'denied',
-      });
-    throw error;
-  }
 }
 
 /** `Idempotency-Key`: a client that repeats a POST whose answer was lost gets the control of the first. */

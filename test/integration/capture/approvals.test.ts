@@ -27,16 +27,23 @@ approvals:
 `;
 const ANN = 'ann-token-0123456789abcdef';
 const BOB = 'bob-token-0123456789abcdef';
+const EVE = 'eve-token-0123456789abcdef';
 const HOST = 'host-token-0123456789abcdef';
 const TOKENS = [
   { id: 'ann', token: { value: ANN }, role: 'responder', tenant: 'default' },
   { id: 'bob', token: { value: BOB }, role: 'responder', tenant: 'default' },
+  { id: 'eve', token: { value: EVE }, role: 'analyst', tenant: 'default' },
   { id: 'host', token: { value: HOST }, role: 'producer', tenant: 'default' },
 ];
 
 interface Refusal {
   readonly code: number;
   readonly data: { readonly controlId: string; readonly approvalId?: string; readonly reason: string };
+}
+interface Page {
+  readonly asker: { readonly id: string; readonly role: string; readonly mayAnswer: boolean };
+  readonly items: readonly (Waiting & { readonly obstacle?: string })[];
+  readonly nextCursor: string | null;
 }
 interface Waiting {
   readonly id: string;
@@ -198,6 +205,16 @@ describe('calls that need an approval', () => {
     })();
     const { id = '', argsHash = '' } = asked ?? {};
     assert.deepEqual(reached, []);
+    // Each is told what stands in their way before they try.
+    for (const [token, asker, obstacle] of [
+      [ANN, { id: 'ann', role: 'responder', mayAnswer: true }, 'four_eyes'],
+      [BOB, { id: 'bob', role: 'responder', mayAnswer: true }, undefined],
+      [EVE, { id: 'eve', role: 'analyst', mayAnswer: false }, 'role'],
+    ] as const) {
+      const page = (await ask(token, `/v1/approvals?id=${id}`)).json as Page;
+      assert.deepEqual([page.asker, page.items.map((one) => one.obstacle)], [asker, [obstacle]]);
+    }
+    assert.equal((await ask(EVE, `/v1/approvals/${id}/deny`, { reason: 'no' })).status, 403);
     assert.equal((await ask(ANN, `/v1/approvals/${id}/grant`, { argsHash, reason: 'mine' })).status, 403);
     assert.equal((await ask(BOB, `/v1/approvals/${id}/grant`, { argsHash, reason: 'fine' })).status, 200);
     await paid;
@@ -209,5 +226,20 @@ describe('calls that need an approval', () => {
     assert.deepEqual(reached, ['make_payment 10']);
     const token = readFileSync(path.join(place.dataDir, 'admin.token'), 'utf8').trim();
     assert.equal((await ask(token, `/v1/approvals/${denied}/grant`, { argsHash, reason: 'x' })).status, 409);
+    // One a page: the cursor goes on where the page ended.
+    const ids: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const route = `/v1/approvals?state=all&limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`;
+      const page = (await ask(BOB, route)).json as Page;
+      ids.push(...page.items.map((one) => one.id));
+      cursor = page.nextCursor;
+    }
+    const all = (await ask(BOB, '/v1/approvals?state=all')).json as Page;
+    assert.ok(ids.length >= 3);
+    assert.deepEqual(
+      ids,
+      all.items.map((one) => one.id),
+    );
+    assert.equal((await ask(BOB, '/v1/approvals?cursor=bm9wZQ')).status, 400);
   });
 });

@@ -36,6 +36,15 @@ const FULL = {
   method: 'resources/read',
   mcp: { uri: 'file:///etc/hosts', taskId: 'task-1' },
   decisionId: 'decision-1',
+  policy: {
+    id: 'team',
+    version: 3,
+    hash: '5e'.repeat(32),
+    mode: 'enforce',
+    effect: 'approve',
+    rule: 'approvals/posts',
+    request: { ttlMs: 60_000, waitMs: 0, fourEyes: true },
+  },
   unheardOf: 1,
 };
 
@@ -130,6 +139,12 @@ function rowOf(line: Line | undefined, table: string): Row {
 
 const HEX = /^[0-9a-f]{32,}$/;
 
+const POLICY_COLUMNS: ReadonlySet<string> = new Set(
+  'policy_id policy_version policy_mode policy_effect policy_rule policy_hash approval_ttl_ms'.split(' '),
+);
+const emptyOf = (column: string): string =>
+  column === 'policy_version' || column === 'approval_ttl_ms' ? '0' : '';
+
 /** Other values of the same type. */
 function changed(column: string, value: unknown): readonly unknown[] {
   if (Array.isArray(value))
@@ -220,6 +235,46 @@ describe('an edited column', () => {
       const names = columns.filter((column) => column.table === inStore).map(({ name }) => name);
       const shown = [...SELECTED_BY, ...(KEPT_BY[table] ?? []), ...Object.keys(row)];
       assert.deepEqual(names.toSorted(), shown.toSorted(), table);
+    }
+  });
+
+  it('of a policy is no fault where the row has none of them, as rows of before, and is counted', async () => {
+    const at = lineOf(TOPICS.toolcalls.name, 3);
+    const row = rowOf(lines[at], 'events');
+    assert.deepEqual(
+      Object.fromEntries(Object.entries(row).filter(([column]) => POLICY_COLUMNS.has(column))),
+      {
+        policy_id: 'team',
+        policy_version: '3',
+        policy_mode: 'enforce',
+        policy_effect: 'approve',
+        policy_rule: 'approvals/posts',
+        policy_hash: '5e'.repeat(32),
+        approval_ttl_ms: '60000',
+      },
+    );
+    const others = Object.entries(row).filter(([column]) => !POLICY_COLUMNS.has(column));
+    const absent = Object.fromEntries(others);
+    const empty = {
+      ...row,
+      ...Object.fromEntries([...POLICY_COLUMNS].map((column) => [column, emptyOf(column)])),
+    };
+    for (const before of [absent, empty]) {
+      const report = await verifiedLines(lines.with(at, { ...(lines[at] as Line), events: [before] }));
+      assert.deepEqual([report.firstFault, report.policiesNotProjected], [null, 1]);
+    }
+    assert.equal((await verifiedLines(lines)).policiesNotProjected, 0);
+  });
+
+  it('of a policy is a fault where only some of them are empty', async () => {
+    const at = lineOf(TOPICS.toolcalls.name, 3);
+    const row = rowOf(lines[at], 'events');
+    for (const column of POLICY_COLUMNS) {
+      const edited = { ...row, [column]: emptyOf(column) };
+      const { firstFault } = await verifiedLines(
+        lines.with(at, { ...(lines[at] as Line), events: [edited] }),
+      );
+      assert.equal(firstFault?.code, 'projection_altered', column);
     }
   });
 
