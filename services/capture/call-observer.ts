@@ -42,7 +42,8 @@ interface JudgedCall {
   readonly args: DraftBody | undefined;
   readonly hosts: readonly string[];
   readonly boundary: BoundaryFields;
-  readonly policyCall: PolicyCall;
+  /** As `answer`. */
+  readonly policyCall: PolicyCall | undefined;
   readonly decision: CallDecision;
   /** undefined where there is no policy, or a control has refused the call before it. */
   readonly answer: PolicyAnswer | undefined;
@@ -100,18 +101,19 @@ export class CallObserver {
     const boundary = this.#parts.boundary.request(args, { tool, class: toolClass, hosts });
     // Of a name that cannot be recorded as it is, the server would run another tool than the policy has looked at.
     const ambiguous = message.ambiguous || name !== tool;
-    const policyCall = policyCallOf(
-      { tool, class: toolClass, args, labels: boundary.labels, ambiguous },
-      this.#options.shown,
-    );
-    const answer = decision.kind === 'refuse' ? undefined : this.#options.policy?.decide(policyCall);
+    const { policy, shown } = this.#options;
+    const policyCall =
+      policy === undefined || decision.kind === 'refuse'
+        ? undefined
+        : policyCallOf({ tool, class: toolClass, args, labels: boundary.labels, ambiguous }, shown);
+    const answer = policyCall === undefined ? undefined : policy?.decide(policyCall);
     return { tool, class: toolClass, definition, args, hosts, boundary, policyCall, decision, answer };
   }
 
   /** Waits for the approval of a call that does. */
   #approval({ policyCall, answer }: JudgedCall): HeldCall['approved'] {
     const { policy } = this.#options;
-    return answer?.kind === 'wait' && policy !== undefined
+    return answer?.kind === 'wait' && policy !== undefined && policyCall !== undefined
       ? () => policy.wait(policyCall, answer)
       : undefined;
   }
@@ -175,6 +177,7 @@ export class CallObserver {
     const parent = parentOf(message, meta);
     const decisionId = this.#decisionId;
     this.#decisionId = undefined;
+    const { verdict, controlId, policy, approvalId } = verdictOf(decision, answer);
     return {
       kind: 'call',
       tool,
@@ -183,7 +186,10 @@ export class CallObserver {
       parentSpanId: parent?.spanId,
       decisionId,
       definition,
-      ...verdictOf(decision, answer),
+      verdict,
+      controlId,
+      policy,
+      approvalId,
     };
   }
 
@@ -206,15 +212,15 @@ export class CallObserver {
     state.splices.push(...boundary.splices);
     if (call.ended) return void state.drafts.push(lateAnswerDraft(this.#options, call, body, boundary));
     const answer = readAnswer(message, members);
-    const promised = answer.outcome === 'ok' ? heldToPromise(call.about.definition, bytes, members) : {};
-    const labels = [...(message.ambiguous ? ['ambiguous_json'] : []), ...(promised.labels ?? [])];
+    const promised = answer.outcome === 'ok' ? heldToPromise(call.about.definition, bytes, members) : NONE;
+    const { schemaValid, labels = [] } = promised;
     state.drafts.push(
       ...endedDrafts(this.#options, call, {
         outcome: answer.outcome,
-        ...(message.result === undefined ? {} : { body }),
+        body: message.result === undefined ? undefined : body,
         error: answer.error,
-        ...promised,
-        labels,
+        schemaValid,
+        labels: message.ambiguous ? ['ambiguous_json', ...labels] : labels,
         boundary,
         mcp: this.#answerFields(call, answer, bytes, members),
       }),
@@ -228,15 +234,19 @@ export class CallObserver {
     answer: Answer,
     bytes: Uint8Array,
     members: readonly Member[] | undefined,
-  ): Readonly<Record<string, unknown>> {
-    const requestStateHash = this.#parts.rounds.stateHash(answer.requestState);
-    if (answer.outcome !== 'task_created') return given({ requestStateHash });
+  ): Readonly<Record<string, unknown>> | undefined {
+    if (answer.outcome !== 'task_created')
+      return answer.requestState === undefined
+        ? undefined
+        : { requestStateHash: this.#parts.rounds.stateHash(answer.requestState) };
     const task = taskAt(bytes, members);
     if (task === undefined) return {};
     this.#parts.tasks.created(task, call);
     return given({ taskId: task.taskId, taskStatus: task.status });
   }
 }
+
+const NONE: Pick<End, 'schemaValid' | 'labels'> = {};
 
 /** Who refuses a call at once. */
 function refusedBy(decision: CallDecision, answer: PolicyAnswer | undefined): RefusedBy | undefined {

@@ -194,7 +194,7 @@ export class Capture {
     }
     this.#answers.empty();
     this.#refusal = about.refuse;
-    const observed = this.#observer.observe(direction, line, about.scope);
+    const observed = this.#observer.observe(direction, line, about.scope, about.read);
     this.#refusal = undefined;
     const { forward, answers, held } = observed;
     const drafts = about.labels === undefined ? observed.drafts : labelled(observed.drafts, about.labels);

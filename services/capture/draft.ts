@@ -28,12 +28,15 @@ export interface EventDraft {
 }
 
 const MAX_NAME_CHARACTERS = 256;
+/** Nearly every name: nothing in it is to be replaced. */
+const PLAIN_NAME = /^[\x20-\x7e]{1,256}$/;
 
 /**
  * A name that the event schema takes: control characters become U+FFFD, it is cut at 256 characters, and an empty one
  * is `(empty)`. A tool name comes from a model or an attacker; a strange one must not keep a call off the record.
  */
 export function recordableName(name: string): string {
+  if (PLAIN_NAME.test(name)) return name;
   const cut = name.length > MAX_NAME_CHARACTERS ? name.slice(0, MAX_NAME_CHARACTERS) : name;
   // A cut or a lone surrogate is no Unicode text and could not be written as UTF-8.
   const clean = cut.replaceAll(/[\p{Cc}\p{Cs}]/gu, '\uFFFD');

@@ -109,7 +109,7 @@ export interface End {
   readonly error?: unknown;
   readonly labels?: readonly string[];
   readonly schemaValid?: boolean | undefined;
-  readonly mcp?: Readonly<Record<string, unknown>>;
+  readonly mcp?: Readonly<Record<string, unknown>> | undefined;
   readonly boundary?: BoundaryFields;
 }
 

@@ -211,7 +211,8 @@ export class MessageObserver {
   ): AnswerFields {
     const isContent = about.kind === 'call' || (BRINGS_CONTENT.has(about.method) && !about.hidesBodies);
     if (!isContent || message.result === undefined) return NO_ANSWER;
-    return this.#shared.boundary.answer(body, members, { ...about, hosts }, direction === 'to_server');
+    const subject = { tool: about.tool, class: about.class, hosts };
+    return this.#shared.boundary.answer(body, members, subject, direction === 'to_server');
   }
 
   #taskSeen(

@@ -32,18 +32,22 @@ export interface Opening {
 
 export function newExchange(
   options: Pick<ObserverOptions, 'randomHex' | 'clock'>,
-  { direction, message, meta, about, mcp, hosts, round, ...known }: Opening,
+  opening: Opening,
 ): Exchange {
+  const { direction, message, meta, about, mcp, hosts, round } = opening;
   const callId = options.randomHex(16);
   const token = idKeyOf(message, lastMember(meta, 'progressToken'));
   return {
-    key: known.key ?? pendingKey(direction, message.id?.key ?? ''),
+    key: opening.key ?? pendingKey(direction, message.id?.key ?? ''),
     direction,
     callId,
-    logicalCallId: round?.logicalCallId ?? known.logicalCallId ?? callId,
+    logicalCallId: round?.logicalCallId ?? opening.logicalCallId ?? callId,
     startedAtMs: options.clock.monotonicMs(),
     about,
-    mcp: { ...mcp, ...given({ round: round?.number, requestStateHash: round?.requestStateHash }) },
+    mcp:
+      round === undefined
+        ? mcp
+        : { ...mcp, ...given({ round: round.number, requestStateHash: round.requestStateHash }) },
     progressKey: token === undefined ? undefined : pendingKey(direction, token),
     progress: { count: 0 },
     heldBack: undefined,

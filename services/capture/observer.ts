@@ -64,25 +64,26 @@ export class Observer {
 
   /**
    * Takes one line (no newline at its end) that travels in `direction`. Ids of one `scope` are a number space of their
-   * own: where several clients share a connection's stream, their ids do not meet.
+   * own: where several clients share a connection's stream, their ids do not meet. `read`: what stands in the line.
    */
-  observe(direction: Direction, line: Uint8Array, scope = ''): Observation {
-    const { messages, isBatch, hasUnread } = readLine(line, scope);
+  observe(direction: Direction, line: Uint8Array, scope = '', read = readLine(line, scope)): Observation {
+    const { messages, isBatch, hasUnread } = read;
     if (hasUnread && this.#mustBeRead(direction, line)) return UNREAD;
     const state = newLineState();
     for (const message of messages) this.#message(direction, message, state);
-    const pass = (): Omit<Observation, 'drafts'> => ({
+    const passed = (drafts: readonly EventDraft[]): Observation => ({
+      drafts,
       forward: forwarded(line, messages, state),
       answers: joined(state, isBatch),
     });
     const { drafts, held } = state;
-    if (held.length === 0) return { drafts, ...pass() };
+    if (held.length === 0) return passed(drafts);
     const settle = (decided: readonly Settled[]): Observation => {
       const settled: EventDraft[] = [];
       held.forEach((one, at) =>
         this.#calls.settle(one, decided[at] as Settled, { ...state, drafts: settled }),
       );
-      return { drafts: settled, ...pass() };
+      return passed(settled);
     };
     return { drafts, forward: undefined, answers: [], held: { calls: held, settle } };
   }

@@ -1,9 +1,12 @@
 /** One line on its way through a recorded connection: what its shell says of it, and what becomes of it. */
 import type { Control } from '../../schemas/control/v1.ts';
 import type { EventDraft } from './draft.ts';
+import type { WireLine } from './message.ts';
 
 /** What the shell knows of a line beside its bytes. */
 export interface AboutLine {
+  /** What stands in the line, where the shell has read it already, in the same scope. */
+  readonly read?: WireLine;
   /** Number space of the ids, where the connections of several clients are one stream. */
   readonly scope?: string;
   /** For the requests of the line. */

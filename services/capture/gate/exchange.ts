@@ -9,7 +9,7 @@ import type { ErrorCode } from '../../../schemas/errors.ts';
 import { pendingKey } from '../exchange.ts';
 import type { AboutLine, Passed } from '../passed.ts';
 import type { CaptureLog } from '../log.ts';
-import type { WireMessage } from '../message.ts';
+import type { WireLine, WireMessage } from '../message.ts';
 import { hostControl } from '../controls/host-control.ts';
 import type { ExchangesEnd } from '../exchanges.ts';
 import { answerPost, refuse } from './answers.ts';
@@ -113,21 +113,22 @@ export class Exchange {
     else response.on('close', body.release);
     const read = readRequest(request.headers, body.bytes, this.#scopeOfIds());
     if (read.kind === 'refused') return this.#refuse(read.code);
-    this.#messages = read.messages;
-    this.#modern = isModern(read.messages, request.headers);
-    if (!this.#open(read.messages)) return this.#refuse('gate_full');
+    const { messages } = read.line;
+    this.#messages = messages;
+    this.#modern = isModern(messages, request.headers);
+    if (!this.#open(messages)) return this.#refuse('gate_full');
     this.#begin();
-    this.#keys = read.messages.flatMap(({ id, method }) =>
+    this.#keys = messages.flatMap(({ id, method }) =>
       id === undefined || method === undefined ? [] : [pendingKey('to_server', id.key)],
     );
-    await this.#observeAndSend(body.bytes);
+    await this.#observeAndSend(body.bytes, read.line);
   }
 
-  async #observeAndSend(body: Buffer): Promise<void> {
+  async #observeAndSend(body: Buffer, read: WireLine): Promise<void> {
     const { request, response, served } = this.#options;
     const mismatched = mismatchedHeaders(this.#messages, request.headers, (tool) => served.params.of(tool));
     const mustRefuse = mismatched.length > 0 && served.upstream.headerMismatch === 'refuse';
-    const passed = await this.#pass(body, { labels: labelsOf(mismatched), mustRefuse });
+    const passed = await this.#pass(body, { read, labels: labelsOf(mismatched), mustRefuse });
     if (mustRefuse) return this.#refuse('header_mismatch', mismatched.join(', '));
     if (passed.forward === undefined) {
       this.#end('refused');
@@ -140,9 +141,10 @@ export class Exchange {
 
   async #pass(
     body: Buffer,
-    about: { readonly labels: readonly string[]; readonly mustRefuse: boolean },
+    about: { readonly read: WireLine; readonly labels: readonly string[]; readonly mustRefuse: boolean },
   ): Promise<Passed> {
     const line: AboutLine = {
+      read: about.read,
       scope: this.#scope,
       ...(about.labels.length === 0 ? {} : { labels: about.labels }),
       ...(about.mustRefuse ? { refuse: mismatchControl(Date.now()) } : {}),

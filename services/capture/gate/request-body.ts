@@ -1,7 +1,7 @@
 /** The body of a client's POST: whole, bounded, and the same to us as to the server, or it goes no further. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ErrorCode } from '../../../schemas/errors.ts';
-import { readLine, type WireMessage } from '../message.ts';
+import { readLine, type WireLine } from '../message.ts';
 
 export type BodyOutcome =
   /** `release` when nothing holds the bytes any more. */
@@ -73,7 +73,7 @@ export function readBody(request: IncomingMessage, { maxBytes, held }: BodyLimit
 }
 
 export type RequestOutcome =
-  | { readonly kind: 'messages'; readonly messages: readonly WireMessage[] }
+  | { readonly kind: 'messages'; readonly line: WireLine }
   | { readonly kind: 'refused'; readonly code: ErrorCode };
 
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -98,7 +98,7 @@ function isStrictJson(body: Uint8Array): boolean {
 /** The messages of a body; refused where a server might read something else in it. */
 export function readRequest(headers: IncomingHttpHeaders, body: Uint8Array, scope: string): RequestOutcome {
   if (!isPlainUtf8(headers)) return { kind: 'refused', code: 'body_unsupported_type' };
-  const { messages } = readLine(body, scope);
-  if (messages.length === 0 || !isStrictJson(body)) return { kind: 'refused', code: 'body_malformed' };
-  return { kind: 'messages', messages };
+  const line = readLine(body, scope);
+  if (line.messages.length === 0 || !isStrictJson(body)) return { kind: 'refused', code: 'body_malformed' };
+  return { kind: 'messages', line };
 }

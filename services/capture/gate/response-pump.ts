@@ -21,7 +21,7 @@ export interface PumpOptions {
   readonly onLongMessage: () => void;
   /** The server's answer carries an id that a client may resume after. */
   readonly onEventId: () => void;
-  /** All of it has been handed to the client. */
+  /** All of it has been handed to the client, or it has left. */
   readonly onDone: () => void;
 }
 
@@ -110,8 +110,9 @@ class EventPump {
     else if (!mustWait && from.isPaused()) from.resume();
     if (!this.#ended || this.#busy || this.#ready.length > 0) return;
     this.#write(this.#splitter.end());
-    onDone();
+    // The client need not wait for what is put on record of it.
     to.end();
+    onDone();
   }
 }
 
@@ -169,10 +170,15 @@ class BodyPump {
     const { onDone, to } = this.#options;
     const passed = this.#passed();
     const forward = passed instanceof Promise ? await passed : passed;
+    if (!to.destroyed) this.#finish(forward);
+    // The client need not wait for what is put on record of it.
     onDone();
-    if (to.destroyed) return;
+  }
+
+  #finish(forward: Uint8Array): void {
+    const { own, to } = this.#options;
     if (!this.#isHeld || this.#unseen) return void to.end();
-    this.#send(this.#options.own.length === 0 ? forward : this.#merged(Buffer.from(forward)));
+    this.#send(own.length === 0 ? forward : this.#merged(Buffer.from(forward)));
   }
 
   /** The body as it goes on. */
