@@ -1,12 +1,12 @@
 /** Sets a control, in two steps: fill in, then read back in words and confirm. */
 import { useState, type ReactNode } from 'react';
-import type { Api, ApiError } from '../api/client.ts';
+import type { Api } from '../api/client.ts';
 import { MODES, SCOPES, type ControlDraft, type Mode, type Scope } from '../api/types.ts';
 import { Dialog } from '../parts/dialog.tsx';
-import { asApiError } from '../parts/states.tsx';
+import { FormFault } from '../parts/states.tsx';
+import { useSubmit } from '../parts/submit.ts';
 import { span } from '../parts/time.ts';
 import { Untrusted } from '../parts/untrusted.tsx';
-import { FormFault } from './control-lift.tsx';
 
 const TTLS: readonly (readonly [label: string, ttlMs: number])[] = [
   ['15 minutes', 900_000],
@@ -157,20 +157,13 @@ interface ConfirmDialogProps {
 }
 
 function ConfirmDialog({ api, draft, onClose, onDone }: ConfirmDialogProps): ReactNode {
-  const [error, setError] = useState<ApiError | null>(null);
-  const [isBusy, setBusy] = useState(false);
   const [key] = useState(newKey);
-  const confirm = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      await api.setControl(draft, key);
+  const { error, isBusy, submit } = useSubmit(() => api.setControl(draft, key), {
+    onDone: () => {
       onClose();
       onDone('Set. Hosts enforce it as soon as they have it; they acknowledge in the live tail.');
-    } catch (failure) {
-      setError(asApiError(failure));
-      setBusy(false);
-    }
-  };
+    },
+  });
   return (
     <Dialog title={draft.mode === 'enforce' ? 'Refuse these calls?' : 'Watch these calls?'} onClose={onClose}>
       <p>
@@ -193,7 +186,7 @@ function ConfirmDialog({ api, draft, onClose, onDone }: ConfirmDialogProps): Rea
         <button type="button" onClick={onClose}>
           Cancel
         </button>
-        <button type="button" className="danger" disabled={isBusy} onClick={() => void confirm()}>
+        <button type="button" className="danger" disabled={isBusy} onClick={submit}>
           {draft.mode === 'enforce' ? 'Stop calls' : 'Set shadow'}
         </button>
       </div>
