@@ -118,6 +118,7 @@ export class Capture {
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
   readonly #policy: HostPolicy | undefined;
+  #unsubscribe: (() => void) | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
 
@@ -130,7 +131,7 @@ export class Capture {
     this.session = settings.sessionId ?? options.session ?? sessionOf(options);
     this.#address = settings.address;
     this.#hold = settings.hold;
-    this.#policy = options.shared?.policy ?? policyOf(settings);
+    this.#policy = options.shared?.policy ?? policyOf(options);
     const publisher = publisherOf(options);
     this.#recorder = newRecorder(options, this.session, { timings: this.#timings, publisher });
     this.#guard =
@@ -190,6 +191,7 @@ export class Capture {
     if (this.#policy?.isLoaded === false) await this.loadPolicy();
     const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
     this.#recorder.open({ ...this.#opening, ...policy });
+    this.#unsubscribe = this.#policy?.subscribe((news) => this.note({ ...news }));
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
@@ -306,6 +308,7 @@ export class Capture {
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
   async close(): Promise<void> {
     clearInterval(this.#expiry);
+    this.#unsubscribe?.();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);
     if (this.#shared !== undefined) return await this.#closeShared(this.#shared);
@@ -350,8 +353,8 @@ function firstWait(settings: CaptureSettings): Partial<CaptureTimings> {
   return needsChannel ? { firstWaitMs: NEEDED_FIRST_WAIT_MS } : {};
 }
 
-function policyOf({ policy }: CaptureSettings): HostPolicy | undefined {
-  return policy === undefined ? undefined : new HostPolicy(policy);
+function policyOf({ settings: { policy }, log }: CaptureOptions): HostPolicy | undefined {
+  return policy === undefined ? undefined : new HostPolicy(policy, log);
 }
 
 function spoolDirectory(settings: CaptureSettings): string {

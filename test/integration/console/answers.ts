@@ -294,12 +294,15 @@ function approval(at: number, nowMs: number, fields: Readonly<Record<string, unk
 }
 
 /** The answer of services/platform/approvals/routes.ts, newest first. */
-export function approvalItems(nowMs: number): readonly Readonly<Record<string, unknown>>[] {
+export function approvalItems(
+  nowMs: number,
+  firstLeftMs = 5 * MINUTE_MS,
+): readonly Readonly<Record<string, unknown>>[] {
   const over = { requestedAt: at(-3_600_000), answerableUntil: at(0) };
   return [
     approval(1, nowMs, {
       args: HOSTILE_ARGS,
-      answerableUntil: new Date(nowMs + 5 * MINUTE_MS).toISOString(),
+      answerableUntil: new Date(nowMs + firstLeftMs).toISOString(),
     }),
     approval(2, nowMs, {
       server: 'bank',

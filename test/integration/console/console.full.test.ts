@@ -276,6 +276,8 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
     await page.keyboard.press('Enter');
     await page.getByRole('dialog', { name: 'Approve this call?' }).waitFor();
     assert.equal(await page.getByRole('dialog').locator('.hidden-char').count(), 4);
+    assert.deepEqual(await violations(page), []);
+    await page.screenshot({ path: join(SHOTS, 'approvals-dialog.png') });
     await tabTo(page, /^Reason/);
     await page.keyboard.type('I asked for this mail');
     await tabTo(page, /^Approve, once$/);
@@ -353,11 +355,9 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
 
   it('counts the time down, and lets nobody answer what is over', async () => {
     const { page } = await signIn(browser, fixture);
-    await page.clock.install({ time: Date.now() });
+    fixture.approvals = { mayAnswer: true, isLate: false, firstLeftMs: 3_000 };
     await go(page, '#/approvals');
     const first = page.locator('.approval-card').first();
-    await first.getByText(/^4 min/).waitFor();
-    await page.clock.runFor(6 * 60_000);
     await first.getByText('over: nobody answered in time').waitFor();
     assert.equal(await first.getByRole('button', { name: /^Approve/ }).isDisabled(), true);
     await page.close();
@@ -431,6 +431,7 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
       await go(page, `#/${view}`);
       await page.getByText(words).waitFor();
       assert.deepEqual(await violations(page), []);
+      await page.screenshot({ path: join(SHOTS, `${view}-empty.png`) });
     }
     fixture.mode = 'failing';
     for (const view of ['alerts', 'sessions', 'ledger', 'controls', 'approvals']) {

@@ -41,6 +41,8 @@ export interface Fixture {
 interface ApprovalSettings {
   readonly mayAnswer: boolean;
   readonly isLate: boolean;
+  /** Until the first one is over; 5 min by default. */
+  readonly firstLeftMs?: number;
 }
 
 interface State {
@@ -94,7 +96,7 @@ export async function startFixture(): Promise<Fixture> {
     /** All wait again. */
     set approvals(settings) {
       state.approvals = settings;
-      state.approvalItems = approvalItems(Date.now());
+      state.approvalItems = approvalItems(Date.now(), settings.firstLeftMs);
     },
     get mode() {
       return state.mode;
