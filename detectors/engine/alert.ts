@@ -2,7 +2,7 @@
 import type { AlertBody, AlertLine, CallReference } from '../../schemas/alert/v1.ts';
 import { eventId } from '../../schemas/event/v1.ts';
 import type { CompiledRule, RuleAction } from '../compile/rule.ts';
-import { keyByName, type Degraded, type Finding, type Match } from './engine.ts';
+import { keyByName, type Degraded, type Finding, type Match } from './finding.ts';
 import { chainOf } from './prefixes.ts';
 
 /** SHA-256 of bytes, 32 bytes. */

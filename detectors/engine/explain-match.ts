@@ -1,6 +1,6 @@
 /** A match and its calls as an explanation tells them. */
 import type { CompiledRule } from '../compile/rule.ts';
-import type { Match } from './engine.ts';
+import type { Match } from './finding.ts';
 import type { ExplainedCall, ExplainedMatch } from './explanation.ts';
 import { chainOf, type Entry, type Node } from './prefixes.ts';
 import { settlesAtMs } from './state.ts';

@@ -5,7 +5,8 @@
 import type { CompiledRule } from '../compile/rule.ts';
 import { DEFAULT_LATE_WAIT_MS, feedArrivals, type Arrival, type Surroundings } from './arrivals.ts';
 import type { Call } from './call.ts';
-import { Engine, type Match } from './engine.ts';
+import { Engine } from './engine.ts';
+import type { Match } from './finding.ts';
 import { explainKey } from './explain-key.ts';
 import { explainedMatch } from './explain-match.ts';
 import type { ExplainedMatch, Explanation } from './explanation.ts';

@@ -4,7 +4,8 @@ import { durationMs, type RuleTest, type TestEvent } from '../../schemas/rule/v1
 import type { Condition } from '../compile/predicate.ts';
 import type { CompiledRule, Selection } from '../compile/rule.ts';
 import { arrivalsOf, DEFAULT_LATE_WAIT_MS, feedArrivals, type Arrival } from './arrivals.ts';
-import { Engine, type Match } from './engine.ts';
+import { Engine } from './engine.ts';
+import type { Match } from './finding.ts';
 import { chainOf } from './prefixes.ts';
 
 export interface RuleTestResult {

@@ -20,6 +20,7 @@ export const AUDIT_ACTIONS = [
   'hold.add',
   'hold.release',
   'evidence.accept_loss',
+  'evidence.repair',
   'subscribe',
   'service.start',
   'service.stop',

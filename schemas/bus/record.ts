@@ -54,15 +54,17 @@ export function splitLines(value: Uint8Array): Uint8Array[] {
   const lines: Uint8Array[] = [];
   let start = 0;
   while (start < value.length) {
-    const end = value.indexOf(LF, start);
-    if (end < 0) {
-      lines.push(value.subarray(start));
-      break;
-    }
+    const end = endOfLine(value, start);
     lines.push(value.subarray(start, end));
     start = end + 1;
   }
   return lines;
+}
+
+/** Where the line that begins at `start` ends: at its LF, or with the value. */
+export function endOfLine(value: Uint8Array, start: number): number {
+  const end = value.indexOf(LF, start);
+  return end < 0 ? value.length : end;
 }
 
 export interface EventRecord {

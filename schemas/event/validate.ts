@@ -23,6 +23,7 @@ import {
   zStreamState,
   zPolicyChange,
   zPolicyStamp,
+  zRedacted,
 } from './v1.ts';
 
 /** Path (relative to the field) and message of a fault; undefined when the value is fine. */
@@ -167,6 +168,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   ack: bySchema(zControlAck),
   connection: bySchema(zConnection),
   certificate: bySchema(zCertificate),
+  redaction: bySchema(zRedacted),
 };
 
 /** One more than any sum of fields can make up for. */

@@ -5,10 +5,12 @@
  * The bytes of the wire are not seen here: hashes are over the UTF-8 of `JSON.stringify(message)`, which is what the
  * SDK's own transports send. They equal the hashes of a tap on the same connection where the peer serialises alike.
  */
-import { Capture, type CaptureTimings, type Passed } from './capture.ts';
+import { Capture } from './capture.ts';
+import type { CaptureTimings } from './capture-options.ts';
 import { silentLog, type CaptureLog } from './log.ts';
 import type { Direction } from './message.ts';
 import type { ObserverOptions } from './observer-options.ts';
+import type { Passed } from './passed.ts';
 import type { Decision, RecordsDecisions, TransportLike } from './public.ts';
 import type { CaptureSettings } from './settings.ts';
 import type { SpanSource } from './spans.ts';

@@ -29,8 +29,13 @@ export interface PreparedLine {
   readonly kind: string;
   readonly time: string;
   readonly fields: string;
-  /** `,"args":` or `,"result":` and the raw bytes, or nothing. */
-  readonly body: Uint8Array | undefined;
+  /** Bytes that stand in the line as they came, or nothing. */
+  readonly body: InlineBody | undefined;
+}
+
+interface InlineBody {
+  readonly of: DraftBody['of'];
+  readonly raw: Uint8Array;
 }
 
 /** As text each byte of JSON may need an escape (a quote becomes two characters): parts stay far below a line's limit. */
@@ -42,7 +47,6 @@ const HEAD_BYTES = PART_BYTES;
 /** A snapshot of many tools must fit a line; what is over is left out, its hash still covers it. */
 const MAX_FIELDS_CHARACTERS = 400 * 1024;
 
-const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function textOrUndefined(bytes: Uint8Array): string | undefined {
@@ -106,9 +110,12 @@ function bodyParts(draft: EventDraft, body: DraftBody): readonly PreparedLine[] 
   ];
   return parts.map((part, index) => ({
     kind: 'call.body',
-    time: new Date(draft.timeMs).toISOString(),
+    time: isoTime(draft.timeMs),
     fields: JSON.stringify({
       ...callOnly(draft.fields),
+      ...(index === 0 && draft.partsOnly === true && draft.fields['redaction'] !== undefined
+        ? { redaction: draft.fields['redaction'] }
+        : {}),
       ...(labels.length === 0 ? {} : { labels }),
       body: {
         of: body.of,
@@ -146,7 +153,7 @@ export function prepareLines(draft: EventDraft): readonly PreparedLine[] {
   const inline = body !== undefined && fitsInline(body);
   const first: PreparedLine = {
     kind: draft.kind,
-    time: new Date(draft.timeMs).toISOString(),
+    time: isoTime(draft.timeMs),
     fields: fieldsText(draft, body, inline),
     body: inline ? inlineBody(body) : undefined,
   };
@@ -183,36 +190,92 @@ function trimmedSnapshot(fields: Readonly<Record<string, unknown>>): Record<stri
   };
 }
 
-function inlineBody(body: DraftBody): Uint8Array {
-  const head = encoder.encode(`,"${body.of}":`);
-  const raw = body.bytes.subarray(body.span.start, body.span.end);
-  const joined = new Uint8Array(head.length + raw.length);
-  joined.set(head);
-  joined.set(raw, head.length);
-  return joined;
+function inlineBody({ of, bytes, span }: DraftBody): InlineBody {
+  return { of, raw: bytes.subarray(span.start, span.end) };
 }
 
-/** The line's bytes without a newline. */
-export function placeLine(line: PreparedLine, identity: StreamIdentity, place: LinePlace): Uint8Array {
+let lastMs = Number.NaN;
+let lastTime = '';
+
+/** RFC 3339. Events of one line have one time, and so have most of a burst. */
+function isoTime(timeMs: number): string {
+  if (timeMs === lastMs) return lastTime;
+  lastMs = timeMs;
+  lastTime = new Date(timeMs).toISOString();
+  return lastTime;
+}
+
+/** What is the same in all lines of a stream, as text: with `seq` and `time` between. */
+interface IdentityText {
+  readonly stream: string;
+  readonly who: string;
+}
+
+const identityTexts = new WeakMap<StreamIdentity, IdentityText>();
+
+function identityText(identity: StreamIdentity): IdentityText {
+  const known = identityTexts.get(identity);
+  if (known !== undefined) return known;
   const { stream, session, agent, principal, host } = identity;
-  const who = JSON.stringify({
-    v: 1,
-    kind: line.kind,
-    stream,
-    seq: place.seq,
-    nonce: place.nonce,
-    time: line.time,
-    session,
-    agent,
-    principal,
-    host,
-  });
+  const who = JSON.stringify({ session, agent, principal, host }).slice(1, -1);
+  const text = { stream: JSON.stringify(stream), who };
+  identityTexts.set(identity, text);
+  return text;
+}
+
+/** The line without its body and its closing brace. */
+function headText(line: PreparedLine, identity: StreamIdentity, { seq, nonce }: LinePlace): string {
+  const { stream, who } = identityText(identity);
   const fields = line.fields === '{}' ? '' : `,${line.fields.slice(1, -1)}`;
-  const head = encoder.encode(who.slice(0, -1) + fields);
-  const tail = line.body ?? new Uint8Array();
-  const bytes = new Uint8Array(head.length + tail.length + 1);
-  bytes.set(head);
-  bytes.set(tail, head.length);
-  bytes[bytes.length - 1] = 0x7d;
-  return bytes;
+  const head = `{"v":1,"kind":"${line.kind}","stream":${stream},"seq":${seq},"nonce":"${nonce}","time":"${line.time}",${who}${fields}`;
+  return line.body === undefined ? head : `${head},"${line.body.of}":`;
+}
+
+/** UTF-8 needs at most so many bytes for a character of a string. */
+const MAX_BYTES_PER_CHARACTER = 3;
+const FIRST_BYTES = 16 * 1024;
+/** A longer buffer is given back once its lines are written. */
+const MAX_KEPT_BYTES = 1024 * 1024;
+const CLOSE_OBJECT = 0x7d;
+const NEWLINE = 0x0a;
+
+/** Writes lines one behind the other, each with its newline, into one buffer that is used again and again. */
+export class LineWriter {
+  #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #end = 0;
+
+  /** Empty again. Bytes that were answered before are no longer valid. */
+  clear(): void {
+    this.#end = 0;
+    if (this.#buffer.length > MAX_KEPT_BYTES) this.#buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  }
+
+  /** Writes one line; answers its bytes without the newline, valid until the next one is added. */
+  add(line: PreparedLine, identity: StreamIdentity, place: LinePlace): Uint8Array {
+    const head = headText(line, identity, place);
+    const raw = line.body?.raw;
+    this.#reserve(head.length * MAX_BYTES_PER_CHARACTER + (raw?.length ?? 0) + 2);
+    const start = this.#end;
+    let at = start + this.#buffer.write(head, start);
+    if (raw !== undefined) {
+      this.#buffer.set(raw, at);
+      at += raw.length;
+    }
+    this.#buffer[at] = CLOSE_OBJECT;
+    this.#buffer[at + 1] = NEWLINE;
+    this.#end = at + 2;
+    return this.#buffer.subarray(start, at + 1);
+  }
+
+  /** All lines, valid until the next one is added. */
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#end);
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#end + bytes, this.#buffer.length * 2));
+    larger.set(this.bytes);
+    this.#buffer = larger;
+  }
 }

@@ -5,7 +5,7 @@ import type { CallAbout, Exchange, MessageAbout } from './exchange.ts';
 import type { Span } from './json-scan.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import type { BoundaryFields } from './labels/boundary.ts';
-import type { Sha256Hex, ToolDefinition } from './registry.ts';
+import type { Sha256Hex } from './registry.ts';
 
 /** What is the same for all events of a connection. */
 export type Connection = Pick<ObserverOptions, 'server' | 'transport' | 'clock'>;
@@ -17,41 +17,58 @@ export function given(fields: Readonly<Record<string, unknown>>): Record<string,
   return kept;
 }
 
-function callFields({ span, tool, class: toolClass, ...about }: CallAbout): Record<string, unknown> {
-  const { parentSpanId, decisionId, verdict, controlId, policy, approvalId } = about;
-  const ids = { decisionId, traceId: span.traceId, spanId: span.spanId, parentSpanId };
-  return given({ ...ids, tool, class: toolClass, verdict, controlId, approvalId, policy });
-}
-
-function messageFields(about: MessageAbout): Record<string, unknown> {
-  const { method, traceId, parentSpanId, tool, class: toolClass, verdict, controlId, policy } = about;
-  return given({ traceId, parentSpanId, tool, method, class: toolClass, verdict, controlId, policy });
-}
-
-function exchangeFields(on: Connection, exchange: Exchange): Record<string, unknown> {
-  const { callId, logicalCallId, about } = exchange;
+/** Of one shape each: what is undefined stands in no event (JSON.stringify). Objects that are joined from parts cost more than a hash. */
+function callFields(on: Connection, exchange: Exchange, about: CallAbout): Record<string, unknown> {
+  const { span, parentSpanId, decisionId, verdict, controlId, policy, approvalId, tool } = about;
   return {
-    callId,
-    logicalCallId,
-    ...(about.kind === 'call' ? callFields(about) : messageFields(about)),
+    callId: exchange.callId,
+    logicalCallId: exchange.logicalCallId,
+    decisionId,
+    traceId: span.traceId,
+    spanId: span.spanId,
+    parentSpanId,
+    tool,
+    class: about.class,
+    verdict,
+    controlId,
+    approvalId,
+    policy,
     server: on.server,
     transport: on.transport,
   };
 }
 
-function definitionFields(definition: ToolDefinition | undefined): Record<string, unknown> {
-  if (definition === undefined) return {};
-  const { definitionHash, annotations } = definition;
-  return given({ definitionHash, annotations });
+function messageFields(on: Connection, exchange: Exchange, about: MessageAbout): Record<string, unknown> {
+  const { method, traceId, parentSpanId, tool, verdict, controlId, policy } = about;
+  return {
+    callId: exchange.callId,
+    logicalCallId: exchange.logicalCallId,
+    traceId,
+    parentSpanId,
+    tool,
+    method,
+    class: about.class,
+    verdict,
+    controlId,
+    policy,
+    server: on.server,
+    transport: on.transport,
+  };
 }
 
-function mcpField(mcp: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.keys(mcp).length === 0 ? {} : { mcp };
+/** A new object. */
+function exchangeFields(on: Connection, exchange: Exchange): Record<string, unknown> {
+  const { about } = exchange;
+  return about.kind === 'call' ? callFields(on, exchange, about) : messageFields(on, exchange, about);
 }
 
-export function labelsField(labels: readonly string[]): Record<string, unknown> {
-  return labels.length === 0 ? {} : { labels };
+function mcpField(mcp: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | undefined {
+  for (const name of Object.keys(mcp)) if (mcp[name] !== undefined) return mcp;
+  return undefined;
 }
+
+const labelsOrNone = (labels: readonly string[]): readonly string[] | undefined =>
+  labels.length === 0 ? undefined : labels;
 
 export function requestDraft(
   on: Connection,
@@ -67,20 +84,23 @@ export function requestDraft(
   const { args, ambiguous, boundary, holdMs } = of;
   const { about } = exchange;
   const body = about.kind === 'message' && about.hidesBodies ? undefined : args;
-  return {
+  const fields = exchangeFields(on, exchange);
+  if (about.kind === 'call') {
+    fields['definitionHash'] = about.definition?.definitionHash;
+    fields['annotations'] = about.definition?.annotations;
+  }
+  fields['argsHash'] = args?.hash;
+  fields['argsBytes'] = args === undefined ? undefined : args.span.end - args.span.start;
+  fields['labels'] = labelsOrNone(ambiguous ? ['ambiguous_json', ...boundary.labels] : boundary.labels);
+  Object.assign(fields, boundary.fields);
+  fields['hold'] = holdMs === undefined ? undefined : { budgetMs: holdMs };
+  fields['mcp'] = mcpField(exchange.mcp);
+  const draft = {
     kind: about.kind === 'call' ? 'call.intent' : 'mcp.request',
     timeMs: on.clock.nowMs(),
-    fields: {
-      ...exchangeFields(on, exchange),
-      ...(about.kind === 'call' ? definitionFields(about.definition) : {}),
-      ...(args === undefined ? {} : { argsHash: args.hash, argsBytes: args.span.end - args.span.start }),
-      ...labelsField([...(ambiguous ? ['ambiguous_json'] : []), ...boundary.labels]),
-      ...boundary.fields,
-      ...(holdMs === undefined ? {} : { hold: { budgetMs: holdMs } }),
-      ...mcpField(exchange.mcp),
-    },
-    ...(body === undefined ? {} : { body }),
-  };
+    fields,
+  } as const;
+  return body === undefined ? draft : { ...draft, body };
 }
 
 export interface End {
@@ -93,20 +113,9 @@ export interface End {
   readonly boundary?: BoundaryFields;
 }
 
-function boundaryOf({ labels = [], boundary }: End): Record<string, unknown> {
-  return { ...labelsField([...labels, ...(boundary?.labels ?? [])]), ...boundary?.fields };
-}
-
-function progressField({ progress }: Exchange): Record<string, unknown> {
-  return progress.count === 0 ? {} : { progress };
-}
-
-function bodyFields(exchange: Exchange, body: DraftBody | undefined): Record<string, unknown> {
-  if (body === undefined) return {};
-  const resultBytes = body.span.end - body.span.start;
-  // What a person typed may be so short that its hash can be guessed back.
-  const hides = exchange.about.kind === 'message' && exchange.about.hidesBodies;
-  return hides ? { resultBytes } : { resultHash: body.hash, resultBytes };
+/** What a person typed may be so short that its hash can be guessed back. */
+function hidesBodies({ about }: Exchange): boolean {
+  return about.kind === 'message' && about.hidesBodies;
 }
 
 /** The one result of an exchange, after its request where that was held back; ends the span of a call. */
@@ -114,23 +123,37 @@ export function endedDrafts(on: Connection, exchange: Exchange, end: End): reado
   const { about, heldBack } = exchange;
   if (about.kind === 'call') about.span.end(end.outcome);
   exchange.heldBack = undefined;
-  const durationMs = Math.max(0, on.clock.monotonicMs() - exchange.startedAtMs);
-  const { outcome, error, schemaValid } = end;
-  const draft: EventDraft = {
+  const hides = hidesBodies(exchange);
+  const draft = {
     kind: about.kind === 'call' ? 'call.result' : 'mcp.result',
     timeMs: on.clock.nowMs(),
-    fields: {
-      ...exchangeFields(on, exchange),
-      outcome,
-      durationMs: Math.round(durationMs * 1000) / 1000,
-      ...bodyFields(exchange, end.body),
-      ...given({ error, schemaValid, hold: exchange.hold }),
-      ...boundaryOf(end),
-      ...mcpField({ ...exchange.mcp, ...progressField(exchange), ...end.mcp }),
-    },
-    ...(end.body === undefined || (about.kind === 'message' && about.hidesBodies) ? {} : { body: end.body }),
-  };
-  return heldBack === undefined ? [draft] : [heldBack, draft];
+    fields: endFields(on, exchange, end),
+  } as const;
+  const whole = end.body === undefined || hides ? draft : { ...draft, body: end.body };
+  return heldBack === undefined ? [whole] : [heldBack, whole];
+}
+
+function endFields(on: Connection, exchange: Exchange, end: End): Record<string, unknown> {
+  const { body, labels = [], boundary } = end;
+  const durationMs = Math.max(0, on.clock.monotonicMs() - exchange.startedAtMs);
+  const fields = exchangeFields(on, exchange);
+  fields['outcome'] = end.outcome;
+  fields['durationMs'] = Math.round(durationMs * 1000) / 1000;
+  fields['resultHash'] = hidesBodies(exchange) ? undefined : body?.hash;
+  fields['resultBytes'] = body === undefined ? undefined : body.span.end - body.span.start;
+  fields['error'] = end.error;
+  fields['schemaValid'] = end.schemaValid;
+  fields['hold'] = exchange.hold;
+  const found = boundary?.labels ?? [];
+  fields['labels'] = labelsOrNone(labels.length === 0 ? found : [...labels, ...found]);
+  if (boundary !== undefined) Object.assign(fields, boundary.fields);
+  fields['mcp'] = mcpField(mcpOf(exchange, end));
+  return fields;
+}
+
+function mcpOf({ mcp, progress }: Exchange, end: End): Readonly<Record<string, unknown>> {
+  if (progress.count === 0 && end.mcp === undefined) return mcp;
+  return { ...mcp, ...(progress.count === 0 ? {} : { progress }), ...end.mcp };
 }
 
 /** It did run although it was given up: its answer is kept as body of the call, not as a second result. */
@@ -140,7 +163,6 @@ export function lateAnswerDraft(
   body: DraftBody | undefined,
   boundary: BoundaryFields,
 ): EventDraft {
-  const hides = exchange.about.kind === 'message' && exchange.about.hidesBodies;
   return {
     kind: 'call.body',
     timeMs: on.clock.nowMs(),
@@ -150,7 +172,7 @@ export function lateAnswerDraft(
       ...boundary.fields,
     },
     partsOnly: true,
-    ...(body === undefined || hides ? {} : { body }),
+    ...(body === undefined || hidesBodies(exchange) ? {} : { body }),
   };
 }
 

@@ -80,8 +80,55 @@ function skipValue(bytes: Uint8Array, from: number, end: number): number {
   return at === from ? -1 : at;
 }
 
+/** Longer ones are not kept. */
+const MAX_KEPT_NAME_BYTES = 48;
+const KEPT_NAMES = 512;
+const kept: { readonly bytes: Uint8Array; readonly text: string }[] = [];
+
+/** Place in `kept` of printable ASCII without an escape, which stands for itself; -1 for anything else. */
+function keptPlace(bytes: Uint8Array, start: number, end: number): number {
+  let hash = end - start;
+  if (hash > MAX_KEPT_NAME_BYTES) return -1;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte < 0x20 || byte > 0x7e || byte === BACKSLASH) return -1;
+    hash = (Math.imul(hash, 31) + byte) | 0;
+  }
+  return hash & (KEPT_NAMES - 1);
+}
+
+/**
+ * The text of a short string between its quotes, where it stands for itself. The same few names and methods come with
+ * every message: they are found by their bytes, since to decode one costs as much as to hash it. Bounded: a peer that
+ * sends ever new ones only puts one in the place of another.
+ */
+function plainText(bytes: Uint8Array, start: number, end: number): string | undefined {
+  const place = keptPlace(bytes, start, end);
+  if (place === -1) return undefined;
+  const known = kept[place];
+  if (known !== undefined && isSame(known.bytes, bytes, start, end)) return known.text;
+  const own = bytes.slice(start, end);
+  const text = decoder.decode(own);
+  kept[place] = { bytes: own, text };
+  return text;
+}
+
+function isSame(known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (known.length !== end - start) return false;
+  for (let at = 0; at < known.length; at++) if (known[at] !== bytes[start + at]) return false;
+  return true;
+}
+
+/** The string at `span` where it is short and stands for itself; undefined for any other value, which is to be parsed. */
+export function plainStringAt(bytes: Uint8Array, { start, end }: Span): string | undefined {
+  if (end - start < 2 || bytes[start] !== QUOTE || bytes[end - 1] !== QUOTE) return undefined;
+  return plainText(bytes, start + 1, end - 1);
+}
+
 /** Decoded name of the member whose quoted name is [start, end); undefined when it is no JSON string. */
 function memberName(bytes: Uint8Array, start: number, end: number): string | undefined {
+  const plain = plainText(bytes, start + 1, end - 1);
+  if (plain !== undefined) return plain;
   const quoted = bytes.subarray(start, end);
   if (!quoted.includes(BACKSLASH)) return decoder.decode(quoted.subarray(1, -1));
   try {

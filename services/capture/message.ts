@@ -2,7 +2,14 @@
  * One JSON-RPC message of MCP as it stood on the wire: the envelope is read with the byte scanner, bodies stay spans.
  * Everything in it is attacker-controlled.
  */
-import { arrayElements, lastMember, objectMembers, type Member, type Span } from './json-scan.ts';
+import {
+  arrayElements,
+  lastMember,
+  objectMembers,
+  plainStringAt,
+  type Member,
+  type Span,
+} from './json-scan.ts';
 
 /** Which way a message travels. Ids of the two directions are two number spaces. */
 export type Direction = 'to_server' | 'to_client';
@@ -52,13 +59,32 @@ export function valueAt(
 }
 
 export function stringAt(bytes: Uint8Array, span: Span | undefined, maxBytes?: number): string | undefined {
+  const plain = span === undefined ? undefined : plainStringAt(bytes, span);
+  if (plain !== undefined) return plain;
   const value = valueAt(bytes, span, maxBytes);
   return typeof value === 'string' ? value : undefined;
 }
 
+/** So many digits are a safe integer. */
+const MAX_DIGITS = 15;
+
+/** The number at `span` where it is nothing but digits without a zero in front, as nearly every id is. */
+function digitsAt(bytes: Uint8Array, { start, end }: Span): number | undefined {
+  if (end - start > MAX_DIGITS || (bytes[start] === 0x30 && end - start > 1)) return undefined;
+  let value = 0;
+  for (let at = start; at < end; at++) {
+    const digit = (bytes[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
 function idAt(bytes: Uint8Array, span: Span | undefined): RpcId | undefined {
-  const value = valueAt(bytes, span);
   if (span === undefined) return undefined;
+  const digits = digitsAt(bytes, span);
+  if (digits !== undefined) return { key: `n:${digits}`, raw: String(digits) };
+  const value = valueAt(bytes, span);
   const raw = textOf(bytes, span);
   if (typeof value === 'string') return { key: `s:${value}`, raw };
   // Beyond 2^53 a parser would make two ids one; the digits tell them apart.
@@ -78,8 +104,13 @@ function scoped(id: RpcId | undefined, scope: string): RpcId | undefined {
   return id === undefined || scope === '' ? id : { key: `${scope} ${id.key}`, raw: id.raw };
 }
 
+/** So few are compared with each other for less than a set of them costs. */
+const FEW = 8;
+
 function hasTwins(members: readonly Member[] | undefined): boolean {
-  return members !== undefined && new Set(members.map((member) => member.name)).size !== members.length;
+  if (members === undefined) return false;
+  if (members.length > FEW) return new Set(members.map(({ name }) => name)).size !== members.length;
+  return members.some(({ name }, at) => members.findIndex((other) => other.name === name) !== at);
 }
 
 function readOne(bytes: Uint8Array, span: Span, scope: string): WireMessage | undefined {

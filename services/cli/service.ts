@@ -26,7 +26,7 @@ import type { RunningStep, StepContext } from '../platform/step.ts';
 import { openStore } from '../platform/store/open.ts';
 import { createMetrics } from '../platform/telemetry/metrics.ts';
 import { startQuery } from '../query/main.ts';
-import { httpSigner, startRecord, type Signer } from '../record/main.ts';
+import { httpSigner, registerRepairRoute, startRecord, type Signer } from '../record/main.ts';
 import { startRespond } from '../respond/main.ts';
 import { openErasures as openErasureStep, type Erasures } from '../sign/erasure/main.ts';
 import { startVerify, type RunningVerify } from '../verify/main.ts';
@@ -192,8 +192,10 @@ async function startEvidence(
     keep(await startSign(context, local, { ...signToken(context.config), readOnly: !options.announce }));
   const verify = options.steps.includes('verify') ? openVerify(context, local) : undefined;
   if (verify !== undefined) keep(verify);
-  if (options.steps.includes('query'))
-    keep(await startQuery(context, headsOf(context.config, local), verify));
+  if (!options.steps.includes('query')) return;
+  const heads = headsOf(context.config, local);
+  keep(await startQuery(context, heads, verify));
+  registerRepairRoute(context, heads);
 }
 
 async function startSteps(
@@ -253,7 +255,7 @@ async function startRules(
 }
 
 async function openSigner(context: StepContext, closers: Closer[]): Promise<LocalSigner> {
-  const signer = await openLocalSigner({ dir: context.dataDir, clock: context.clock });
+  const signer = await openLocalSigner({ dir: context.dataDir, clock: context.clock, exclusive: true });
   closers.push(() => signer.close());
   return signer;
 }

@@ -1,7 +1,8 @@
 /** Lines of tool calls out of an export stream, log by log, as detection reads them. */
 import { TOPICS } from '../../schemas/topics.ts';
 import type { StoredLine } from '../detect/main.ts';
-import { readBundle, type BundleRows } from '../evidence/bundle.ts';
+import type { BundleRows } from '../evidence/bundle.ts';
+import { readBundle } from '../evidence/read-bundle.ts';
 
 export type StoredPart =
   | { readonly type: 'log'; readonly tenant: string }

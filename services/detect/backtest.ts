@@ -7,7 +7,7 @@ import type { AlertBody } from '../../schemas/alert/v1.ts';
 import { FORMAT_EVENTS, HEADERS, TOPICS } from '../../schemas/topics.ts';
 import { alertBody, type Sha256 } from '../../detectors/engine/alert.ts';
 import type { Call } from '../../detectors/engine/call.ts';
-import type { Finding } from '../../detectors/engine/engine.ts';
+import type { Finding } from '../../detectors/engine/finding.ts';
 import type { CallPart } from '../../schemas/event/columns.ts';
 import { Citations } from './citations.ts';
 import { CallReader } from './column-call.ts';

@@ -38,8 +38,9 @@ export class Bodies {
 
   /** The call as this part tells it; undefined for any event that is no part. `stream` tells tenants apart. */
   continued(stream: string, event: Event): Event | undefined {
-    const { kind, body, callId } = event;
-    if (kind !== 'call.body' || body === undefined || callId === undefined) return undefined;
+    if (event.kind !== 'call.body') return undefined;
+    const { body, callId } = event;
+    if (body === undefined || callId === undefined) return undefined;
     const value = unescaped(this.textOf(stream, callId, body));
     const call = { ...event };
     delete call.body;

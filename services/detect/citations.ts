@@ -1,7 +1,7 @@
 /** References of cited calls that were read as columns: they are completed before alerts are made of them. */
 import type { CallPart } from '../../schemas/event/columns.ts';
 import type { CallSummary } from '../../detectors/engine/call.ts';
-import type { Finding } from '../../detectors/engine/engine.ts';
+import type { Finding } from '../../detectors/engine/finding.ts';
 import { chainOf } from '../../detectors/engine/prefixes.ts';
 import { CallReader, type Citation } from './column-call.ts';
 import type { DetectSettings } from './step.ts';

@@ -5,7 +5,7 @@
 import type { Event } from '../../schemas/event/v1.ts';
 import type { Verdict } from '../../schemas/verdict/v1.ts';
 import type { CompiledRule } from '../../detectors/compile/rule.ts';
-import { exceptionOf } from '../../detectors/engine/engine.ts';
+import { exceptionOf } from '../../detectors/engine/finding.ts';
 import type { Completed } from '../../detectors/engine/state.ts';
 
 export interface HeldVerdict {
@@ -39,8 +39,9 @@ export class Holds {
     event: Event,
     at: { readonly tenant: string; readonly line: number; readonly appendMs: number },
   ): void {
-    const { kind, hold, stream, seq } = event;
-    if (kind !== 'call.intent' || hold === undefined) return;
+    if (event.kind !== 'call.intent') return;
+    const { hold, stream, seq } = event;
+    if (hold === undefined) return;
     const { tenant, appendMs, line } = at;
     this.held.set(line, { tenant, stream, seq, appendMs, budgetMs: hold.budgetMs, ruling: CLEAR });
   }

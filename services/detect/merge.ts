@@ -3,7 +3,8 @@
  * are released by (append time, source partition, offset, line) once every source's watermark has passed them, so that
  * the order, and with it every alert, does not depend on which source was read first.
  */
-import { Engine, type Finding } from '../../detectors/engine/engine.ts';
+import { Engine } from '../../detectors/engine/engine.ts';
+import type { Finding } from '../../detectors/engine/finding.ts';
 import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
 import { AlertCall, MAX_ALERT_DEPTH } from '../../detectors/engine/alert-call.ts';
 import { compareFacts, comparePositions, FactCall, placeOf, type Fact, type Watermark } from './facts.ts';

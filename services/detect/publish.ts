@@ -2,7 +2,7 @@
 import { encodeEventRecord, partitionFor, recordKey } from '../../schemas/bus/record.ts';
 import { FORMAT_VERDICT, HEADERS, TOPICS } from '../../schemas/topics.ts';
 import { alertBody, alertEntity, alertLine, type Sha256 } from '../../detectors/engine/alert.ts';
-import type { Finding } from '../../detectors/engine/engine.ts';
+import type { Finding } from '../../detectors/engine/finding.ts';
 import type { Bus, BusMessage, BusProducer } from '../platform/bus/port.ts';
 import { FORMAT_FACTS, FORMAT_WATERMARK, type Watermark } from './facts.ts';
 import type { HeldVerdict } from './holds.ts';

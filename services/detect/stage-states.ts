@@ -1,6 +1,6 @@
 /** Both stages as the worker runs them: records in, alerts and facts to the bus. */
 import { HEADERS } from '../../schemas/topics.ts';
-import type { Finding } from '../../detectors/engine/engine.ts';
+import type { Finding } from '../../detectors/engine/finding.ts';
 import type { BusRecord, TopicPartition } from '../platform/bus/port.ts';
 import type { StepContext } from '../platform/step.ts';
 import { FORMAT_FACTS, FORMAT_WATERMARK, zFact, zWatermark } from './facts.ts';

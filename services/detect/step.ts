@@ -2,8 +2,8 @@
  * Stage one, pure: records of one partition of topic toolcalls in, findings of the rules that stay inside a session and
  * facts for those that do not out. The same records give the same answers, wherever it was restored in between.
  */
-import { readRecordHeaders, splitLines } from '../../schemas/bus/record.ts';
-import { readEventLine } from '../../schemas/event/read.ts';
+import { endOfLine, readRecordHeaders } from '../../schemas/bus/record.ts';
+import { LineReader, ScannedEvent } from '../../schemas/event/scanned-event.ts';
 import type { Event } from '../../schemas/event/v1.ts';
 import type { LabelMapping } from '../../schemas/labels/v1.ts';
 import { classify, type ClassMappingLine } from '../../detectors/classify/classify.ts';
@@ -15,11 +15,12 @@ import type { CompiledRule, Selection } from '../../detectors/compile/rule.ts';
 import type { Sha256 } from '../../detectors/engine/alert.ts';
 import { AlertCall, alertClass } from '../../detectors/engine/alert-call.ts';
 import type { Call } from '../../detectors/engine/call.ts';
-import { Engine, type EngineOptions, type Finding } from '../../detectors/engine/engine.ts';
+import { Engine, type EngineOptions } from '../../detectors/engine/engine.ts';
+import type { Finding } from '../../detectors/engine/finding.ts';
 import { isFor } from '../../detectors/engine/predicate-index.ts';
-import { ParsedCall, type CallPlace } from '../../detectors/engine/parsed-call.ts';
+import { ParsedCall, type CallFacts, type CallPlace } from '../../detectors/engine/parsed-call.ts';
 import { restoreEngine, snapshotEngine, type EngineSnapshot } from '../../detectors/engine/snapshot.ts';
-import { parseTimeMs } from '../../detectors/engine/time.ts';
+import { parseTimeMs, timeMsAt } from '../../detectors/engine/time.ts';
 import type { Fact } from './facts.ts';
 import { Bodies, type PackedBodies } from './bodies.ts';
 import { Holds, type HeldVerdict } from './holds.ts';
@@ -101,6 +102,11 @@ function fieldsBySelection(rules: readonly CompiledRule[]): ReadonlyMap<string, 
   return fields;
 }
 
+function timeMsOf(event: Event): number {
+  const known = event instanceof ScannedEvent ? event.readTime(timeMsAt) : undefined;
+  return known ?? parseTimeMs(event.time);
+}
+
 /** Above every line of a record: alerts that it made the engine find come after its own events. */
 const MAX_LINES = 1_000_000;
 
@@ -113,6 +119,8 @@ export class StageOne {
   private facts: TenantFact[] = [];
   private findings: Finding[] = [];
   private holds = new Holds();
+  private readonly lines = new LineReader();
+  private readonly factsByClass = new Map<string, CallFacts>();
   /** Running maximum of append times. */
   watermarkMs = Number.NEGATIVE_INFINITY;
   private lastOffset = -1;
@@ -200,15 +208,18 @@ export class StageOne {
   private readLines(record: SourceRecord): void {
     const headers = readRecordHeaders(record.headers);
     if (headers.kind !== 'events' || record.value === null) return;
-    splitLines(record.value).forEach((line, index) => {
-      const outcome = readEventLine(line);
-      const fits =
-        outcome.kind === 'event' &&
-        outcome.event.stream === headers.stream &&
-        outcome.event.seq === headers.firstSeq + index;
-      if (fits) this.event(outcome.event, headers.tenant, record, index);
+    const { value } = record;
+    const { stream } = headers;
+    const streamKey = `${headers.tenant}\0${stream}`;
+    let index = 0;
+    for (let from = 0; from < value.length; index++) {
+      const end = endOfLine(value, from);
+      const event = this.lines.read(value, { from, end, stream });
+      if (event?.stream === stream && event.seq === headers.firstSeq + index)
+        this.event(event, streamKey, { tenant: headers.tenant, record, line: index });
       else this.counts.unreadable++;
-    });
+      from = end + 1;
+    }
   }
 
   takeFindings(): readonly Finding[] {
@@ -241,34 +252,43 @@ export class StageOne {
     return facts;
   }
 
-  private event(event: Event, tenant: string, record: SourceRecord, line: number): void {
-    const timeMs = this.streams.accept(
-      `${tenant}\0${event.stream}`,
-      event.seq,
-      parseTimeMs(event.time),
-      this.watermarkMs,
-    );
+  private event(
+    event: Event,
+    streamKey: string,
+    {
+      tenant,
+      record,
+      line,
+    }: { readonly tenant: string; readonly record: SourceRecord; readonly line: number },
+  ): void {
+    const timeMs = this.streams.accept(streamKey, event.seq, timeMsOf(event), this.watermarkMs);
     if (timeMs === undefined) {
       this.counts.duplicates++;
       return;
     }
     this.counts.events++;
     this.holds.intent(event, { tenant, line, appendMs: this.watermarkMs });
-    const continued = this.bodies.continued(`${tenant}\0${event.stream}`, event);
-    const place = { tenant, topic: record.topic, partition: record.partition, offset: record.offset };
-    const at = { ...place, line, timeMs, appendMs: this.watermarkMs };
-    this.match(event, at);
-    if (continued !== undefined) this.match(continued, { ...at, continues: true });
+    const continued = this.bodies.continued(streamKey, event);
+    const { topic, partition, offset } = record;
+    const place = { tenant, topic, partition, offset, line, timeMs, appendMs: this.watermarkMs };
+    this.match(event, place);
+    if (continued !== undefined) this.match(continued, { ...place, continues: true });
   }
 
   private match(event: Event, place: CallPlace): void {
     const toolClass = classify(event, this.settings.mappings).class;
     const forStageTwo = this.concernsStageTwo(event.kind, toolClass);
     if (!forStageTwo && !this.engine.concerns(event.kind, toolClass)) return;
+    this.deliver(new ParsedCall(event, place, this.factsOf(toolClass)), forStageTwo);
+  }
+
+  private factsOf(toolClass: string): CallFacts {
+    let facts = this.factsByClass.get(toolClass);
+    if (facts !== undefined) return facts;
     const { sha256Hex, labelMapping } = this.settings;
-    const facts = { toolClass, destHost: this.destHost, sha256Hex, labelMapping };
-    const call = new ParsedCall(event, place, facts);
-    this.deliver(call, forStageTwo);
+    facts = { toolClass, destHost: this.destHost, sha256Hex, labelMapping };
+    this.factsByClass.set(toolClass, facts);
+    return facts;
   }
 
   private deliver(call: Call, forStageTwo: boolean): void {
@@ -276,7 +296,8 @@ export class StageOne {
     if (forStageTwo) this.forward(call);
   }
 
-  private readonly destHost = (event: Partial<Event>): string => destHost(event, this.settings.internalHosts);
+  private readonly destHost = (event: Partial<Event>): string =>
+    event instanceof ScannedEvent && !event.mayNameHost() ? '' : destHost(event, this.settings.internalHosts);
 
   private concernsStageTwo(kind: string, toolClass: string): boolean {
     return this.tenant.selections.some((selection) => isFor(selection, kind, toolClass));

@@ -21,7 +21,10 @@ export type PackedStreams = readonly (readonly [
 ])[];
 
 export class Streams {
+  /** The one unused for longest first. */
   private readonly states = new Map<string, StreamState>();
+  /** The one used last: the lines of a record are all of one stream. */
+  private newest = '';
 
   /** Effective time of an event that was not seen before, undefined for a duplicate. */
   accept(key: string, seq: number, eventMs: number, appendMs: number): number | undefined {
@@ -32,14 +35,18 @@ export class Streams {
       return effectiveMs;
     }
     if (!claim(state, seq)) return undefined;
-    this.states.delete(key);
-    this.states.set(key, state);
+    if (key !== this.newest) {
+      this.states.delete(key);
+      this.states.set(key, state);
+      this.newest = key;
+    }
     state.effectiveMs = effectiveTimeMs(eventMs, appendMs, state.effectiveMs);
     return state.effectiveMs;
   }
 
   private remember(key: string, state: StreamState): void {
     this.states.set(key, state);
+    this.newest = key;
     if (this.states.size <= MAX_STREAMS) return;
     const oldest = this.states.keys().next().value;
     if (oldest !== undefined) this.states.delete(oldest);

@@ -4,9 +4,7 @@
  * Hashes and stream ids are lower-case hex, UInt64 columns decimal strings or numbers, times Unix ms, bytes base64.
  */
 import { z } from 'zod';
-import { TriplineError } from '../../schemas/errors.ts';
 import { zHex32, zHex64 } from '../../schemas/event/v1.ts';
-import { readUsualRows } from './bundle-rows.ts';
 
 export const BUNDLE_VERSION = 1;
 
@@ -49,6 +47,8 @@ export const zBundleHeader = z.object({
   rotations: z.array(z.object({ index: zCount, leaf: zText })).default([]),
   heads: z.array(zSignedHeadList),
   mappings: z.array(z.object({ version: zHex64, body: zText })),
+  /** Columns of the tables in the blocks of a binary bundle (table-layout.ts). */
+  tables: z.unknown().optional(),
 });
 export type BundleHeader = z.infer<typeof zBundleHeader>;
 
@@ -199,60 +199,4 @@ export type RootBundleLine = Extract<BundleLine, { readonly type: (typeof ROOT_L
 
 export function isRootLine(line: BundleLine): line is RootBundleLine {
   return ROOT_LINES.some((type) => type === line.type);
-}
-
-/** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */
-const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;
-
-/**
- * Lines of a bundle. Throws export_invalid for what is no bundle. A last line that is cut off is left out: the bundle
- * then has no end line, and that is what the verifier reports.
- */
-export async function* readBundle(source: AsyncIterable<Uint8Array>): AsyncGenerator<BundleLine> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
-  for await (const chunk of source) {
-    rest += textOf(decoder, chunk);
-    if (rest.length > MAX_LINE_CHARACTERS) throw new TriplineError('export_invalid', 'a line is too long');
-    let start = 0;
-    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n', start)) {
-      if (end > start) yield parseLine(rest.slice(start, end));
-      start = end + 1;
-    }
-    rest = rest.slice(start);
-  }
-  if (isWhole(rest)) yield parseLine(rest);
-}
-
-function textOf(decoder: InstanceType<typeof TextDecoder>, chunk: Uint8Array): string {
-  try {
-    return decoder.decode(chunk, { stream: true });
-  } catch (cause) {
-    throw new TriplineError('export_invalid', 'the bundle is not UTF-8', { cause });
-  }
-}
-
-/** Of what follows the last line break: whether it is a line that only lost its own. */
-function isWhole(rest: string): boolean {
-  try {
-    JSON.parse(rest);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function parseLine(text: string): BundleLine {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new TriplineError('export_invalid', 'a line of the bundle is not JSON', { cause });
-  }
-  const rows = readUsualRows(value);
-  if (rows !== undefined) return rows;
-  const outcome = zBundleLine.safeParse(value);
-  if (outcome.success) return outcome.data;
-  const path = (outcome.error.issues[0]?.path ?? []).join('.');
-  throw new TriplineError('export_invalid', 'a line of the bundle has the wrong form', { path });
 }

@@ -56,8 +56,8 @@ export interface LedgerEntry {
   readonly flags: number;
 }
 
-const DOMAIN = domain('tripline/entry/v1');
-const TYPE_AT = DOMAIN.length;
+export const ENTRY_DOMAIN = domain('tripline/entry/v1');
+const TYPE_AT = ENTRY_DOMAIN.length;
 const INDEX_AT = TYPE_AT + 1;
 const PREV_AT = INDEX_AT + 8;
 const APPEND_AT = PREV_AT + 32;
@@ -71,7 +71,7 @@ const FLAGS_AT = KEY_AT + 32;
 export const ENTRY_BYTES = FLAGS_AT + 1;
 
 function writeEntry(entry: LedgerEntry, bytes: Uint8Array, view: DataView, at: number): void {
-  bytes.set(DOMAIN, at);
+  bytes.set(ENTRY_DOMAIN, at);
   bytes[at + TYPE_AT] = entry.type;
   putU64(view, at + INDEX_AT, entry.index);
   bytes.set(entry.prevLeafHash, at + PREV_AT);

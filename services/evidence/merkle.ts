@@ -87,6 +87,11 @@ export class CompactRange {
     this.#push({ begin: this.#end, leaves: 1, hash: leaf });
   }
 
+  /** Appends a perfect subtree of so many leaves, a power of two of which this range ends at a multiple. */
+  appendSubtree(leaves: number, hash: Uint8Array): void {
+    this.#push({ begin: this.#end, leaves, hash });
+  }
+
   /** Appends a range that starts where this one ends; false (and unchanged) when it does not. */
   appendRange(next: CompactRange): boolean {
     if (next.begin !== this.#end) return false;
@@ -124,7 +129,7 @@ export class CompactRange {
 }
 
 /** Leaves of the largest perfect, aligned subtree that starts at `at` and ends at or before `end`. */
-function largestSubtree(at: number, end: number): number {
+export function largestSubtree(at: number, end: number): number {
   let leaves = 1;
   while (at % (2 * leaves) === 0 && at + 2 * leaves <= end) leaves *= 2;
   return leaves;

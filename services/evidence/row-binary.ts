@@ -20,6 +20,11 @@ export class RowWriter {
     return this.#bytes.subarray(0, this.#at);
   }
 
+  /** From the start again. */
+  clear(): void {
+    this.#at = 0;
+  }
+
   u8(value: number): void {
     if (this.#at + 1 > this.#bytes.length) this.#grow(1);
     this.#bytes[this.#at] = value;

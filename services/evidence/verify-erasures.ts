@@ -16,32 +16,49 @@ export interface ErasureFindings {
   readonly erasures: readonly ErasureBody[];
 }
 
+/** What ERASURE entries name. */
+export class ErasedRanges {
+  readonly #ranges = new Map<string, IndexRange[]>();
+
+  take(tenant: string, { logs }: ErasureBody): void {
+    for (const { log, indexes } of logs) {
+      const key = keyOf(tenant, log);
+      const held = this.#ranges.get(key) ?? [];
+      for (const range of parseRanges(indexes) ?? []) held.push(range);
+      this.#ranges.set(key, held);
+    }
+  }
+
+  /** Of one log: sorted, without overlaps. */
+  of(tenant: string, logId: string): readonly IndexRange[] {
+    return merged(this.#ranges.get(keyOf(tenant, logId)) ?? []);
+  }
+
+  covers(tenant: string, logId: string, index: number): boolean {
+    const ranges = this.#ranges.get(keyOf(tenant, logId)) ?? [];
+    return ranges.some(({ from, to }) => from <= index && index <= to);
+  }
+}
+
 export class Erasures {
   /** ERASURE entries seen. */
   entries = 0;
   /** Lacking entries that are covered; known after `uncovered`. */
   covered = 0;
-  readonly #ranges = new Map<string, IndexRange[]>();
+  readonly #ranges = new ErasedRanges();
   readonly #lacking: ErasureFindings[] = [];
 
   take(found: ErasureFindings): void {
     if (found.lacking.length > 0) this.#lacking.push(found);
     this.entries += found.erasures.length;
-    for (const { logs } of found.erasures) {
-      for (const { log, indexes } of logs) {
-        const key = keyOf(found.tenant, log);
-        const held = this.#ranges.get(key) ?? [];
-        for (const range of parseRanges(indexes) ?? []) held.push(range);
-        this.#ranges.set(key, held);
-      }
-    }
+    for (const erasure of found.erasures) this.#ranges.take(found.tenant, erasure);
   }
 
   /** The first entry, in order of log and index, that lacks its bytes without leave. */
   uncovered(): Fault | undefined {
     this.covered = 0;
     for (const { tenant, logId, lacking } of this.#lacking) {
-      const ranges = merged(this.#ranges.get(keyOf(tenant, logId)) ?? []);
+      const ranges = this.#ranges.of(tenant, logId);
       let at = 0;
       for (const run of lacking) {
         while ((ranges[at]?.to ?? Infinity) < run.from) at += 1;

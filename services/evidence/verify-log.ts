@@ -6,13 +6,15 @@ import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
 import { lookOf, type Depth, type VerifiedLog } from './depth.ts';
 import { ENTRY_TYPES } from './entry.ts';
-import { CompactRange, verifyInclusion } from './merkle.ts';
+import { LeafTree } from './leaf-tree.ts';
+import { verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { ClassMappingVersion } from './projection.ts';
 import type { ProducerTally } from './producer-tally.ts';
 import type { LogClaims, RootClaim } from './verify-root.ts';
 import { FaultFound, type Fault, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
+import { usualContent, usualEntry } from './verify-block.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
 import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
 import { StreamOrders } from './verify-streams.ts';
@@ -82,7 +84,7 @@ export class LogVerifier {
   readonly #log: BundleLog;
   readonly #settings: LogSettings;
   readonly #head: BundleHead;
-  readonly #range: CompactRange;
+  readonly #tree: LeafTree;
   readonly #streams = new StreamOrders();
   readonly #producers: ProducerCheck;
   /** Streams seen since the last hole of a partial bundle. */
@@ -91,6 +93,7 @@ export class LogVerifier {
   #lastLeaf: Uint8Array;
   /** Of the claims: by size, and the range that the next index is in. */
   readonly #claimed: ReadonlyMap<number, RootClaim>;
+  readonly #headSizes: ReadonlySet<number>;
   #rangeAt = 0;
   #herald: Herald | undefined;
   /** In order. */
@@ -99,6 +102,12 @@ export class LogVerifier {
   /** Streams whose last entry is erased: how far their time had come is not told any more. */
   readonly #timeless = new Set<string>();
   #at: LedgerColumns | undefined;
+  /** Those that are being checked. */
+  #rows: BundleRows | undefined;
+  /** One for all entries: a function each would cost more than to hash it. */
+  readonly #fail: Fail = (code, detail) => {
+    throw this.#fault(code, this.#rows?.idx ?? this.#next, detail ?? null, this.#rows);
+  };
 
   constructor(log: BundleLog, settings: LogSettings) {
     const { sha256 } = settings.crypto;
@@ -111,7 +120,7 @@ export class LogVerifier {
     const { partial, signatures, tally } = settings;
     const leavesOut = doesLeaveOut(settings);
     this.#producers = new ProducerCheck({ partial, leavesOut, signatures, tally, origin: this.origin });
-    this.#range = new CompactRange(0, sha256);
+    this.#tree = new LeafTree(settings.crypto);
     this.#lastLeaf = originLeafHash(this.origin, sha256);
     const head = settings.heads.toSorted((a, b) => b.size - a.size)[0];
     if (head === undefined) throw this.#fault('log_name_differs', 0, 'no signed head names this log');
@@ -119,6 +128,10 @@ export class LogVerifier {
     const named = head.origin === this.origin && toHex(logId(this.origin, sha256)) === log.logId;
     if (!named || log.size !== head.size) throw this.#fault('log_name_differs', 0, 'origin');
     this.#claimed = new Map(settings.claims?.heads.map((claim) => [claim.size, claim]));
+    this.#headSizes = new Set([
+      ...[...settings.heads, ...settings.known].map(({ size }) => size),
+      ...this.#claimed.keys(),
+    ]);
     const longer = settings.claims?.heads.find((claim) => claim.size > head.size);
     if (longer !== undefined) throw this.#claimFault(longer, head.size);
     const same = this.#claimed.get(head.size);
@@ -138,18 +151,16 @@ export class LogVerifier {
     if (rows.idx < this.#next) throw this.#fault('entry_out_of_order', rows.idx, null, rows);
     if (rows.idx > this.#next && !this.#settings.partial)
       throw this.#fault('entry_missing', this.#next, null);
-    const fail: Fail = (code, detail) => {
-      throw this.#fault(code, rows.idx, detail ?? null, rows);
-    };
-    if (this.#settings.partial) this.#acceptPart(rows, fail);
-    else this.#acceptNext(rows, fail);
+    this.#rows = rows;
+    if (this.#settings.partial) this.#acceptPart(rows, this.#fail);
+    else this.#acceptNext(rows, this.#fail);
     this.#next = rows.idx + 1;
     this.entries += 1;
   }
 
   #acceptNext(rows: BundleRows, fail: Fail): void {
     const check = this.#check(rows, fail);
-    const entry = checkEntry(rows, this.#lastLeaf, check);
+    const entry = usualEntry(rows, this.#lastLeaf, check) ?? checkEntry(rows, this.#lastLeaf, check);
     this.#checkPlace(entry.row, fail);
     if (!this.#streams.accept(ordered(entry.row))) fail('stream_order_wrong');
     const isErasure = entry.row.type === ENTRY_TYPES.erasure;
@@ -157,7 +168,7 @@ export class LogVerifier {
     if (look === 'deep') this.#content(rows, entry, check);
     else this.#skip(rows, entry.row, look);
     this.#lastLeaf = entry.leafHash;
-    this.#range.append(entry.leafHash);
+    this.#tree.append(entry.leafHash);
     this.#checkCoverage(rows.idx, entry.row, fail);
     this.#checkHeads(rows.idx + 1, fail);
   }
@@ -225,7 +236,7 @@ export class LogVerifier {
   /** How far the log was read, and the root of what was read. */
   get progress(): VerifiedLog | undefined {
     if (this.#settings.partial || this.#next === 0) return undefined;
-    return { logId: this.#log.logId, size: this.#next, root: toHex(this.#range.root()) };
+    return { logId: this.#log.logId, size: this.#next, root: toHex(this.#tree.root()) };
   }
 
   #content(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck): void {
@@ -260,7 +271,7 @@ export class LogVerifier {
   /** Undefined for an entry that lacks what an erasure takes: whether one covers it shows at the end of the bundle. */
   #checkedContent(rows: BundleRows, entry: ReturnType<typeof checkEntry>, check: RowsCheck) {
     try {
-      return checkContent(rows, entry, check);
+      return usualContent(rows, entry, check) ?? checkContent(rows, entry, check);
     } catch (error) {
       if (!(error instanceof FaultFound) || !ERASABLE.includes(error.fault.code)) throw error;
       const last = this.lacking.at(-1);
@@ -294,9 +305,7 @@ export class LogVerifier {
   }
 
   #checkPlace(row: LedgerColumns, fail: Fail): void {
-    for (const column of ['tenant', 'topic', 'partition'] as const) {
-      if (row[column] !== this.#log[column]) fail('entry_altered', column);
-    }
+    for (const column of PLACE_COLUMNS) if (row[column] !== this.#log[column]) fail('entry_altered', column);
     const before = this.#at;
     const backwards = before !== undefined && before.offset > row.offset;
     if (backwards) fail('entry_out_of_order');
@@ -304,11 +313,11 @@ export class LogVerifier {
   }
 
   #checkHeads(size: number, fail: Fail): void {
+    if (!this.#headSizes.has(size)) return;
     const signed = this.#settings.heads.filter((head) => head.size === size);
     const known = this.#settings.known.filter((head) => head.size === size);
     const claim = this.#claimed.get(size);
-    if (signed.length === 0 && known.length === 0 && claim === undefined) return;
-    const root = toHex(this.#range.root());
+    const root = toHex(this.#tree.root());
     if (claim !== undefined && claim.root !== root) throw this.#claimFault(claim, size - 1);
     if (known.some((head) => head.root !== root)) fail('known_head_differs');
     const wrong = signed.some((head) => head.root !== root || head.lastLeafHash !== toHex(this.#lastLeaf));
@@ -365,6 +374,8 @@ export class LogVerifier {
     return new FaultFound({ code, log: this.origin, index, topic, partition, ...at });
   }
 }
+
+const PLACE_COLUMNS = ['tenant', 'topic', 'partition'] as const;
 
 /** What an erasure takes of an entry: its bytes, and the rows that people query. */
 const ERASABLE: readonly FaultCode[] = ['payload_missing', 'projection_missing'];

@@ -144,7 +144,8 @@ const TYPE_OF_KIND: ReadonlyMap<string, number> = new Map([
   ['stream.close', ENTRY_TYPES.streamClose],
 ]);
 
-function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): void {
+/** The line must be what its entry says of it. */
+export function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): void {
   if (row.type === ENTRY_TYPES.deadLetter) {
     if (row.session_id !== '') fail('entry_altered', 'session_id');
     return;

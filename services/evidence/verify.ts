@@ -5,9 +5,9 @@
  */
 import { fromBase64, toHex } from './bytes.ts';
 import type { EvidenceCrypto } from './bytes.ts';
+import { readBundleParts } from './read-bundle.ts';
 import {
   isRootLine,
-  readBundle,
   type BundleHead,
   type BundleHeader,
   type BundleLine,
@@ -76,7 +76,7 @@ export async function verifyBundle(
 ): Promise<VerifyReport> {
   const run = new BundleRun(crypto, options);
   try {
-    for await (const line of readBundle(source)) run.take(line);
+    for await (const lines of readBundleParts(source)) for (const line of lines) run.take(line);
     run.finish();
   } catch (error) {
     const found = error instanceof FaultFound ? error.fault : run.malformed(error);

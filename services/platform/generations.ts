@@ -3,20 +3,10 @@
  * that what was removed or written over stays in its free pages. The first files are the directory's own; each renewal writes into a directory below it
  * (`g1`, `g2`, …) and then names that in the file `current`, atomically.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
+import { replaceDurably, syncPath } from './durable-files.ts';
 
 const CURRENT = 'current';
 const FIRST_FILES = ['data.mdb', 'lock.mdb'];
@@ -50,11 +40,7 @@ export async function writeCopy(dir: string, root: Pick<RootDatabase, 'backup'>)
 
 /** From here on `name` is in force, whatever happens. */
 export function putCurrent(dir: string, name: string): void {
-  const path = join(dir, `${CURRENT}.new`);
-  writeFileSync(path, `${name}\n`, { mode: 0o600 });
-  syncPath(path);
-  renameSync(path, join(dir, CURRENT));
-  syncPath(dir);
+  replaceDurably(join(dir, CURRENT), `${name}\n`);
 }
 
 /** Deletes all files but those in force. */
@@ -63,14 +49,4 @@ export function removeOthers(dir: string): void {
   if (current !== undefined) for (const name of FIRST_FILES) rmSync(join(dir, name), { force: true });
   for (const name of readdirSync(dir))
     if (GENERATION.test(name) && name !== current) rmSync(join(dir, name), { recursive: true, force: true });
-}
-
-/** fsync of a file or directory. */
-function syncPath(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -1,16 +1,19 @@
 /** GET /v1/ledger: heads, lag, coverage. GET /v1/ledger/export: an evidence bundle, streamed. */
 import { Readable } from 'node:stream';
+import type { FastifyReply } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
 import { zHex64 } from '../../schemas/event/v1.ts';
 import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
-import { exportLedger } from '../platform/ledger/export.ts';
+import { exportLedger, type BundleFormat, type ExportOptions } from '../platform/ledger/export.ts';
 import type { LedgerHealth } from '../platform/ledger/health.ts';
 import { headsOfSigner, headsOfStore, type HeadSource } from '../platform/ledger/heads.ts';
 import type { StepContext } from '../platform/step.ts';
 
 const zLedgerQuery = z.strictObject({ tenant: z.string().min(1).max(256).optional() });
+const zFormat = z.enum(['ndjson', 'binary']).default('ndjson');
+
 const zExportQuery = z.strictObject({
   ...zLedgerQuery.shape,
   session: z.string().min(1).max(256).optional(),
@@ -20,11 +23,13 @@ const zExportQuery = z.strictObject({
     .optional(),
   since: z.iso.datetime({ offset: true }).optional(),
   until: z.iso.datetime({ offset: true }).optional(),
+  format: zFormat,
 });
 
 /** What a verifier has looked into already, or does not mean to look into: bytes and columns of these are left out. */
 const zVerifyRequest = z.strictObject({
   tenant: z.string().min(1).max(256).optional(),
+  format: zFormat,
   sample: z
     .strictObject({
       every: z.int().min(2).max(1_000_000),
@@ -93,26 +98,34 @@ export function registerLedgerRoutes(
     method: 'GET',
     url: '/v1/ledger/export',
     config: { roles: [...EXPORT_ROLES] },
-    schema: { summary: 'An evidence bundle, streamed as NDJSON', querystring: zExportQuery },
+    schema: { summary: 'An evidence bundle, streamed as NDJSON or in binary', querystring: zExportQuery },
     handler: async (request, reply) => {
       const reader = readerOf(request);
-      const { session, event, since, until } = request.query;
+      const { session, event, since, until, format } = request.query;
       const tenant = tenantOf(reader, request.query.tenant);
       await audit(context, reader, { action: 'export', target: '/v1/ledger/export' });
-      const bundle = exportLedger(context.store, {
-        deployment: context.config.deployment,
-        nowMs: context.clock.nowMs(),
+      return sendBundle(context, reply, {
         tenant,
         session,
         event,
+        format,
         sinceMs: since === undefined ? undefined : Date.parse(since),
         untilMs: until === undefined ? undefined : Date.parse(until),
         heads: signer,
-        keys: context.keys,
       });
-      return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
   });
+}
+
+function sendBundle(
+  { store, config, clock, keys }: StepContext,
+  reply: FastifyReply,
+  wanted: Omit<ExportOptions, 'deployment' | 'keys' | 'nowMs'> & { readonly format: BundleFormat },
+): FastifyReply {
+  const { deployment } = config;
+  const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), keys, ...wanted });
+  const type = { ndjson: 'application/x-ndjson', binary: 'application/octet-stream' }[wanted.format];
+  return reply.type(type).send(Readable.from(bundle, { objectMode: false }));
 }
 
 /** A bundle for a verifier that is there now: it is of no use to keep, since bytes are missing. */
@@ -122,22 +135,19 @@ function registerVerifyRoute(context: StepContext, signer?: HeadSource): void {
     url: '/v1/ledger/verify',
     config: { roles: [...EXPORT_ROLES] },
     bodyLimit: 16 * 1024 * 1024,
-    schema: { summary: 'A bundle without what a verifier will not look into; NDJSON', body: zVerifyRequest },
+    schema: { summary: 'A bundle without what a verifier will not look into', body: zVerifyRequest },
     handler: async (request, reply) => {
       const reader = readerOf(request);
-      const { sample, verified } = request.body;
+      const { sample, verified, format } = request.body;
       const tenant = tenantOf(reader, request.body.tenant);
       await audit(context, reader, { action: 'export', target: '/v1/ledger/verify' });
-      const bundle = exportLedger(context.store, {
-        deployment: context.config.deployment,
-        nowMs: context.clock.nowMs(),
+      return sendBundle(context, reply, {
         tenant,
         sample,
+        format,
         verified: verified && new Map(verified.map(({ logId, size }) => [logId, size])),
         heads: signer,
-        keys: context.keys,
       });
-      return reply.type('application/x-ndjson').send(Readable.from(bundle, { objectMode: false }));
     },
   });
 }

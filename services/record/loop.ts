@@ -17,17 +17,9 @@ import type { ProducerFinding } from './findings.ts';
 import { claimedNeeds, prepareRecord, streamNeeds, type StreamNeed } from './prepare.ts';
 import { sealPayloads } from './seal-payloads.ts';
 import { checkAgainstHeads, loadStreams, readBack, storedRows, type StreamLookup } from './stored.ts';
-import { Batch, TABLE_ORDER, type BatchCounts, type BatchOutcome, type TableName } from './step.ts';
+import { columnsOf, TABLE_ORDER, type BatchCounts, type BatchOutcome, type TableName } from './outcome.ts';
+import { Batch } from './step.ts';
 import type { StreamState } from './stream-state.ts';
-import {
-  ALERT_COLUMNS,
-  DEAD_LETTER_COLUMNS,
-  DISPOSITION_COLUMNS,
-  EVENT_COLUMNS,
-  LEDGER_COLUMNS,
-  PAYLOAD_COLUMNS,
-  SEALED_PAYLOAD_COLUMNS,
-} from './tables.ts';
 import type { Turns } from './turns.ts';
 
 export interface WriterSettings extends StepSettings {
@@ -54,15 +46,6 @@ export interface WriterPorts {
 
 /** The ledger goes last: who finds its rows finds all others of the batch. */
 const BEFORE_LEDGER = TABLE_ORDER.filter((table) => table !== 'ledger');
-
-const COLUMNS: Readonly<Record<TableName, readonly string[]>> = {
-  payloads: PAYLOAD_COLUMNS,
-  events: EVENT_COLUMNS,
-  alerts: ALERT_COLUMNS,
-  dead_letters: DEAD_LETTER_COLUMNS,
-  dispositions: DISPOSITION_COLUMNS,
-  ledger: LEDGER_COLUMNS,
-};
 
 /**
  * No insert starts later than this after its reserve was asked for: by then the batch may have been taken over and
@@ -204,8 +187,7 @@ export class PartitionWriter {
     const { format } = outcome.tables[table];
     const data = outcome.tables[table].bytes();
     const token = `${table}:${outcome.digests[table]}${attempt === 0 ? '' : `:${attempt}`}`;
-    const isSealed = table === 'payloads' && this.#ports.keys !== undefined;
-    const columns = isSealed ? SEALED_PAYLOAD_COLUMNS : COLUMNS[table];
+    const columns = columnsOf(table, this.#ports.keys !== undefined);
     await this.#ports.store.insertBinary({ table, columns, format, data, rows, token });
   }
 
@@ -228,7 +210,9 @@ export class PartitionWriter {
     const enterAll = (): Promise<BatchOutcome> => this.#enter(memory, asked, { batch, records });
     const outcome = await (this.#ports.turns === undefined ? enterAll() : this.#ports.turns.run(enterAll));
     const { keys } = this.#ports;
-    return keys === undefined ? outcome : await sealPayloads(outcome, keys, this.#settings.sha256);
+    return keys === undefined
+      ? outcome
+      : await sealPayloads(outcome, { keys, sha256: this.#settings.sha256 });
   }
 
   /** Part by part, giving way after each: alerts and requests of the same process do not wait for a whole batch. */

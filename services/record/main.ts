@@ -10,10 +10,11 @@ import { PartitionWriter, type WriterPorts, type WriterSettings } from './loop.t
 import { ProducerWatch } from './producer-watch.ts';
 import { Turns } from './turns.ts';
 import type { Signer } from './ports.ts';
-import type { BatchCounts } from './step.ts';
+import type { BatchCounts } from './outcome.ts';
 
 export { httpSigner, type HttpSignerOptions } from './http-signer.ts';
 export type { Signer } from './ports.ts';
+export { registerRepairRoute } from './repair/route.ts';
 
 /** Batches of fewer records are written at most once in config.record.maxBatchWaitMs a partition. */
 const SMALL_BATCH_RECORDS = 64;

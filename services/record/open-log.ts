@@ -4,7 +4,7 @@ import { CompactRange } from '../evidence/merkle.ts';
 import { logId, logOrigin, originLeafHash } from '../evidence/origin.ts';
 import type { ClassMappingVersion } from '../evidence/projection.ts';
 import { RowWriter } from '../evidence/row-binary.ts';
-import type { LogHead } from './ports.ts';
+import type { LogHead, Manifest } from './ports.ts';
 
 export interface PartitionHeads {
   readonly topic: string;
@@ -58,7 +58,7 @@ export function openLog(tenant: string, at: PartitionHeads, settings: StepSettin
 }
 
 /** Its head after the batch. */
-export function closeLog(log: OpenLog, sha256: Sha256): LogHead {
+function closeLog(log: OpenLog, sha256: Sha256): LogHead {
   const range = CompactRange.fromHashes(
     { begin: 0, end: log.old?.size ?? 0 },
     (log.old?.compactRange ?? []).map(hashFromHex),
@@ -75,4 +75,29 @@ export function closeLog(log: OpenLog, sha256: Sha256): LogHead {
     lastLeafHash: toHex(log.lastLeaf),
     compactRange: range.hashes().map(toHex),
   };
+}
+
+/** What a batch made of its logs: parts of the manifest in order of their ids, all heads, leaves by log id. */
+export function closeLogs(
+  opened: Iterable<OpenLog>,
+  before: PartitionHeads,
+  sha256: Sha256,
+): {
+  readonly logs: Manifest['logs'];
+  readonly heads: ReadonlyMap<string, LogHead>;
+  readonly leaves: ReadonlyMap<string, Uint8Array>;
+} {
+  const heads = new Map(before.heads);
+  const logs: Manifest['logs'][number][] = [];
+  const leaves = new Map<string, Uint8Array>();
+  for (const log of opened) {
+    if (log.leaves.bytes().length === 0) continue;
+    const newHead = closeLog(log, sha256);
+    const extension = log.extension.hashes().map(toHex);
+    logs.push({ logId: log.idHex, oldHead: log.old, newHead, extension });
+    heads.set(log.idHex, newHead);
+    leaves.set(log.idHex, log.leaves.bytes());
+  }
+  logs.sort((a, b) => (a.logId < b.logId ? -1 : 1));
+  return { logs, heads, leaves };
 }

@@ -8,25 +8,33 @@ import { toHex, type Sha256 } from '../evidence/bytes.ts';
 import { RowWriter } from '../evidence/row-binary.ts';
 import { IN_THE_CLEAR, type SubjectKey, type SubjectKeys } from '../platform/payloads/keys.ts';
 import { logKey, sealLines } from '../platform/payloads/seal.ts';
-import type { BatchOutcome, PayloadLine } from './step.ts';
+import type { BatchOutcome, KeepRow, PayloadLine } from './outcome.ts';
 import { writeSealedPayloadRow } from './tables.ts';
 
 /** Blocks after which others of the process have their turn. */
 const BLOCKS_A_TURN = 64;
 const NO_BYTES = new Uint8Array(0);
 
-export async function sealPayloads(
-  outcome: BatchOutcome,
-  keys: SubjectKeys,
-  sha256: Sha256,
-): Promise<BatchOutcome> {
-  const subjects = new Set(outcome.lines.flatMap(({ subject }) => subject ?? []));
+type Sealable = Pick<BatchOutcome, 'digests' | 'lines' | 'tables'>;
+
+/** `keep`: the rows that are written; absent: all. A block is sealed whole, and for blocks without such a row no key is asked. */
+export async function sealPayloads<Outcome extends Sealable>(
+  outcome: Outcome,
+  {
+    keys,
+    sha256,
+    keep,
+  }: { readonly keys: SubjectKeys; readonly sha256: Sha256; readonly keep?: KeepRow | undefined },
+): Promise<Outcome> {
+  const keeps = ({ at }: PayloadLine): boolean => keep?.('payloads', at) ?? true;
+  const wanted = [...cutBlocks(outcome.lines)].filter((block) => block.some(keeps));
+  const subjects = new Set(wanted.flatMap(([first]) => first?.subject ?? []));
   const obtained = subjects.size === 0 ? new Map<string, SubjectKey>() : await keys.obtain([...subjects]);
   const payloads = new RowWriter(64 * 1024 + Math.ceil(outcome.tables.payloads.bytes().length / 2));
   const logKeys = new Map<string, Uint8Array>();
   let blocks = 0;
-  for (const block of cutBlocks(outcome.lines)) {
-    writeBlock(payloads, block, { obtained, logKeys });
+  for (const block of wanted) {
+    writeBlock(payloads, block, { obtained, logKeys, keeps });
     blocks += 1;
     if (blocks % BLOCKS_A_TURN === 0) await nextTurn();
   }
@@ -61,13 +69,14 @@ interface Keyring {
   readonly obtained: ReadonlyMap<string, SubjectKey>;
   /** Derived ones, by subject and log. */
   readonly logKeys: Map<string, Uint8Array>;
+  keeps(line: PayloadLine): boolean;
 }
 
 function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyring): void {
   const [first] = block;
   if (first === undefined) return;
   if (first.subject === undefined) {
-    for (const { at, prev, bytes, batch } of block)
+    for (const { at, prev, bytes, batch } of block.filter(keyring.keeps))
       writeSealedPayloadRow(out, at, {
         prev,
         bytes,
@@ -90,7 +99,9 @@ function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyr
     { logId, index, subject },
     derived,
   );
-  block.forEach(({ at, prev, bytes: line, batch }, place) => {
+  block.forEach((one, place) => {
+    if (!keyring.keeps(one)) return;
+    const { at, prev, bytes: line, batch } = one;
     const bytes = place === 0 ? sealed : NO_BYTES;
     writeSealedPayloadRow(out, at, { prev, bytes, batch, subject, block: index, place, size: line.length });
   });

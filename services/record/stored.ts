@@ -5,7 +5,7 @@ import { ENTRY_TYPES } from '../evidence/entry.ts';
 import type { Store } from '../platform/store/port.ts';
 import type { PartitionState } from './ports.ts';
 import type { StreamNeed } from './prepare.ts';
-import type { BatchOutcome, TableName } from './step.ts';
+import type { BatchOutcome, TableName } from './outcome.ts';
 import { addHash, type SeqHashes, type StreamState } from './stream-state.ts';
 
 /** A need with the log that it concerns. */

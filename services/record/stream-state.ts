@@ -3,6 +3,8 @@
  * read back from `ledger`, so this state is never more than a cache of rows.
  */
 
+import { equalBytes } from '../evidence/bytes.ts';
+
 /** Hashes of one seq: almost always the entered one alone; with equivocations, the entered one first. */
 export type SeqHashes = Uint8Array | readonly Uint8Array[];
 
@@ -92,3 +94,26 @@ export class StreamDraft {
 
 /** A hash may be a view into a larger buffer, which a state that lives long must not keep alive. */
 const compact = (hash: Uint8Array): Uint8Array => new Uint8Array(hash);
+
+/** The line claims a predecessor of which nothing is known, though others are known for that seq. */
+export function contradicts(
+  draft: StreamDraft,
+  seq: number,
+  { before, prev }: { readonly before: Uint8Array | undefined; readonly prev: Uint8Array },
+): boolean {
+  if (before === undefined || equalBytes(before, prev)) return false;
+  return !isHeld(draft.known(seq - 1), [prev]);
+}
+
+/** True where any of the candidates is held. */
+export function isHeld(held: readonly Uint8Array[], candidates: readonly Uint8Array[]): boolean {
+  return firstHeld(held, candidates) !== undefined;
+}
+
+/** The first of these hashes that is held. */
+export function firstHeld(
+  held: readonly Uint8Array[],
+  candidates: readonly Uint8Array[],
+): Uint8Array | undefined {
+  return candidates.find((candidate) => held.some((hash) => equalBytes(hash, candidate)));
+}

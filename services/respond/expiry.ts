@@ -1,6 +1,7 @@
 /** The end of a control by its clock is on record too: one audit event a version. */
 import type { Clock } from '../platform/clock.ts';
 import type { ControlBoard, HeldControl } from '../platform/controls/board.ts';
+import { controlDetails } from '../platform/controls/settlement.ts';
 import type { AuditTrail } from '../platform/step.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -44,13 +45,7 @@ async function recordOne(options: ExpiryOptions, held: HeldControl): Promise<voi
     role: 'responder',
     target: control.id,
     outcome: 'ok',
-    details: {
-      version: control.version,
-      scope: control.scope,
-      target: control.target,
-      mode: control.mode,
-      expiresAt: control.expiresAt,
-    },
+    details: controlDetails(control),
   });
   const nowMs = options.clock.nowMs();
   await options.outbox.put([

@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BundleFiles, type BundleFile } from '../evidence/bundle-files.ts';
-import { readBundle } from '../evidence/bundle.ts';
+import { readBundle } from '../evidence/read-bundle.ts';
 import { equalBytes } from '../evidence/bytes.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../evidence/report.ts';
 import { verifyBundle, type VerifyOptions } from '../evidence/verify.ts';

@@ -13,7 +13,8 @@ import type { VerifyOptions } from '../evidence/verify.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
 import { stampCheckOf } from './tsa.ts';
 
-export const BUNDLE_FILE = 'bundle.ndjson';
+/** By format, in the directory that `export` writes. */
+export const BUNDLE_FILES = { ndjson: 'bundle.ndjson', binary: 'bundle.tripline' } as const;
 const READ_BYTES = 1024 * 1024;
 
 export interface TrustFiles {
@@ -100,11 +101,21 @@ export const isFolder = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function bundlePath(path: string): string {
+  if (!isFolder(path)) return readable(path);
+  const [file, other] = Object.values(BUNDLE_FILES)
+    .map((name) => join(path, name))
+    .filter((name) => statSync(name, { throwIfNoEntry: false }) !== undefined);
+  // Which of them was checked must not be a matter of luck.
+  if (other !== undefined)
+    throw new TriplineError('usage', `${path} holds two bundles`, { path: '--export' });
+  return readable(file ?? join(path, BUNDLE_FILES.ndjson));
+}
+
+function readable(file: string): string {
   try {
-    const file = isFolder(path) ? join(path, BUNDLE_FILE) : path;
     statSync(file);
     return file;
   } catch (cause) {
-    throw new TriplineError('usage', `${path} cannot be read`, { path: '--export', cause });
+    throw new TriplineError('usage', `${file} cannot be read`, { path: '--export', cause });
   }
 }

@@ -1,13 +1,10 @@
 /** Reads what was signed since the last time, log by log, within a budget. */
 import type { EvidenceCrypto } from '../evidence/bytes.ts';
-import { zBundleRows, type BundleRows } from '../evidence/bundle.ts';
-import {
-  rangeEnd,
-  readRange,
-  type IndexRange,
-  type RangeRows,
-  type StoredRows,
-} from '../platform/ledger/rows.ts';
+import { BlockEntry } from '../evidence/block-entry.ts';
+import type { BundleRows } from '../evidence/bundle.ts';
+import { RowsBlock } from '../evidence/rows-block.ts';
+import { TABLE_LAYOUTS } from '../evidence/table-layout.ts';
+import { rangeEnd, readRange, type IndexRange, type StoredRows } from '../platform/ledger/rows.ts';
 import type { SignedLog, SignedPartition } from './ports.ts';
 import { LogCursor, type LogFault } from './step.ts';
 
@@ -92,7 +89,7 @@ export class Follower {
         to: Math.min(head.size, cursor.next + Math.min(left, MAX_RANGE_ENTRIES)),
       };
       const range = { ...wide, to: await rangeEnd(this.#source.store, wide, MAX_RANGE_BYTES) };
-      const rows = joined(await readRange(this.#source, range));
+      const rows = entriesOf((await readRange(this.#source, range)).block());
       const fault = cursor.take(rows, range.to);
       if (fault !== undefined) return fault;
       left -= range.to - range.from;
@@ -102,16 +99,7 @@ export class Follower {
 }
 
 /** All rows of one index together, in order of the index. */
-function joined({ ledger, payloads }: RangeRows): BundleRows[] {
-  const byIndex = new Map<number, { readonly ledger: unknown[]; readonly payloads: unknown[] }>();
-  const at = (idx: string) => {
-    const known = byIndex.get(Number(idx)) ?? { ledger: [], payloads: [] };
-    byIndex.set(Number(idx), known);
-    return known;
-  };
-  for (const { idx, row } of ledger) at(idx).ledger.push(JSON.parse(row));
-  for (const { idx, ...columns } of payloads) at(idx).payloads.push(columns);
-  return [...byIndex]
-    .toSorted(([a], [b]) => a - b)
-    .map(([idx, rows]) => zBundleRows.parse({ type: 'rows', idx, ...rows }));
+function entriesOf(bytes: Uint8Array): BundleRows[] {
+  const block = new RowsBlock(bytes, TABLE_LAYOUTS);
+  return Array.from({ length: block.count }, (_, entry) => new BlockEntry(block, entry));
 }

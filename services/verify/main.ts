@@ -7,7 +7,7 @@ import { LEDGER_TOPICS, RECORD_GROUP } from '../../schemas/topics.ts';
 import { verifyBundle, type VerifyReport } from '../evidence/verify.ts';
 import { logOrigin } from '../evidence/origin.ts';
 import { nodeCrypto, sha256 } from '../platform/ledger/crypto.ts';
-import { exportLedger } from '../platform/ledger/export.ts';
+import { exportPieces, type BundlePiece } from '../platform/ledger/export.ts';
 import type { FoundFault, LedgerHealth } from '../platform/ledger/health.ts';
 import { publishTamperAlert } from '../platform/ledger/tamper-alert.ts';
 import { PayloadReader } from '../platform/payloads/read.ts';
@@ -115,7 +115,8 @@ class Verifier {
     const { deployment } = config;
     const { signal } = this.#stop;
     const heads = this.#signer;
-    const bundle = exportLedger(store, { deployment, nowMs: clock.nowMs(), heads, keys, signal });
+    const format = 'binary';
+    const bundle = exportPieces(store, { deployment, nowMs: clock.nowMs(), heads, keys, signal, format });
     // The keys of the bundle are those that the signer named just now.
     return await verifyBundle(this.#paced(bundle), nodeCrypto);
   }
@@ -139,14 +140,12 @@ class Verifier {
   }
 
   /** Rows are handed on at the configured rate: a sweep takes what is left of the machine, not what there is. */
-  async *#paced(bundle: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async *#paced(bundle: AsyncIterable<BundlePiece>): AsyncGenerator<Uint8Array> {
     const { clock, config } = this.#context;
-    const LF = 0x0a;
-    for await (const chunk of bundle) {
-      yield chunk;
-      let lines = 0;
-      for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) lines += 1;
-      await clock.sleep((lines * 1000) / config.verify.maxEntriesPerSecond, this.#stop.signal);
+    for await (const { bytes, entries } of bundle) {
+      yield bytes;
+      if (entries === 0) continue;
+      await clock.sleep((entries * 1000) / config.verify.maxEntriesPerSecond, this.#stop.signal);
       if (this.#stop.signal.aborted) return;
     }
   }

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Skipped, type Bench, type BenchResult } from './bench.ts';
+import { disk } from './disk.bench.ts';
 import { durableCluster, durableEmbedded } from './durable.bench.ts';
 import { holdCall } from './hold.bench.ts';
 import { ingestPost } from './ingest.bench.ts';
@@ -16,6 +17,7 @@ import { backtestBench } from './backtest.bench.ts';
 import { labels } from './labels.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
+import { redaction } from './redaction.bench.ts';
 import { seal } from './seal.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 import { verifyBench } from './verify.bench.ts';
@@ -30,6 +32,7 @@ const BENCHES: readonly Bench[] = [
   matcherMemory,
   backtestBench,
   labels,
+  redaction,
   pack,
   ingestPost,
   durableEmbedded,
@@ -40,6 +43,7 @@ const BENCHES: readonly Bench[] = [
   killToRefused,
   holdCall,
   verifyBench,
+  disk,
 ];
 
 const { values: options } = parseArgs({

@@ -1,5 +1,5 @@
 /** What sealing payloads costs the record path, and what it leaves of a line: many lines a record, and one. */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,65 +11,21 @@ import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts'
 import { openKeyStore } from '../../services/platform/payloads/key-store.ts';
 import { prepareRecord } from '../../services/record/prepare.ts';
 import { sealPayloads } from '../../services/record/seal-payloads.ts';
-import { Batch, type BatchOutcome } from '../../services/record/step.ts';
+import type { BatchOutcome } from '../../services/record/outcome.ts';
+import { Batch } from '../../services/record/step.ts';
 import { cpuMs, median, result, type Bench, type BenchResult } from './bench.ts';
+import { hexOf, hostLine } from './host-lines.ts';
 
 const EVENTS = 4096;
 const RUNS = 7;
 const TOPIC = TOPICS.toolcalls.name;
 const mapping = classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256);
 const settings = { deployment: 'bench', mapping, sha256, ed25519Verify };
-const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
-
-/** About 830 bytes, with hashes and ids that no compression shortens, as on a real host. */
-function line(stream: string, seq: number): string {
-  const own = hash(`${stream} ${seq}`);
-  const intent = seq % 2 === 0;
-  const words = Array.from(
-    { length: 18 },
-    (_, at) => `w${Number.parseInt(own.slice(at * 3, at * 3 + 3), 16)}`,
-  );
-  return JSON.stringify({
-    v: 1,
-    kind: intent ? 'call.intent' : 'call.result',
-    stream,
-    seq,
-    nonce: hash(own).slice(0, 32),
-    time: new Date(Date.UTC(2026, 10, 26) + seq * 977).toISOString(),
-    session: hash(stream).slice(0, 32),
-    agent: 'assistant',
-    principal: `user-${stream.slice(0, 4)}@example.org`,
-    host: 'laptop-17',
-    callId: own.slice(0, 32),
-    traceId: own.slice(16, 48),
-    spanId: own.slice(48),
-    server: 'files',
-    transport: 'stdio',
-    tool: 'read_file',
-    class: 'file_read',
-    ...(intent
-      ? {
-          args: { path: `/srv/${words.slice(0, 4).join('/')}`, query: words.join(' ') },
-          argsHash: hash(`a${own}`),
-          argsBytes: 160,
-        }
-      : {
-          outcome: 'ok',
-          durationMs: seq * 1.5,
-          schemaValid: true,
-          trust: 'untrusted',
-          result: { content: [{ type: 'text', text: words.join(' ') }] },
-          resultHash: hash(`r${own}`),
-          resultBytes: 170,
-        }),
-  });
-}
-
 function batchOf(linesPerRecord: number): { outcome: BatchOutcome; bytes: number } {
   const records: BusRecord[] = Array.from({ length: EVENTS / linesPerRecord }, (_, offset) => {
-    const stream = hash(`s${offset}`).slice(0, 32);
-    const lines = Array.from({ length: linesPerRecord }, (_line, seq) => Buffer.from(line(stream, seq)));
-    const session = hash(stream).slice(0, 32);
+    const stream = hexOf(`s${offset}`).slice(0, 32);
+    const lines = Array.from({ length: linesPerRecord }, (_line, seq) => Buffer.from(hostLine(stream, seq)));
+    const session = hexOf(stream).slice(0, 32);
     const message = encodeEventRecord({ tenant: 'acme', session, stream, firstSeq: 0, lines });
     return { ...message, topic: TOPIC, partition: 0, offset, appendMs: Date.UTC(2026, 10, 26) + offset };
   });
@@ -92,7 +48,7 @@ async function run(): Promise<readonly BenchResult[]> {
       let sealed = outcome;
       for (let n = 0; n < RUNS; n += 1)
         costs.push(
-          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, keys, sha256)))) / EVENTS,
+          (await cpuMs(async () => void (sealed = await sealPayloads(outcome, { keys, sha256 })))) / EVENTS,
         );
       const name = `seal_${linesPerRecord}_a_record`;
       const cost = { value: 1000 * median(costs.slice(2)), baseline: null, unit: 'us/event' };

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { TOPICS } from '../../schemas/topics.ts';
 import { classMappingVersion } from '../../services/evidence/projection.ts';
-import type { BusRecord } from '../../services/platform/bus/port.ts';
+import type { BusMessage, BusRecord } from '../../services/platform/bus/port.ts';
 import { systemClock } from '../../services/platform/clock.ts';
 import { ed25519Verify, sha256 } from '../../services/platform/ledger/crypto.ts';
+import type { SubjectKeys } from '../../services/platform/payloads/keys.ts';
 import { openChdbStore } from '../../services/platform/store/chdb/open.ts';
 import { migrate } from '../../services/platform/store/migrate.ts';
 import type { Store } from '../../services/platform/store/port.ts';
@@ -42,8 +43,20 @@ export async function openSound(dir: string): Promise<SoundLedger> {
   return { store, signer, close };
 }
 
-/** About so many events of 1.1 kB, in four logs. */
-export async function fillSound({ store, signer }: SoundLedger, events: number): Promise<void> {
+export interface Filling {
+  /** Records of one batch, of LINES_PER_RECORD lines each. */
+  readonly records: (run: number, count: number) => readonly { readonly message: BusMessage }[];
+  /** Payloads are sealed under these; absent: they lie in the clear. */
+  readonly keys?: SubjectKeys;
+}
+const SYNTHETIC: Filling = { records: (run, count) => benchRecords({ tenant: 'acme', run }, count, 1) };
+
+/** About so many events, in four logs; of 1.1 kB where nothing else is asked for. */
+export async function fillSound(
+  { store, signer }: SoundLedger,
+  events: number,
+  { records: recordsOf, keys }: Filling = SYNTHETIC,
+): Promise<void> {
   const mapping = classMappingVersion({ mappings: [], internalHosts: ['localhost'] }, sha256);
   await store.insertRows('class_mappings', [
     { version: mapping.version, body: mapping.body, first_used: '2026-01-01 00:00:00.000' },
@@ -61,7 +74,7 @@ export async function fillSound({ store, signer }: SoundLedger, events: number):
   const writers = Array.from(
     { length: PARTITIONS },
     (_, partition) =>
-      new PartitionWriter({ topic, partition }, { bus, clock: systemClock, store, signer }, settings),
+      new PartitionWriter({ topic, partition }, { bus, clock: systemClock, store, signer, keys }, settings),
   );
   for (const writer of writers) await writer.start();
   const offsets = writers.map(() => 0);
@@ -69,13 +82,11 @@ export async function fillSound({ store, signer }: SoundLedger, events: number):
   const rounds = Math.ceil(events / LINES_PER_RECORD / RECORDS_PER_BATCH);
   for (let run = 0; run < rounds; run++) {
     const partition = run % PARTITIONS;
-    const records: BusRecord[] = benchRecords({ tenant: 'acme', run }, RECORDS_PER_BATCH, 1).map(
-      ({ message }) => {
-        const offset = offsets[partition] as number;
-        offsets[partition] = offset + 1;
-        return { ...message, topic, partition, offset, appendMs: START_MS + offset };
-      },
-    );
+    const records: BusRecord[] = recordsOf(run, RECORDS_PER_BATCH).map(({ message }) => {
+      const offset = offsets[partition] as number;
+      offsets[partition] = offset + 1;
+      return { ...message, topic, partition, offset, appendMs: START_MS + offset };
+    });
     await writers[partition]?.onBatch({ records }, context);
   }
 }

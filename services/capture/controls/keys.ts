@@ -1,5 +1,7 @@
 /** Keys that this host pins for controls: hex, base64 or PEM. A key that must not be trusted is a fault, never left out silently. */
 import { createHash, createPublicKey, verify as verifySignature, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import type { PinnedControlKey } from '../../../schemas/control/verify.ts';
@@ -42,6 +44,17 @@ export function parseControlKeys(text: string, source: string): readonly PinnedC
     }
     return { keyId: createHash('sha256').update(raw).digest('hex'), publicKey: new Uint8Array(raw) };
   });
+}
+
+/** The keys in control.pub of a data directory; none where there is no such file. */
+export function keysOfDataDir(dataDir: string): readonly PinnedControlKey[] {
+  let text: string;
+  try {
+    text = readFileSync(path.join(dataDir, 'control.pub'), 'utf8');
+  } catch {
+    return [];
+  }
+  return parseControlKeys(text, 'control.pub');
 }
 
 const keyObjects = new WeakMap<Uint8Array, KeyObject>();

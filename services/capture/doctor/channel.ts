@@ -1,9 +1,8 @@
 /** Whether the control channel speaks to this host, and whether what it says is signed by the pinned key. */
 import type { SignedControl } from '../../../schemas/control/v1.ts';
 import { verifySignedControl } from '../../../schemas/control/verify.ts';
-import { keysOfDataDir } from '../capture.ts';
 import { ControlChannel } from '../controls/channel.ts';
-import { parseControlKeys, verifyEd25519 } from '../controls/keys.ts';
+import { keysOfDataDir, parseControlKeys, verifyEd25519 } from '../controls/keys.ts';
 import { silentLog } from '../log.ts';
 import type { CaptureSettings } from '../settings.ts';
 import type { Finding } from './finding.ts';

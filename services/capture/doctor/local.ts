@@ -1,8 +1,7 @@
 /** What can be said of a host without its service: the spool and the pinned key. */
 import { accessSync, constants, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { keysOfDataDir } from '../capture.ts';
-import { parseControlKeys } from '../controls/keys.ts';
+import { keysOfDataDir, parseControlKeys } from '../controls/keys.ts';
 import { bootId, pidSpace, readProcess } from '../processes.ts';
 import { ownershipOf } from '../recorder/owner.ts';
 import type { CaptureSettings } from '../settings.ts';

@@ -7,7 +7,7 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Control } from '../../../schemas/control/v1.ts';
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import { pendingKey } from '../exchange.ts';
-import type { AboutLine, Passed } from '../capture.ts';
+import type { AboutLine, Passed } from '../passed.ts';
 import type { CaptureLog } from '../log.ts';
 import type { WireMessage } from '../message.ts';
 import { hostControl } from '../controls/host-control.ts';

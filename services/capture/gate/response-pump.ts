@@ -3,7 +3,7 @@
  * on, bytes untouched; the server is slowed while the client does not read or the record has no room.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Passed } from '../capture.ts';
+import type { Passed } from '../passed.ts';
 import { mergedBatch } from './answers.ts';
 import { messageEvent, replacedEvent, SseSplitter, type SseEvent } from './sse.ts';
 

@@ -3,7 +3,8 @@
  * ours that a client has with an upstream. Bounded: the longest idle one gives way, a busy one never does.
  */
 import { ERRORS } from '../../../schemas/errors.ts';
-import { Capture, type CaptureTimings, type SharedParts } from '../capture.ts';
+import { Capture } from '../capture.ts';
+import type { CaptureTimings, SharedParts } from '../capture-options.ts';
 import type { CaptureLog } from '../log.ts';
 import { sha256Hex } from '../recorder/chain.ts';
 import type { CaptureSettings } from '../settings.ts';

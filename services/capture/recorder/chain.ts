@@ -8,13 +8,11 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => Buffer.from(sha256Hex(b
 
 /** Where a chain stands: the sequence that comes next, and the event hash before it. */
 export class ChainPosition {
-  readonly #streamId: string;
   readonly #stream: Uint8Array;
   #seq: number;
   #prev: Uint8Array;
 
   constructor(stream: string, seq = 0, prev = '00'.repeat(32)) {
-    this.#streamId = stream;
     this.#stream = Buffer.from(stream, 'hex');
     this.#seq = seq;
     this.#prev = Buffer.from(prev, 'hex');
@@ -34,12 +32,14 @@ export class ChainPosition {
     return this.#prev;
   }
 
-  copy(): ChainPosition {
-    return new ChainPosition(this.#streamId, this.#seq, this.prev);
-  }
-
   add(line: Uint8Array): void {
     this.#prev = eventHash({ stream: this.#stream, seq: this.#seq, prev: this.#prev, line }, sha256);
     this.#seq++;
+  }
+
+  /** Back to where the chain stood. */
+  rewind(seq: number, hash: Uint8Array): void {
+    this.#seq = seq;
+    this.#prev = hash;
   }
 }

@@ -6,7 +6,7 @@
  */
 import { appendFileSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import path from 'node:path';
-import { placeLine, prepareLines } from '../encode.ts';
+import { LineWriter, prepareLines, type StreamIdentity } from '../encode.ts';
 import type { EventDraft } from '../draft.ts';
 import type { CaptureLog } from '../log.ts';
 import type { ReadProcess } from '../session.ts';
@@ -131,16 +131,14 @@ export class Drainer {
     const chain = new ChainPosition(stream, last.header.firstSeq, last.header.prev);
     for (const line of last.lines) chain.add(line);
     const drafts = this.#owed(lines, chain.nextSeq);
-    const bytes = drafts.flatMap(prepareLines).map((prepared) => {
-      const line = placeLine(prepared, identityOf(end, stream), {
-        seq: chain.nextSeq,
-        nonce: this.#options.randomHex(16),
-      });
-      chain.add(line);
-      return Buffer.concat([line, Buffer.from('\n')]);
-    });
+    const identity = identityOf(end, stream);
+    const writer = new LineWriter();
+    for (const prepared of drafts.flatMap(prepareLines)) {
+      const place = { seq: chain.nextSeq, nonce: this.#options.randomHex(16) };
+      chain.add(writer.add(prepared, identity, place));
+    }
     truncateSync(last.file, last.wholeBytes);
-    appendFileSync(last.file, Buffer.concat(bytes), { flush: true });
+    appendFileSync(last.file, writer.bytes, { flush: true });
   }
 
   #owed(lines: readonly Line[], nextSeq: number): readonly EventDraft[] {
@@ -224,7 +222,7 @@ function callFields(intent: Line): Record<string, unknown> {
   return Object.fromEntries(Object.entries(intent).filter(([name]) => CALL_FIELDS.includes(name)));
 }
 
-function identityOf(line: Line, stream: string): Parameters<typeof placeLine>[1] {
+function identityOf(line: Line, stream: string): StreamIdentity {
   const text = (name: string): string | undefined =>
     typeof line[name] === 'string' ? line[name] : undefined;
   return {

@@ -3,7 +3,7 @@
  * sends the spool to the service. Appending is synchronous, so that a caller knows when it may let a call go.
  */
 import type { EventDraft } from '../draft.ts';
-import { placeLine, prepareLines, type PreparedLine, type StreamIdentity } from '../encode.ts';
+import { LineWriter, prepareLines, type PreparedLine, type StreamIdentity } from '../encode.ts';
 import type { CaptureLog } from '../log.ts';
 import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
@@ -25,6 +25,8 @@ export interface RecorderOptions {
   readonly flushIntervalMs: number;
   readonly heartbeatMs: number;
   readonly log: CaptureLog;
+  /** What goes on record of a draft; undefined: all of it. Before anything is hashed or written. */
+  readonly redact?: ((draft: EventDraft) => EventDraft) | undefined;
 }
 
 export interface RecorderCounts {
@@ -43,13 +45,13 @@ interface PlacedLine {
   readonly hash: Uint8Array;
 }
 
-const NEWLINE = 0x0a;
 const ROOM_POLL_MS = 50;
 
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #loop: SendLoop;
-  #chain: ChainPosition;
+  readonly #chain: ChainPosition;
+  readonly #writer = new LineWriter();
   /** Lines given up since the last gap on record. */
   #places: readonly number[] = [];
   #gap = 0;
@@ -94,25 +96,25 @@ export class Recorder {
    */
   record(drafts: readonly EventDraft[], canWait = false): RecordOutcome {
     if (drafts.length === 0 || this.#closed) return 'stored';
-    const linesOf = drafts.map(prepareLines);
+    const { redact } = this.#options;
+    const linesOf = drafts.map((draft) => prepareLines(redact === undefined ? draft : redact(draft)));
     const prepared = linesOf.flat();
     const gap = this.#gap === 0 ? [] : prepareLines(this.#gapDraft());
-    const chain = this.#chain.copy();
-    const placed: PlacedLine[] = [];
-    const bytes = this.#place([...gap, ...prepared], chain, placed);
-    const at = { firstSeq: this.#chain.nextSeq, prev: this.#chain.prev };
-    const outcome = this.#append(bytes, at);
+    const { nextSeq: firstSeq, prev, hash } = this.#chain;
+    const placed = this.#place(gap, prepared);
+    const outcome = this.#append(this.#writer.bytes, { firstSeq, prev });
+    this.#writer.clear();
     this.#places = [];
     switch (outcome) {
       case 'stored':
-        this.#chain = chain;
-        this.#places = placesOf(linesOf, at.firstSeq + gap.length);
+        this.#places = placesOf(linesOf, firstSeq + gap.length);
         this.#gap = 0;
         this.#sign(placed);
         this.#loop.wake();
         return 'stored';
       case 'full':
       case 'failed':
+        this.#chain.rewind(firstSeq, hash);
         if (canWait && this.#options.onSpoolFull === 'block') return 'full';
         return this.#overflow(prepared.length, outcome);
     }
@@ -140,16 +142,18 @@ export class Recorder {
     for (const { seq, bytes, hash } of placed) this.#options.signer?.add(seq, bytes, hash);
   }
 
-  #place(lines: readonly PreparedLine[], chain: ChainPosition, placed: PlacedLine[]): Uint8Array {
-    const parts: Uint8Array[] = [];
-    for (const line of lines) {
-      const place = { seq: chain.nextSeq, nonce: this.#options.randomHex(16) };
-      const bytes = placeLine(line, this.#options.identity, place);
-      chain.add(bytes);
-      parts.push(bytes);
-      placed.push({ seq: place.seq, bytes: bytes.length, hash: chain.hash });
-    }
-    return joinLines(parts);
+  /** Writes the lines into the writer, and on to the chain. */
+  #place(gap: readonly PreparedLine[], prepared: readonly PreparedLine[]): readonly PlacedLine[] {
+    const placed: PlacedLine[] = [];
+    for (const lines of [gap, prepared])
+      for (const line of lines) {
+        const seq = this.#chain.nextSeq;
+        const place = { seq, nonce: this.#options.randomHex(16) };
+        const bytes = this.#writer.add(line, this.#options.identity, place);
+        this.#chain.add(bytes);
+        placed.push({ seq, bytes: bytes.length, hash: this.#chain.hash });
+      }
+    return placed;
   }
 
   /** Sequences of the drafts that were recorded last, in their order; none where they were given up. */
@@ -201,15 +205,4 @@ function placesOf(linesOf: readonly (readonly PreparedLine[])[], firstSeq: numbe
     seq += lines.length;
     return first;
   });
-}
-
-function joinLines(lines: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(lines.reduce((sum, line) => sum + line.length + 1, 0));
-  let at = 0;
-  for (const line of lines) {
-    bytes.set(line, at);
-    at += line.length;
-    bytes[at++] = NEWLINE;
-  }
-  return bytes;
 }

@@ -17,6 +17,8 @@ export interface SendLoopOptions {
 
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 const MAX_BATCH_LINES = 512;
+/** Flush intervals between requests while events keep coming. */
+const STEADY_INTERVALS = 4;
 /** As much as this is sent without a pause. */
 const BACKLOG_BYTES = 256 * 1024;
 const FIRST_BACKOFF_MS = 100;
@@ -124,12 +126,13 @@ export class SendLoop {
   }
 
   /**
-   * While calls go on, each request takes what came in one flush interval: request after request without a pause would
-   * be one for every call, and take the CPU that the calls need.
+   * While calls go on, each request takes what came in some flush intervals: request after request without a pause would
+   * be one for every call, and take the CPU that the calls need. The first after a pause waits for one interval, a call
+   * that is held back for none.
    */
   #pauseMs(): number | undefined {
     const goesOn = this.#finishing || this.#options.spool.unsentBytes >= BACKLOG_BYTES;
-    return goesOn ? undefined : this.#options.flushIntervalMs;
+    return goesOn ? undefined : STEADY_INTERVALS * this.#options.flushIntervalMs;
   }
 
   #advance(batch: SpoolBatch, rejected: number): void {

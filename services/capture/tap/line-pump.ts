@@ -4,7 +4,7 @@
  * the middle of a peer's message.
  */
 import type { Readable, Writable } from 'node:stream';
-import type { Passed } from '../capture.ts';
+import type { Passed } from '../passed.ts';
 
 export interface LinePumpOptions {
   readonly source: Readable;
@@ -34,6 +34,8 @@ export class LinePump {
   /** Lines that are held back. */
   #held = 0;
   #busy = false;
+  /** Whole lines on their way to the sink. */
+  #passing: Buffer | undefined;
   #sinkFull = false;
   #sourceEnded = false;
   #finish: () => void = () => undefined;
@@ -120,7 +122,25 @@ export class LinePump {
     this.#longPiece(piece);
     this.#inLongLine = false;
     for (const deliver of this.#waitingLines.splice(0)) deliver();
+    this.#handOver();
     for (const text of this.#waitingInjections.splice(0)) this.inject(text);
+  }
+
+  /** Lines that go on as they came leave in one write for all that came in one read. */
+  #pass(line: Buffer): void {
+    const before = this.#passing;
+    if (before !== undefined && isNextTo(before, line))
+      this.#passing = Buffer.from(before.buffer, before.byteOffset, before.length + line.length);
+    else {
+      this.#handOver();
+      this.#passing = line;
+    }
+  }
+
+  #handOver(): void {
+    const bytes = this.#passing;
+    this.#passing = undefined;
+    if (bytes !== undefined) this.#write(bytes);
   }
 
   #write(bytes: Uint8Array): boolean {
@@ -142,6 +162,7 @@ export class LinePump {
       if (passed instanceof Promise) this.#wait(passed, line, content);
       else this.#deliver(passed, line, content);
     }
+    this.#handOver();
     this.#flow();
   }
 
@@ -150,6 +171,7 @@ export class LinePump {
     const goOn = (outcome: Passed): void => {
       this.#busy = false;
       this.#deliver(outcome, line, content);
+      this.#handOver();
       this.#run();
     };
     void passed.then(goOn);
@@ -159,8 +181,9 @@ export class LinePump {
     for (const text of passed.answers) this.#options.answer(text);
     if (passed.later !== undefined) void this.#deliverLater(passed.later, line, content);
     if (passed.forward === undefined) return;
-    if (passed.forward === content) this.#write(line);
-    else this.#write(Buffer.concat([passed.forward, NEWLINE_BYTES]));
+    if (passed.forward === content) return this.#pass(line);
+    this.#handOver();
+    this.#write(Buffer.concat([passed.forward, NEWLINE_BYTES]));
   }
 
   /** The lines behind it need not wait. */
@@ -170,6 +193,7 @@ export class LinePump {
     this.#held--;
     if (this.#inLongLine) this.#waitingLines.push(() => this.#deliver(outcome, line, content));
     else this.#deliver(outcome, line, content);
+    this.#handOver();
     this.#run();
   }
 
@@ -180,4 +204,9 @@ export class LinePump {
     else if (!mustWait && source.isPaused()) source.resume();
     if (this.#sourceEnded && this.#ready.length === 0 && !this.#busy && this.#held === 0) this.#finish();
   }
+}
+
+/** Two pieces of one read, the second right behind the first. */
+function isNextTo(first: Buffer, second: Buffer): boolean {
+  return first.buffer === second.buffer && first.byteOffset + first.length === second.byteOffset;
 }

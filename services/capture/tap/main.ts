@@ -1,6 +1,7 @@
 /** `tripline tap`: arguments, settings, and one recorded stdio connection. */
 import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
-import { Capture, type CaptureOptions } from '../capture.ts';
+import { Capture } from '../capture.ts';
+import type { CaptureOptions } from '../capture-options.ts';
 import { jsonLog, type CaptureLog } from '../log.ts';
 import { readSettings, type CaptureSettings, type Environment } from '../settings.ts';
 import { parseTapArguments, TAP_USAGE, type TapArguments } from './options.ts';
@@ -46,8 +47,9 @@ export async function runTap(argv: readonly string[], env: Environment, io: TapI
   try {
     return await startTap({ tap: parsed, settings: tapSettings(parsed, env), env, depth, io, log });
   } catch (error) {
-    const isConfiguration =
-      isTriplineError(error, 'config_invalid') || isTriplineError(error, 'host_policy_invalid');
+    const isConfiguration = (['config_invalid', 'host_policy_invalid', 'redaction_invalid'] as const).some(
+      (code) => isTriplineError(error, code),
+    );
     const message = error instanceof Error ? error.message : 'unknown fault';
     io.stderr.write(`tripline tap: ${message}\n`);
     return isConfiguration ? USAGE_EXIT : FAILED_EXIT;

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
-import type { Passed } from '../capture.ts';
+import type { Passed } from '../passed.ts';
 import type { CaptureLog } from '../log.ts';
 import type { Direction } from '../message.ts';
 import { LinePump } from './line-pump.ts';

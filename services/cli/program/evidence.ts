@@ -1,5 +1,6 @@
 /** Commands of auditors: verify, export, erasures and holds, keys. */
 import type { Command } from 'commander';
+import { TriplineError } from '../../../schemas/errors.ts';
 import { type Options, type Action, type Run, define, filtersOf, text, countOf } from './define.ts';
 
 export function addEvidence(program: Command, run: Run): void {
@@ -58,6 +59,7 @@ export function addExport(program: Command, run: Run): void {
       filters: filtersOf(options),
       payloads: options['payloads'] === true,
       ocsf: options['ocsf'] === true,
+      format: formatOf(options),
     });
   };
   define(
@@ -67,6 +69,7 @@ export function addExport(program: Command, run: Run): void {
     run,
   )
     .requiredOption('--out <dir>', 'directory to write into')
+    .option('--format <name>', 'ndjson (readable) or binary (smaller, verified many times as fast)', 'ndjson')
     .option('--event <id>', 'one event, as the API and alerts name it')
     .option('--ocsf', 'calls and alerts as OCSF events too (ocsf.ndjson)')
     .option('--payloads', 'the bytes of each entry as a file of its own too')
@@ -74,6 +77,12 @@ export function addExport(program: Command, run: Run): void {
     .option('--tenant <name>', 'tenant')
     .option('--since <time>', 'RFC 3339 time')
     .option('--until <time>', 'RFC 3339 time');
+}
+
+function formatOf(options: Options): 'binary' | 'ndjson' {
+  const format = text(options, 'format') ?? 'ndjson';
+  if (format === 'ndjson' || format === 'binary') return format;
+  throw new TriplineError('usage', 'the format is ndjson or binary', { path: '--format' });
 }
 
 export function addErasure(program: Command, run: Run): void {

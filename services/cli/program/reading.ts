@@ -48,6 +48,19 @@ export function addReading(program: Command, run: Run): void {
     .requiredOption('--from <offset>', 'first offset that is gone')
     .requiredOption('--to <offset>', 'first one that is there again')
     .requiredOption('--reason <text>', 'why; on record');
+  define(
+    ledger,
+    'repair',
+    [
+      'Makes rows that the tables lost again from the bus, where the signed heads prove them; on record.',
+      repairAction,
+    ],
+    run,
+  )
+    .option('--topic <name>', 'of this topic alone')
+    .option('--partition <n>', 'of this partition alone')
+    .option('--dry-run', 'says what can be repaired, and changes nothing')
+    .requiredOption('--reason <text>', 'why; on record');
 }
 
 const tailAction: Action = async (context, _operands, options) => {
@@ -73,6 +86,17 @@ const lossAction: Action = async (context, _operands, options) => {
   const most = Number.MAX_SAFE_INTEGER;
   const offsets = { fromOffset: count('from', most), toOffset: count('to', most) };
   await acceptLoss(context, { topic, partition: count('partition', 65_535), ...offsets, reason });
+};
+
+const repairAction: Action = async (context, _operands, options) => {
+  const { repairLedger } = await import('../commands/repair.ts');
+  const partition = text(options, 'partition');
+  return await repairLedger(context, {
+    topic: text(options, 'topic'),
+    partition: partition === undefined ? undefined : parseCount(partition, '--partition', [0, 65_535]),
+    reason: text(options, 'reason') ?? '',
+    dryRun: options['dryRun'] === true,
+  });
 };
 
 const ledgerAction: Action = async (context, _operands, options) => {

@@ -12,11 +12,12 @@ import {
   verify,
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import type { PinnedControlKey, VerifyEd25519 } from '../../../schemas/control/verify.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { writeFlushed } from '../durable-files.ts';
 import { checkOwn } from '../ledger/key-file.ts';
 import type { RandomBytes } from '../step.ts';
 
@@ -138,13 +139,7 @@ async function writeExclusively(
   how: { readonly mode: number; readonly randomBytes: RandomBytes },
 ): Promise<void> {
   const temporary = `${path}.${Buffer.from(how.randomBytes(8)).toString('hex')}.new`;
-  const file = await open(temporary, 'wx', how.mode);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await writeFlushed(temporary, content, { mode: how.mode, flag: 'wx' });
   try {
     await link(temporary, path);
   } catch (error) {

@@ -144,6 +144,17 @@ function toDateTime64(time: string): string {
   return time.slice(0, -1).replace('T', ' ');
 }
 
+/** What an audit event of any change of a control tells of it. */
+export function controlDetails({
+  version,
+  scope,
+  target,
+  mode,
+  expiresAt,
+}: HeldControl['control']): NonNullable<AuditBody['details']> {
+  return { version, scope, target, mode, expiresAt };
+}
+
 function auditBody(change: Change): AuditBody {
   const { control } = change.held;
   return {
@@ -154,11 +165,7 @@ function auditBody(change: Change): AuditBody {
     reason: control.reason,
     outcome: 'ok',
     details: {
-      version: control.version,
-      scope: control.scope,
-      target: control.target,
-      mode: control.mode,
-      expiresAt: control.expiresAt,
+      ...controlDetails(control),
       ...(control.alertId === undefined ? {} : { alertId: control.alertId }),
     },
   };

@@ -1,16 +1,16 @@
 /** Bearer tokens: configured keys and the two local ones, looked up by hash in constant time. */
 import { timingSafeEqual } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../../schemas/config/v1.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { readSecret } from '../config/secrets.ts';
+import { writeDurably } from '../durable-files.ts';
 import { sha256 } from '../ledger/crypto.ts';
 import type { RandomBytes } from '../step.ts';
 import { ALL_TENANTS, type Principal } from './principal.ts';
 
 const TOKEN_BYTES = 32;
-const FILE_MODE = 0o600;
 
 /** Answers who a token belongs to, undefined where it is unknown. */
 export type Authenticate = (token: string) => Principal | undefined;
@@ -74,13 +74,7 @@ function localToken(file: string, randomBytes: RandomBytes): string {
   const known = readToken(file);
   if (known !== '') return known;
   const token = Buffer.from(randomBytes(TOKEN_BYTES)).toString('base64url');
-  const descriptor = openSync(file, 'w', FILE_MODE);
-  try {
-    writeSync(descriptor, `${token}\n`);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  writeDurably(file, `${token}\n`);
   return token;
 }
 

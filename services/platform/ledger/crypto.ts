@@ -1,6 +1,7 @@
 /** Node's SHA-256 and Ed25519 in the form that services/evidence takes. */
 import { createPublicKey, hash, sign, verify, type KeyObject } from 'node:crypto';
-import type { EvidenceCrypto } from '../../evidence/bytes.ts';
+import { sha256EachOf, type EvidenceCrypto, type Sha256Many } from '../../evidence/bytes.ts';
+import { sha256Lanes } from '../../evidence/sha256-lanes.ts';
 
 const SHA256_BYTES = 32;
 
@@ -55,4 +56,11 @@ export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signat
   }
 }
 
-export const nodeCrypto: EvidenceCrypto = Object.freeze({ sha256, ed25519Verify });
+let many: Sha256Many | undefined;
+/** Made when it is first asked for: most processes verify nothing. */
+const sha256Many: Sha256Many = (messages, count, digests) => {
+  many ??= sha256Lanes() ?? sha256EachOf(sha256);
+  many(messages, count, digests);
+};
+
+export const nodeCrypto: EvidenceCrypto = Object.freeze({ sha256, ed25519Verify, sha256Many });

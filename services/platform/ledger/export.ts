@@ -4,7 +4,11 @@
  * are for the verifier to find. Memory: one range of rows; for partial bundles also 64 bytes an entry of one log.
  */
 import { BUNDLE_VERSION, type BundleHead, type BundleLine } from '../../evidence/bundle.ts';
-import { hashFromHex, toHex } from '../../evidence/bytes.ts';
+import { BlockEntry, plainRows } from '../../evidence/block-entry.ts';
+import { BUNDLE_MAGIC, lineSection, rowsSection, type BlockWriter } from '../../evidence/bundle-binary.ts';
+import { concatBytes, hashFromHex } from '../../evidence/bytes.ts';
+import { RowsBlock } from '../../evidence/rows-block.ts';
+import { TABLE_LAYOUTS } from '../../evidence/table-layout.ts';
 import type { Sample } from '../../evidence/depth.ts';
 import { ProofTree } from '../../evidence/merkle.ts';
 import { logOrigin } from '../../evidence/origin.ts';
@@ -30,20 +34,38 @@ export interface ExportOptions extends RowFilter {
   readonly keys?: SubjectKeys | undefined;
   /** For a verifier that looks into every so many entries: the bytes and columns of no others. Not for partial bundles. */
   readonly sample?: Sample | undefined;
+  /** NDJSON where absent. */
+  readonly format?: BundleFormat | undefined;
   /** For one that goes on where it stopped: sizes of logs below which entries were looked into, by log id. */
   readonly verified?: ReadonlyMap<string, number> | undefined;
 }
 
+export type BundleFormat = 'ndjson' | 'binary';
+
 /** Leaf hashes of one read. */
 const MAX_TREE_ROWS = 65_536;
 
-/** NDJSON of services/evidence/bundle.ts, chunk by chunk; at its pace the store is read. */
+/** A piece of a bundle, and how many entries it holds. */
+export interface BundlePiece {
+  readonly bytes: Uint8Array;
+  readonly entries: number;
+}
+
+/** A bundle (services/evidence/bundle.ts), chunk by chunk; at its pace the store is read. */
 export async function* exportLedger(store: Store, options: ExportOptions): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of exportPieces(store, options)) yield bytes;
+}
+
+/** As exportLedger, and how many entries stand in each piece. */
+export async function* exportPieces(store: Store, options: ExportOptions): AsyncGenerator<BundlePiece> {
   const { signed, root } = await signedNow(store, options.heads);
   const partial = [options.session, options.event, options.sinceMs, options.untilMs].some(
     (one) => one !== undefined,
   );
-  yield encode([await header(store, signed, { ...options, partial })]);
+  const form = FORMS[options.format ?? 'ndjson'];
+  const encode = (lines: readonly Line[]): BundlePiece => ({ bytes: form.lines(lines), entries: 0 });
+  if (form.magic.length > 0) yield { bytes: form.magic, entries: 0 };
+  yield encode([{ ...(await header(store, signed, { ...options, partial })), ...form.header }]);
   const logs = await logsOf(store, signed, options);
   if (root !== undefined) {
     const whole = !partial && options.tenant === undefined;
@@ -51,13 +73,44 @@ export async function* exportLedger(store: Store, options: ExportOptions): Async
   }
   const plans = await plansOf(store, logs, { ...options, isPartial: partial });
   const reader = new PayloadReader(store, options.keys);
-  for await (const lines of rowLines({ store, reader }, plans, partial)) {
+  for await (const part of rowPieces({ store, reader }, plans, partial)) {
     options.signal?.throwIfAborted();
-    yield lines;
+    if (part.kind === 'line') yield encode([part.line]);
+    else yield form.rows(part.block.block());
   }
   if (!partial) yield encode(await straysOf(store, signed, options));
   yield encode([{ type: 'end', pending: await pendingRows(store, logs) }]);
 }
+
+/** How lines and rows are written. */
+interface Form {
+  readonly magic: Uint8Array;
+  /** What its header says besides. */
+  readonly header: Readonly<Record<string, unknown>>;
+  lines(lines: readonly Line[]): Uint8Array;
+  rows(block: Uint8Array): BundlePiece;
+}
+
+const FORMS: Readonly<Record<BundleFormat, Form>> = {
+  ndjson: {
+    magic: new Uint8Array(0),
+    header: {},
+    lines: (lines) => Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join('')),
+    rows: (bytes) => {
+      const block = new RowsBlock(bytes, TABLE_LAYOUTS);
+      let text = '';
+      for (let entry = 0; entry < block.count; entry += 1)
+        text += `${JSON.stringify(plainRows(new BlockEntry(block, entry)))}\n`;
+      return { bytes: Buffer.from(text), entries: block.count };
+    },
+  },
+  binary: {
+    magic: BUNDLE_MAGIC,
+    header: { tables: TABLE_LAYOUTS },
+    lines: (lines) => Buffer.concat(lines.map(lineSection)),
+    rows: (bytes) => ({ bytes: rowsSection(bytes), entries: new RowsBlock(bytes, TABLE_LAYOUTS).count }),
+  },
+};
 
 interface SignedNow {
   readonly signed: SignedHeads;
@@ -83,10 +136,6 @@ async function straysOf(store: Store, signed: SignedHeads, options: ExportOption
 }
 
 type Line = Readonly<Record<string, unknown>> & { readonly type: BundleLine['type'] };
-
-function encode(lines: readonly Line[]): Uint8Array {
-  return Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-}
 
 async function header(
   store: Store,
@@ -168,28 +217,32 @@ async function plansOf(
   return plans;
 }
 
-async function* rowLines(
+type RowsPiece =
+  { readonly kind: 'line'; readonly line: Line } | { readonly kind: 'rows'; readonly block: BlockWriter };
+
+async function* rowPieces(
   source: StoredRows,
   plans: readonly LogPlan[],
   isPartial: boolean,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<RowsPiece> {
   let at: ExportedLog | undefined;
   let tree: ProofTree | undefined;
-  for await (const { log, lines } of readRows(source, plans)) {
+  for await (const { log, block, indexes } of readRows(source, plans)) {
     if (log !== at) {
       const { logId, tenant, topic, partition, size } = log;
-      yield encode([{ type: 'log', logId, tenant, topic, partition, size }]);
-      tree = isPartial && lines.length > 0 ? await loadTree(source.store, log) : undefined;
+      yield { kind: 'line', line: { type: 'log', logId, tenant, topic, partition, size } };
+      tree = isPartial && block !== undefined ? await loadTree(source.store, log) : undefined;
       at = log;
     }
-    yield Buffer.from(lines.map((line) => `${line.open}${proofText(tree, line.idx)}}\n`).join(''));
+    if (block === undefined) continue;
+    for (const idx of indexes) addProof(block, idx, tree);
+    yield { kind: 'rows', block };
   }
 }
 
 /** An index that was added to the tables beyond the end of its log has none. */
-function proofText(tree: ProofTree | undefined, idx: number): string {
-  if (tree === undefined || idx >= tree.size) return '';
-  return `,"proof":${JSON.stringify(tree.inclusionProof(idx).map(toHex))}`;
+function addProof(block: BlockWriter, idx: number, tree: ProofTree | undefined): void {
+  if (tree !== undefined && idx < tree.size) block.add('proofs', idx, concatBytes(tree.inclusionProof(idx)));
 }
 
 async function loadTree(store: Store, log: ExportedLog): Promise<ProofTree> {

@@ -1,9 +1,10 @@
 /** A key that signs evidence (log, witness): Ed25519 in PEM, readable by its owner only, made at first start and never replaced. */
 import { createPrivateKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
-import { link, open, readFile, rm, stat } from 'node:fs/promises';
+import { link, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { toHex } from '../../evidence/bytes.ts';
+import { writeFlushed } from '../durable-files.ts';
 import { rawPublicKey, sha256 } from './crypto.ts';
 
 export interface SigningKey {
@@ -50,7 +51,7 @@ async function makeKey(file: string): Promise<string> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const temporary = `${file}.${randomUUID()}.new`;
-  await writeSynced(temporary, pem, 0o600);
+  await writeFlushed(temporary, pem);
   try {
     await link(temporary, file);
   } catch (error) {
@@ -61,18 +62,8 @@ async function makeKey(file: string): Promise<string> {
   return readFile(file, 'utf8');
 }
 
-async function writeSynced(file: string, text: string, mode: number): Promise<void> {
-  const handle = await open(file, 'w', mode);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 async function writePublicKey(file: string, publicKey: Uint8Array): Promise<void> {
   const text = `${Buffer.from(publicKey).toString('base64')}\n`;
   if ((await readFile(file, 'utf8').catch(() => '')) === text) return;
-  await writeSynced(file, text, 0o644);
+  await writeFlushed(file, text, { mode: 0o644 });
 }

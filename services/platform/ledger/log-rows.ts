@@ -1,18 +1,12 @@
 /**
- * Rows of signed logs as lines of a bundle, in index order. Tables that lie in the order of sessions are read once a
+ * Rows of signed logs as blocks of a bundle, in index order. Tables that lie in the order of sessions are read once a
  * slice of many entries, sorted by the engine, and merged with those that lie in the order of the log: a read of them
  * for each few thousand entries would make the cost of an export grow with the square of the store.
  */
+import type { BlockWriter } from '../../evidence/bundle-binary.ts';
 import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
-import {
-  rangeEnd,
-  readProjected,
-  readRange,
-  type ProjectedRow,
-  type ProjectedTable,
-  type StoredRows,
-} from './rows.ts';
+import { rangeEnd, readProjected, readRange, type ProjectedRow, type StoredRows } from './rows.ts';
 
 export interface ExportedLog {
   readonly logId: string;
@@ -48,17 +42,12 @@ const MAX_SLICE_LISTED = 4 * MAX_LISTED_INDEXES;
 const MAX_RANGE_ENTRIES = 4096;
 const MAX_RANGE_BYTES = 16 * 1024 * 1024;
 
-/** One line of a bundle as JSON text. */
-export interface RowsLine {
-  readonly idx: number;
-  /** Without its last brace, so that a proof can follow. */
-  readonly open: string;
-}
-
-/** What came of the plans so far, each part of one log. A log without wanted rows comes as one empty part. */
+/** What came of the plans so far, each part of one log. A log without wanted rows comes as one part without a block. */
 export interface RowsPart {
   readonly log: ExportedLog;
-  readonly lines: readonly RowsLine[];
+  readonly block: BlockWriter | undefined;
+  /** Those that were asked for one by one. */
+  readonly indexes: readonly number[];
 }
 
 /** Plans in order of log ids. The store is read one part ahead of the consumer. */
@@ -133,7 +122,7 @@ async function* readSlice(source: StoredRows, slice: readonly Piece[]): AsyncGen
   }
 }
 
-async function* nothing(): AsyncGenerator<ProjectedRow> {
+async function* nothing(): AsyncGenerator<ProjectedRow[]> {
   yield* [];
 }
 
@@ -143,9 +132,9 @@ async function* readPiece(
   projected: ProjectedReader,
 ): AsyncGenerator<RowsPart> {
   const { log } = piece;
-  if (weightOf(piece) === 0) yield { log, lines: [] };
+  if (weightOf(piece) === 0) yield { log, block: undefined, indexes: [] };
   for await (const { from, to, indexes } of rangesOf(source.store, piece)) {
-    const [rows, others] = await Promise.all([
+    const [block, others] = await Promise.all([
       readRange(source, {
         logId: log.logId,
         from,
@@ -155,11 +144,10 @@ async function* readPiece(
       }),
       projected.upTo(log.logId, to),
     ]);
-    const lines = new Lines(indexes);
-    for (const { idx, row } of rows.ledger) lines.add('ledger', Number(idx), row);
-    for (const { idx, ...row } of rows.payloads) lines.add('payloads', Number(idx), JSON.stringify(row));
-    for (const { idx, table, row } of others) if (Number(idx) >= from) lines.add(table, Number(idx), row);
-    yield { log, lines: lines.inOrder() };
+    const wanted = indexes === undefined ? undefined : new Set(indexes);
+    for (const { idx, table, row } of others)
+      if (idx >= from && wanted?.has(idx) !== false) block.add(table, idx, row);
+    yield { log, block, indexes: indexes ?? [] };
   }
 }
 
@@ -199,50 +187,13 @@ async function* listedRanges(
   }
 }
 
-type Table = 'ledger' | 'payloads' | ProjectedTable;
-const TABLES: readonly Table[] = ['ledger', 'payloads', 'events', 'alerts', 'deadLetters', 'dispositions'];
-
-/** One line an index, with all rows that any table holds for it; nothing for an index that no table knows. */
-class Lines {
-  readonly #only: ReadonlySet<number> | undefined;
-  readonly #rows = new Map<number, Partial<Record<Table, string[]>>>();
-
-  constructor(indexes: readonly number[] | undefined) {
-    this.#only = indexes === undefined ? undefined : new Set(indexes);
-  }
-
-  add(table: Table, idx: number, row: string): void {
-    if (this.#only?.has(idx) === false) return;
-    let tables = this.#rows.get(idx);
-    if (tables === undefined) {
-      tables = {};
-      this.#rows.set(idx, tables);
-    }
-    (tables[table] ??= []).push(row);
-  }
-
-  inOrder(): RowsLine[] {
-    const indexes = [...this.#rows.keys()].toSorted((a, b) => a - b);
-    return indexes.map((idx) => ({ idx, open: this.#open(idx) }));
-  }
-
-  #open(idx: number): string {
-    let text = `{"type":"rows","idx":${idx}`;
-    const tables = this.#rows.get(idx);
-    for (const table of TABLES) {
-      const rows = tables?.[table];
-      if (rows !== undefined) text += `,"${table}":[${rows.join(',')}]`;
-    }
-    return text;
-  }
-}
-
 /** Rows in order of log and index, taken up to a place at a time. */
 class ProjectedReader {
-  readonly #rows: AsyncGenerator<ProjectedRow>;
-  #next: IteratorResult<ProjectedRow, unknown> | undefined;
+  readonly #rows: AsyncGenerator<ProjectedRow[]>;
+  #some: readonly ProjectedRow[] = [];
+  #at = 0;
 
-  constructor(rows: AsyncGenerator<ProjectedRow>) {
+  constructor(rows: AsyncGenerator<ProjectedRow[]>) {
     this.#rows = rows;
   }
 
@@ -250,12 +201,15 @@ class ProjectedReader {
   async upTo(logId: string, to: number): Promise<ProjectedRow[]> {
     const taken: ProjectedRow[] = [];
     for (;;) {
-      const next = (this.#next ??= await this.#rows.next());
+      for (; this.#at < this.#some.length; this.#at += 1) {
+        const row = this.#some[this.#at] as ProjectedRow;
+        if (row.log > logId || (row.log === logId && row.idx >= to)) return taken;
+        if (row.log === logId) taken.push(row);
+      }
+      const next = await this.#rows.next();
       if (next.done === true) return taken;
-      const { log, idx } = next.value;
-      if (log > logId || (log === logId && Number(idx) >= to)) return taken;
-      if (log === logId) taken.push(next.value);
-      this.#next = undefined;
+      this.#some = next.value;
+      this.#at = 0;
     }
   }
 

@@ -1,6 +1,6 @@
 /** Tiles of a tenant's log out of table ledger: the entries are made again from their columns, so they need no storage of their own. */
 import { hashFromHex, concatBytes, fromHex, STREAM_ID_BYTES } from '../../evidence/bytes.ts';
-import { encodeEntry } from '../../evidence/entry.ts';
+import { encodeEntry, type LedgerEntry } from '../../evidence/entry.ts';
 import { treeRoot } from '../../evidence/merkle.ts';
 import { encodeBundle, TILE_WIDTH, type TileAddress } from '../../evidence/tlog/tiles.ts';
 import type { Store } from '../store/port.ts';
@@ -54,15 +54,16 @@ async function readBundle(
   const from = index * TILE_WIDTH;
   const span = { logId, from, to: from + width };
   const rows = await readEntries(store, span);
-  return isDense(rows, span) ? encodeBundle(rows.map(entryOf)) : undefined;
+  return isDense(rows, span) ? encodeBundle(rows.map((row) => encodeEntry(ledgerEntryOf(row)))) : undefined;
 }
 
 function isDense(rows: readonly { readonly idx: string }[], { from, to }: Span): boolean {
   return rows.length === to - from && rows.every(({ idx }, at) => Number(idx) === from + at);
 }
 
-function entryOf(row: EntryRow): Uint8Array {
-  return encodeEntry({
+/** An entry out of its columns; `idx` is its index. */
+export function ledgerEntryOf(row: EntryRow): LedgerEntry {
+  return {
     type: row.type,
     index: Number(row.idx),
     prevLeafHash: hashFromHex(row.prev_leaf_hash),
@@ -74,5 +75,5 @@ function entryOf(row: EntryRow): Uint8Array {
     eventHash: hashFromHex(row.ev_hash),
     keyId: hashFromHex(row.key_id),
     flags: row.flags,
-  });
+  };
 }

@@ -1,6 +1,12 @@
 /** Rows of the ledger tables in the form of an evidence bundle, range by range of one log. */
+import { BlockWriter } from '../../evidence/bundle-binary.ts';
 import { ENTRY_TYPES } from '../../evidence/entry.ts';
-import { SEALED_COLUMNS, type PayloadReader, type SealedRow } from '../payloads/read.ts';
+import { RowReader } from '../../evidence/row-reader.ts';
+import { TABLE_LAYOUTS, type Layout, type TableLayouts } from '../../evidence/table-layout.ts';
+import { IN_THE_CLEAR } from '../payloads/keys.ts';
+import type { PayloadReader, SealedRow } from '../payloads/read.ts';
+import { equalBytes, HASH_BYTES, toHex } from '../../evidence/bytes.ts';
+import { RowWriter } from '../../evidence/row-binary.ts';
 import type { Depth } from '../../evidence/depth.ts';
 import type { Store } from '../store/port.ts';
 
@@ -35,32 +41,21 @@ export interface IndexedRow {
 }
 
 const hex = (column: string): string => `lower(hex(${column})) AS ${column}`;
-const base64 = (column: string): string => `base64Encode(${column}) AS ${column}`;
-const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${column}`;
+const bigEndian = (column: string): string => `reinterpretAsFixedString(byteSwap(${column}))`;
+const byte = (column: string): string => `reinterpretAsFixedString(${column})`;
 
 const LEDGER = `type, ${hex('leaf_hash')}, ${hex('prev_leaf_hash')}, topic, partition, offset, line, append_ms,
   ${hex('stream_id')}, seq, ${hex('ev_hash')}, ${hex('key_id')}, flags, tenant, session_id`;
-const PAYLOADS = `topic, partition, offset, line, ${hex('prev_ev_hash')}, ${base64('batch')}, ${SEALED_COLUMNS}`;
-const EVENTS = `tenant, topic, partition, offset, line, ${ms('append_time')}, ${hex('stream_id')}, seq, session_id,
-  ${ms('event_time')}, ${ms('effective_time')}, kind, agent, principal, host, call_id, logical_call_id, trace_id,
-  span_id, parent_span_id, server, transport, tool, claimed_class, class, class_source, class_version, dest_host,
-  definition_hash, args_hash, args_bytes, result_hash, result_bytes, schema_valid, outcome, duration_ms, trust, labels,
-  verdict, control_id, approval_id, method, resource_uri, task_id, decision_id,
-  policy_id, policy_version, policy_mode, policy_effect, policy_rule, policy_hash, approval_ttl_ms, unknown_fields,
-  findings`;
-const ALERTS = `tenant, ${ms('append_time')}, alert_id, rule_id, rule_hash, title, level, mode, scope, session_id,
-  agent, ${ms('effective_time')}, time_basis, tags, body`;
-const DEAD_LETTERS = `tenant, ${ms('append_time')}, code, path, message, origin, ${base64('raw')}, raw_bytes, raw_hash`;
-const DISPOSITIONS = `tenant, ${ms('append_time')}, alert_id, rule_id, disposition, reason, actor, role, ${ms('event_time')}`;
+/** As a block of a bundle has it: the entry first, as it was hashed. */
+const LEDGER_ROW = `toFixedString(concat(${byte('type')}, ${bigEndian('idx')}, prev_leaf_hash, ${bigEndian('append_ms')},
+  ${bigEndian('offset')}, ${bigEndian('line')}, stream_id, ${bigEndian('seq')}, ev_hash, key_id, ${byte('flags')}), 148),
+  leaf_hash, partition, topic, tenant, session_id`;
+const PAYLOADS = 'idx, subject, block, place, partition, offset, line, prev_ev_hash, topic, batch, bytes';
+
+const columnsOf = (layout: Layout): string =>
+  layout.map(([name, type]) => (type === 'ms' ? `toUnixTimestamp64Milli(${name})` : name)).join(', ');
 
 const RANGE = 'log_id = unhex({log:String}) AND idx >= {from:UInt64} AND idx < {to:UInt64}';
-
-/** A row as JSON text: the engine makes it, and it goes into the bundle as it is. */
-export interface TextRow extends IndexedRow {
-  readonly row: string;
-}
-
-const text = (columns: string): string => `formatRowNoNewline('JSONEachRow', ${columns}) AS row`;
 
 /** The tables, and what opens their payloads. */
 export interface StoredRows {
@@ -68,40 +63,47 @@ export interface StoredRows {
   readonly reader: PayloadReader;
 }
 
-/** Tables in the order of the log, of which a range is read in no time. */
-export interface RangeRows {
-  readonly ledger: readonly TextRow[];
-  readonly payloads: readonly (Columns & IndexedRow)[];
-}
-
-/** Rows of the range, each list by index. */
-export async function readRange({ store, reader }: StoredRows, range: IndexRange): Promise<RangeRows> {
+/** Tables in the order of the log, of which a range is read in no time: its rows, each table by index. */
+export async function readRange({ store, reader }: StoredRows, range: IndexRange): Promise<BlockWriter> {
   const params = { log: range.logId, from: range.from, to: range.to };
   const where = RANGE + among(range.indexes);
   const [ledger, payloads] = await Promise.all([
-    store.query<TextRow>(`SELECT idx, ${text(LEDGER)} FROM ledger WHERE ${where} ORDER BY idx`, { params }),
-    // Not as text: the engine writes each slash of base64 as two characters.
-    store.query<Columns & IndexedRow>(
-      `SELECT idx, ${PAYLOADS} FROM payloads WHERE ${where}${lookedIntoAlways(range.depth)} ORDER BY idx`,
-      { params: { ...params, erasure: ENTRY_TYPES.erasure } },
+    store.queryBlock(
+      `SELECT idx, formatRow('RowBinary', ${LEDGER_ROW}) FROM ledger WHERE ${where} ORDER BY idx`,
+      {
+        params,
+      },
+    ),
+    store.queryBlock(
+      `SELECT ${PAYLOADS} FROM payloads WHERE ${where}${lookedIntoAlways(range.depth)} ORDER BY idx`,
+      {
+        params: { ...params, erasure: ENTRY_TYPES.erasure },
+      },
     ),
   ]);
-  return { ledger, payloads: await openedPayloads(payloads, reader) };
+  const block = new BlockWriter();
+  block.rowsOf('ledger').fixed(ledger);
+  await addPayloads(block, { logId: range.logId, reader, rows: payloadRows(payloads) });
+  return block;
 }
 
-/** Tables that are kept in the order of sessions, by their names in a bundle. */
+/** Tables that are kept in the order of sessions. */
 const PROJECTED = {
-  events: ['events', EVENTS],
-  alerts: ['alerts', ALERTS],
-  deadLetters: ['dead_letters', DEAD_LETTERS],
-  dispositions: ['dispositions', DISPOSITIONS],
-} as const;
+  events: 'events',
+  alerts: 'alerts',
+  deadLetters: 'dead_letters',
+  dispositions: 'dispositions',
+} as const satisfies Record<keyof TableLayouts, string>;
 export type ProjectedTable = keyof typeof PROJECTED;
+const TABLES = Object.keys(PROJECTED) as readonly ProjectedTable[];
 
-export interface ProjectedRow extends TextRow {
+export interface ProjectedRow {
   /** Hex. */
   readonly log: string;
+  readonly idx: number;
   readonly table: ProjectedTable;
+  /** RowBinary of its columns. */
+  readonly row: Uint8Array;
 }
 
 /**
@@ -111,17 +113,50 @@ export interface ProjectedRow extends TextRow {
 export async function* readProjected(
   store: Store,
   spans: readonly IndexRange[],
-): AsyncGenerator<ProjectedRow> {
+): AsyncGenerator<ProjectedRow[]> {
   const where = spans.map(spanCondition).join(' OR ');
-  const parts = Object.entries(PROJECTED).map(
-    ([name, [table, columns]]) =>
-      `SELECT log_id, idx, '${name}' AS table, ${text(columns)} FROM ${table} WHERE ${where}`,
+  const parts = TABLES.map(
+    (table, number) =>
+      `SELECT log_id, idx, toUInt8(${number}) AS table, formatRow('RowBinary', ${columnsOf(TABLE_LAYOUTS[table])}) AS row
+       FROM ${PROJECTED[table]} WHERE ${where}`,
   );
-  const rows = store.queryStream<ProjectedRow>(
-    `SELECT lower(hex(log_id)) AS log, idx, table, row FROM (${parts.join(' UNION ALL ')}) ORDER BY log_id, idx, table`,
+  const pieces = store.queryBinary(
+    `SELECT log_id, idx, table, row FROM (${parts.join(' UNION ALL ')}) ORDER BY log_id, idx, table`,
   );
-  for await (const some of rows) yield* some;
+  let rest: Uint8Array = new Uint8Array(0);
+  for await (const piece of pieces) {
+    const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    const { rows, read } = projectedRows(bytes);
+    rest = bytes.subarray(read);
+    yield rows;
+  }
 }
+
+/** Whole rows of a piece that is cut anywhere, and where they end. */
+function projectedRows(bytes: Uint8Array): { readonly rows: ProjectedRow[]; readonly read: number } {
+  const reader = new RowReader(bytes);
+  const rows: ProjectedRow[] = [];
+  let read = 0;
+  let log = '';
+  let logId: Uint8Array = new Uint8Array(0);
+  while (bytes.length - read >= MIN_PROJECTED_BYTES) {
+    reader.at = read;
+    const id = reader.fixed(HASH_BYTES);
+    const idx = reader.u64();
+    const table = TABLES[reader.u8()] as ProjectedTable;
+    const length = reader.length();
+    if (length > bytes.length - reader.at) break;
+    const row = reader.fixed(length);
+    if (!equalBytes(id, logId)) log = toHex(id);
+    logId = id;
+    rows.push({ log, idx, table, row });
+    read = reader.at;
+  }
+  return { rows, read };
+}
+
+/** Log, index, table, and the longest length of a row. */
+const MIN_PROJECTED_BYTES = 32 + 8 + 1 + 5;
 
 /** In the statement, not as parameters: to a server those travel in the URL. */
 function spanCondition({ logId, from, to, indexes, depth }: IndexRange): string {
@@ -136,25 +171,72 @@ function lookedIntoAlways(depth: Depth | undefined): string {
   return ` AND ((1${condition}) OR idx IN (SELECT idx FROM ledger WHERE ${RANGE} AND type = {erasure:UInt8}))`;
 }
 
-type PayloadRow = Columns & IndexedRow;
+interface PayloadRow {
+  readonly idx: number;
+  readonly subject: number;
+  readonly block: number;
+  readonly place: number;
+  /** Partition to prev_ev_hash, as they are. */
+  readonly head: Uint8Array;
+  readonly topic: Uint8Array;
+  readonly batch: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
+const PAYLOAD_HEAD_BYTES = 4 + 8 + 2 + HASH_BYTES;
+
+function payloadRows(bytes: Uint8Array): PayloadRow[] {
+  const reader = new RowReader(bytes);
+  const rows: PayloadRow[] = [];
+  while (!reader.isOver) {
+    const [idx, subject, block, place] = [reader.u64(), reader.u64(), reader.u64(), reader.u16()];
+    const head = reader.fixed(PAYLOAD_HEAD_BYTES);
+    const [topic, batch, content] = [reader.blob(), reader.blob(), reader.blob()];
+    rows.push({ idx, subject, block, place, head, topic, batch, bytes: content });
+  }
+  return rows;
+}
+
+interface Payloads {
+  readonly logId: string;
+  readonly reader: PayloadReader;
+  readonly rows: readonly PayloadRow[];
+}
 
 /** In the form of a bundle: what was sealed is opened, where its key is still there. */
-async function openedPayloads(rows: readonly PayloadRow[], reader: PayloadReader): Promise<PayloadRow[]> {
-  const opened = await reader.open(rows as readonly (PayloadRow & SealedRow)[]);
-  return rows.map((row, at) => {
-    const { idx, topic, partition, offset, line, prev_ev_hash, batch } = row;
-    const place = { idx, topic, partition, offset, line, prev_ev_hash, batch };
-    const payload = opened[at];
-    switch (payload?.kind) {
-      case 'read':
-        return { ...place, bytes: payload.bytes.toString('base64') };
-      case 'erased':
-        return { ...place, bytes: '', erased: true };
-      case 'altered':
-      case undefined:
-        return { ...place, bytes: '' };
-    }
-  });
+async function addPayloads(block: BlockWriter, { logId, reader, rows }: Payloads): Promise<void> {
+  const sealed = rows.filter(({ subject }) => subject !== IN_THE_CLEAR);
+  const opened = sealed.length === 0 ? [] : await reader.open(sealed.map((row) => sealedRow(row, logId)));
+  const contents = new Map(sealed.map((row, at) => [row, opened[at]]));
+  const one = new RowWriter();
+  const into = block.rowsOf('payloads');
+  for (const row of rows) {
+    const content = contents.get(row);
+    const bytes =
+      row.subject === IN_THE_CLEAR ? row.bytes : content?.kind === 'read' ? content.bytes : NO_BYTES;
+    one.clear();
+    one.fixed(row.head);
+    one.u8(content?.kind === 'erased' ? 1 : 0);
+    one.blob(row.topic);
+    one.blob(row.batch);
+    one.blob(bytes);
+    into.u64(row.idx);
+    into.blob(one.bytes());
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function sealedRow({ idx, subject, block, place, bytes }: PayloadRow, logId: string): SealedRow {
+  const base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+  return {
+    at_log: logId,
+    at_idx: String(idx),
+    subject: String(subject),
+    block: String(block),
+    place,
+    base64,
+  };
 }
 
 /** Where a range that starts at `from` ends, so that its payloads stay within `maxBytes` (one row at least). */

@@ -17,13 +17,13 @@ import {
   openSync,
   readFileSync,
   readSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { LRUCache } from 'lru-cache';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { writeDurably } from '../durable-files.ts';
 import type { RandomBytes } from '../step.ts';
 import type { ErasableKeys, SubjectKey } from './keys.ts';
 
@@ -186,7 +186,7 @@ function openSlots(path: string): number {
 
 /** Made once: with another one no name would be found again, and each would get a new key. */
 function lookupKeyOf(path: string, randomBytes: RandomBytes): Buffer {
-  if (!existsSync(path)) writeFileSync(path, randomBytes(SLOT_BYTES), { mode: 0o600, flush: true });
+  if (!existsSync(path)) writeDurably(path, randomBytes(SLOT_BYTES));
   const key = readFileSync(path);
   if (key.length !== SLOT_BYTES)
     throw new TriplineError(

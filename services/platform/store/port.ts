@@ -31,6 +31,8 @@ export interface Store {
   readonly kind: 'chdb' | 'clickhouse';
   /** SELECT only. Rows as objects; UInt64/Int64 come as decimal strings, DateTime64 as text. Read-only by engine setting. */
   query<Row>(sql: string, options?: QueryOptions): Promise<Row[]>;
+  /** As query, as RowBinary in one piece: for results whose size the caller bounds. */
+  queryBlock(sql: string, options?: QueryOptions): Promise<Uint8Array>;
   /** As query, row batch by row batch, in bounded memory. */
   queryStream<Row>(sql: string, options?: QueryOptions): AsyncIterable<readonly Row[]>;
   /** As queryStream, as RowBinary: pieces of it, cut anywhere. */

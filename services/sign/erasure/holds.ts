@@ -1,8 +1,9 @@
 /** Legal holds: what nobody may erase, whoever asks and however old it is. One small file, replaced whole. */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { zHex32, zName, zTime } from '../../../schemas/event/v1.ts';
+import { replaceDurably } from '../../platform/durable-files.ts';
 
 export const zHold = z.strictObject({
   id: zHex32,
@@ -45,12 +46,7 @@ export class Holds {
   }
 
   #put(holds: readonly Hold[]): void {
-    const fresh = `${this.#path}.new`;
-    writeFileSync(fresh, JSON.stringify({ v: 1, holds }), { mode: 0o600 });
-    const file = openSync(fresh, 'r');
-    fsyncSync(file);
-    closeSync(file);
-    renameSync(fresh, this.#path);
+    replaceDurably(this.#path, JSON.stringify({ v: 1, holds }));
     this.#holds = holds;
   }
 }

@@ -11,7 +11,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
@@ -19,6 +18,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { zErasureBody } from '../../../schemas/audit/v1.ts';
 import { zHex32, zHex64, zName } from '../../../schemas/event/v1.ts';
+import { replaceDurably, syncPath, writeDurably } from '../../platform/durable-files.ts';
 
 const zIntent = z.strictObject({
   v: z.literal(1),
@@ -95,10 +95,8 @@ export class Intents {
   /** Durable when it returns. */
   put(intent: Intent): void {
     const path = this.#intentPath(intent.id);
-    writeDurably(`${path}.new`, JSON.stringify(intent));
     const before = openIfThere(path);
-    renameSync(`${path}.new`, path);
-    syncDirectory(this.#dir);
+    replaceDurably(path, JSON.stringify(intent));
     // The version before names the subject as well: it has no name any more, but its bytes are on the disk.
     if (before !== undefined) overwrite(before);
   }
@@ -107,7 +105,7 @@ export class Intents {
   finish(outcome: ErasureOutcome): void {
     writeDurably(this.#outcomePath(outcome.id), JSON.stringify(outcome));
     erase(this.#intentPath(outcome.id));
-    syncDirectory(this.#dir);
+    syncPath(this.#dir);
     this.#prune();
   }
 
@@ -124,17 +122,6 @@ export class Intents {
 
   #outcomePath(id: string): string {
     return join(this.#dir, `${id}.outcome.json`);
-  }
-}
-
-function writeDurably(path: string, text: string): void {
-  const file = openSync(path, 'w', 0o600);
-  try {
-    const bytes = Buffer.from(text);
-    for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }
 
@@ -160,13 +147,4 @@ function erase(path: string): void {
   const file = openIfThere(path);
   if (file !== undefined) overwrite(file);
   rmSync(path, { force: true });
-}
-
-function syncDirectory(dir: string): void {
-  const file = openSync(dir, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

@@ -5,6 +5,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { TILE_WIDTH, tilePath, type TileAddress } from '../../evidence/tlog/tiles.ts';
+import { writeFlushed } from '../../platform/durable-files.ts';
 
 export interface RootFiles {
   read(name: string): Promise<Uint8Array | undefined>;
@@ -34,13 +35,7 @@ export function diskFiles(dir: string): RootFiles {
       const folder = path.dirname(file);
       await makeFolder(dir, folder, known);
       const temporary = `${file}.new`;
-      const handle = await open(temporary, 'w', 0o600);
-      try {
-        await handle.writeFile(bytes);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await writeFlushed(temporary, bytes);
       await rename(temporary, file);
       await syncFolder(folder);
     },

@@ -78,6 +78,7 @@ suite('a change whose writes fail', () => {
     const failing: Store = {
       kind: store.kind,
       query: (sql, options) => store.query(sql, options),
+      queryBlock: (sql, options) => store.queryBlock(sql, options),
       queryStream: (sql, options) => store.queryStream(sql, options),
       queryBinary: (sql, options) => store.queryBinary(sql, options),
       command: (sql, options) => store.command(sql, options),

@@ -1,15 +1,12 @@
 /** POST /v1/alerts/:id/disposition: who may, what it leaves behind, and what it answers to what is no good. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, mock, test } from 'node:test';
 import { alertLine } from '../../../detectors/engine/alert.ts';
 import { encodeEventRecord, splitLines } from '../../../schemas/bus/record.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
-import { startRecord } from '../../../services/record/main.ts';
-import { openLocalSigner } from '../../../services/sign/main.ts';
-import { startService, TOKENS, type Service } from '../http/service.ts';
+import { TOKENS, type Service } from '../http/service.ts';
+import { startRecordedService } from './recorded.ts';
 
 type Who = keyof typeof TOKENS;
 type Item = Readonly<Record<string, unknown>>;
@@ -18,25 +15,13 @@ const ALERT_OF = { a: 'a1'.repeat(32), b: 'b1'.repeat(32) } as const;
 const RULE = 'chain.test';
 
 let service: Service;
-let end: () => Promise<void>;
 before(async () => {
-  service = await startService();
-  const dir = join(service.context.dataDir, 'signer');
-  mkdirSync(dir, { mode: 0o700 });
-  const signer = await openLocalSigner({ dir, clock: service.context.clock });
-  const record = await startRecord(service.context, signer);
-  end = async () => {
-    await record.stop();
-    await signer.close();
-  };
+  service = await startRecordedService();
   await tell('a');
   await tell('b');
   await until(async () => (await alerts('adminAll')).length === 2);
 });
-after(async () => {
-  await end();
-  await service.stop();
-});
+after(() => service.stop());
 
 async function tell(tenant: keyof typeof ALERT_OF): Promise<void> {
   const call = { step: 'post', topic: TOPICS.toolcalls.name, partition: 0, offset: 0, line: 0 };

@@ -1,35 +1,20 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { splitLines } from '../../../schemas/bus/record.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
-import { startRecord } from '../../../services/record/main.ts';
-import { openLocalSigner } from '../../../services/sign/main.ts';
-import { startService, TOKENS, type Service } from '../http/service.ts';
+import { TOKENS, type Service } from '../http/service.ts';
+import { startRecordedService } from './recorded.ts';
 
 let service: Service;
-let end: () => Promise<void>;
 before(async () => {
-  service = await startService();
-  const dir = join(service.context.dataDir, 'signer');
-  mkdirSync(dir, { mode: 0o700 });
-  const signer = await openLocalSigner({ dir, clock: service.context.clock });
-  const record = await startRecord(service.context, signer);
-  end = async () => {
-    await record.stop();
-    await signer.close();
-  };
+  service = await startRecordedService();
   await send(TOKENS.producerA, SESSION);
   await send(TOKENS.producerB, SESSION);
   await until(async () => (await events('adminAll', '')).items.length === 6);
 });
-after(async () => {
-  await end();
-  await service.stop();
-});
+after(() => service.stop());
 
 const STREAM = 'ab'.repeat(16);
 const SESSION = 'session-1';

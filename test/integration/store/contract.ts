@@ -185,6 +185,12 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
     );
     for await (const piece of rows) pieces.push(piece);
     const bytes = Buffer.concat(pieces);
+    const whole = await store.queryBlock(
+      `SELECT number, toUInt16(number % 7), {text:String} FROM numbers({n:UInt64}) ORDER BY number`,
+      { params: { n: 100_000, text: HOSTILE[1] ?? '' } },
+    );
+    assert.ok(bytes.equals(whole));
+    assert.equal((await store.queryBlock('SELECT number FROM numbers(0)')).length, 0);
     const text = Buffer.from(HOSTILE[1] ?? '');
     const row = 8 + 2 + 1 + text.length;
     assert.equal(bytes.length, 100_000 * row);
@@ -200,6 +206,9 @@ export function storeContract(name: string, open: () => Promise<Store>, close: (
         for await (const _ of store.queryBinary('SELECT no_such_column FROM contract')) continue;
       },
       (error) => isTriplineError(error, 'store_query_failed'),
+    );
+    await assert.rejects(store.queryBlock('SELECT no_such_column FROM contract'), (error) =>
+      isTriplineError(error, 'store_query_failed'),
     );
   });
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadRules } from '../../../detectors/compile/load.ts';
 import type { CompiledRule } from '../../../detectors/compile/rule.ts';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { StageOne, type SourceRecord, type StageOneSnapshot } from '../../../services/detect/step.ts';
 import { recordFrom, toldBy } from './records.ts';
 import { BASE_MS, seeded, settingsFor, sha256Hex, type Random } from './streams.ts';

@@ -3,7 +3,7 @@
  * that stage two reads in any interleaving, stages that go on from a snapshot as JSON.
  */
 import assert from 'node:assert/strict';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { StageTwo, type StageTwoSnapshot } from '../../../services/detect/merge.ts';
 import type { Watermark } from '../../../services/detect/facts.ts';
 import {

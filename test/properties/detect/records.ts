@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { FORMAT_EVENTS, FORMAT_TICK, HEADERS, TOPICS } from '../../../schemas/topics.ts';
 import { alertBody } from '../../../detectors/engine/alert.ts';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import type { SourceRecord } from '../../../services/detect/step.ts';
 
 export interface EventSpec {

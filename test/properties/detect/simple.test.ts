@@ -10,7 +10,7 @@ import type { SimpleRow } from '../../../detectors/engine/simple-row.ts';
 import { isSimple } from '../../../detectors/engine/simple-group.ts';
 import { planRule } from '../../../detectors/engine/plan.ts';
 import type { CompiledRule } from '../../../detectors/compile/rule.ts';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { StageOne, type SourceRecord, type StageOneSnapshot } from '../../../services/detect/step.ts';
 import { recordFrom, toldBy } from './records.ts';
 import { BASE_MS, seeded, settingsFor, sha256Hex, type Random } from './streams.ts';
@@ -211,7 +211,7 @@ test('after a flood of keys the arenas are as small as before it', () => {
     );
   const bytes = (): number => {
     const { entries, nodes, cells, undos } = stage.engine.simpleRules.memory;
-    const arrays = [entries.times, entries.links, entries.marks, nodes.columns, cells.starts, undos.starts];
+    const arrays = [entries.floats, entries.marks, nodes.columns, cells.starts, undos.floats];
     return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
   };
   for (let n = 0; n < 2_000; n++) call(`s${n % 20}`, BASE_MS + n);

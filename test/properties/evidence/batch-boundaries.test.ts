@@ -6,7 +6,8 @@ import { classMappingVersion } from '../../../services/evidence/projection.ts';
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
 import { ed25519Verify, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { prepareRecord } from '../../../services/record/prepare.ts';
-import { recordStep, TABLE_ORDER, type BatchOutcome, type TableName } from '../../../services/record/step.ts';
+import { TABLE_ORDER, type BatchOutcome, type TableName } from '../../../services/record/outcome.ts';
+import { recordStep } from '../../../services/record/step.ts';
 import type { StreamState } from '../../../services/record/stream-state.ts';
 import { readNativeBlock } from '../../support/native-block.ts';
 

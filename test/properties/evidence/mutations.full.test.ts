@@ -9,12 +9,13 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { BundleFiles } from '../../../services/evidence/bundle-files.ts';
-import { readBundle } from '../../../services/evidence/bundle.ts';
+import { readBundle } from '../../../services/evidence/read-bundle.ts';
 import { systemClock } from '../../../services/platform/clock.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { diskFiles } from '../../../services/sign/root/files.ts';
 import { RootLog } from '../../../services/sign/root/root-log.ts';
 import { verifyPath } from '../../../services/verifier/folder.ts';
+import { changeOf } from '../../support/evidence/changes.ts';
 import {
   append,
   callLine,
@@ -36,47 +37,6 @@ const FREE = [
   /^end\.pending$/,
   /^header\.filter\./,
 ];
-
-type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
-interface Leaf {
-  readonly path: string;
-  readonly holder: Json[] | { [name: string]: Json };
-  readonly name: string;
-}
-
-function leavesOf(value: Json, path: string): Leaf[] {
-  if (typeof value !== 'object' || value === null) return [];
-  const holder = value as { [name: string]: Json };
-  return Object.entries(holder).flatMap(([name, inner]) => {
-    const at = `${path}.${name}`;
-    return typeof inner === 'object' && inner !== null ? leavesOf(inner, at) : [{ path: at, holder, name }];
-  });
-}
-
-/** Another value of the same kind. */
-function other(value: Json, salt: number): Json {
-  if (typeof value === 'number') return value + 1 + (salt % 7);
-  if (typeof value === 'boolean') return !value;
-  if (typeof value !== 'string') return 1;
-  if (value === '') return 'x';
-  const at = salt % value.length;
-  const letter = value[at] === '0' ? '1' : '0';
-  return `${value.slice(0, at)}${letter}${value.slice(at + 1)}`;
-}
-
-/** The line with one of its values changed, and the path of that. */
-function changeOf(
-  line: string,
-  leaf: number,
-  salt: number,
-): { readonly line: string; readonly path: string } {
-  const value = JSON.parse(line) as { [name: string]: Json; type: string };
-  const leaves = leavesOf(value, value.type);
-  const { holder, name, path } = leaves[leaf % leaves.length] as Leaf;
-  const named = holder as { [name: string]: Json };
-  named[name] = other(named[name] as Json, salt);
-  return { line: JSON.stringify(value), path };
-}
 
 describe('a changed bundle', () => {
   let bench: Bench;

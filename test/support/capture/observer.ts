@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import * as schema from '../../../schemas/event/v1.ts';
 import type { EventDraft } from '../../../services/capture/draft.ts';
-import { placeLine, prepareLines } from '../../../services/capture/encode.ts';
+import { LineWriter, prepareLines } from '../../../services/capture/encode.ts';
 import type { ObserverOptions } from '../../../services/capture/observer-options.ts';
 import { Observer } from '../../../services/capture/observer.ts';
 import { randomSpans } from '../../../services/capture/spans.ts';
@@ -79,7 +79,7 @@ export function validEvents(drafts: readonly EventDraft[]): readonly schema.Even
     host: undefined,
   };
   return drafts.flatMap(prepareLines).map((prepared, seq) => {
-    const line = placeLine(prepared, identity, { seq, nonce: 'f'.repeat(32) });
+    const line = new LineWriter().add(prepared, identity, { seq, nonce: 'f'.repeat(32) });
     assert.ok(line.length <= schema.MAX_LINE_BYTES, `${line.length} bytes`);
     const outcome = readEventLine(line, { strict: true });
     assert.ok(outcome.kind === 'event', JSON.stringify(outcome));

@@ -3,7 +3,7 @@
  * Arguments: number of sessions, name of the rule. A process of its own, so that its heap can be given a limit.
  */
 import { loadRules } from '../../../detectors/compile/load.ts';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { StageOne } from '../../../services/detect/step.ts';
 import { recordFrom } from '../../properties/detect/records.ts';
 import { BASE_MS, settingsFor, sha256Hex } from '../../properties/detect/streams.ts';

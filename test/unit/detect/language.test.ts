@@ -5,7 +5,7 @@ import { loadRules } from '../../../detectors/compile/load.ts';
 import { alertBody } from '../../../detectors/engine/alert.ts';
 import type { AlertBody } from '../../../schemas/alert/v1.ts';
 import { runRuleTests } from '../../../detectors/engine/rule-tests.ts';
-import type { Finding } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { settingsFor } from '../../properties/detect/streams.ts';
 import { StageOne, type SourceRecord } from '../../../services/detect/step.ts';
 import { StageTwo } from '../../../services/detect/merge.ts';

@@ -1,32 +1,14 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { loadRules } from '../../../detectors/compile/load.ts';
 import { zFact, type Fact } from '../../../services/detect/facts.ts';
 import { StageTwo } from '../../../services/detect/merge.ts';
 import { runsByPartition } from '../../../services/detect/publish.ts';
+import { settingsOfOneRule } from '../../support/detect/one-rule.ts';
 
-const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 const START_MS = 1_750_000_000_000;
-const RULE = `id: a.b
-title: T
-level: low
-key: agent
-events: { a: { tool.name: x }, b: { tool.name: y } }
-sequence: [a, b]
-within: 1m
-after_match: every
-`;
-const { rules } = loadRules([{ path: 'r', text: RULE }], { sha256Hex });
-const SETTINGS = {
-  rules,
-  engine: { lateWaitMs: 5_000, maxStates: 1_000, maxStatesPerTenant: 1_000 },
-  mappings: [],
-  internalHosts: [],
-  sha256Hex,
-  sha256: (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest(),
-};
+const SETTINGS = settingsOfOneRule('after_match: every\n');
+const [RULE] = SETTINGS.rules;
 
 function factAt(offset: number, step: 'a' | 'b', tenant: string): Fact {
   const appendMs = START_MS + offset;
@@ -36,7 +18,7 @@ function factAt(offset: number, step: 'a' | 'b', tenant: string): Fact {
     timeMs: appendMs,
     appendMs,
     callKey: `${tenant}-${offset}`,
-    matches: [rules[0]?.selections.get(step)?.hash ?? ''],
+    matches: [RULE?.selections.get(step)?.hash ?? ''],
     values: { agent: 'g' },
     reference: {
       eventId: `${tenant}-${offset}`,

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { loadRules } from '../../../detectors/compile/load.ts';
 import { alertBody } from '../../../detectors/engine/alert.ts';
-import { Engine, type Finding } from '../../../detectors/engine/engine.ts';
+import { Engine } from '../../../detectors/engine/engine.ts';
+import type { Finding } from '../../../detectors/engine/finding.ts';
 import { ParsedCall } from '../../../detectors/engine/parsed-call.ts';
 import type { Event } from '../../../schemas/event/v1.ts';
 

@@ -7,7 +7,8 @@ import { classMappingVersion } from '../../../services/evidence/projection.ts';
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
 import { ed25519Verify, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { prepareRecord } from '../../../services/record/prepare.ts';
-import { recordStep, type BatchOutcome } from '../../../services/record/step.ts';
+import type { BatchOutcome } from '../../../services/record/outcome.ts';
+import { recordStep } from '../../../services/record/step.ts';
 
 const STREAM = 'ab'.repeat(16);
 const SETTINGS = {

@@ -131,11 +131,13 @@ async function withParams(session: Session, params: Params): Promise<void> {
 
 async function read(
   session: Session,
-  { sql, params, id }: { sql: string; params: Params; id: number },
+  { sql, params, id, format }: Extract<EngineRequest, { op: 'query' }>,
 ): Promise<string> {
   await withParams(session, params);
-  const result = await session.queryAsync(marked(id, sql), { format: 'JSONEachRow' });
-  return result.text();
+  const result = await session.queryAsync(marked(id, sql), { format });
+  if (format === 'JSONEachRow') return result.text();
+  send({ id, kind: 'chunk', chunk: result.bytes() });
+  return '';
 }
 
 async function stream(session: Session, request: Extract<EngineRequest, { op: 'stream' }>): Promise<void> {

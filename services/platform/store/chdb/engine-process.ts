@@ -58,13 +58,14 @@ export class EngineProcess {
   async request(
     request: Unnumbered<Extract<EngineRequest, { op: 'command' | 'query' | 'close' }>>,
     limits: RequestLimits = {},
+    onChunk: Pending['onChunk'] = () => undefined,
   ): Promise<string> {
     await this.ready();
     const id = this.#nextId();
     const release = this.#limit(id, limits);
     try {
       return await new Promise<string>((resolve, reject) => {
-        this.#pending.set(id, { onDone: resolve, onFailed: reject, onChunk: () => undefined });
+        this.#pending.set(id, { onDone: resolve, onFailed: reject, onChunk });
         this.#send({ ...request, id });
       });
     } finally {

@@ -58,10 +58,22 @@ export class ChdbStore implements Store {
 
   async query<Row>(sql: string, options: QueryOptions = {}): Promise<Row[]> {
     const text = await this.#engine.request(
-      { op: 'query', sql: checkedRead(sql), params: options.params ?? {} },
+      { op: 'query', sql: checkedRead(sql), params: options.params ?? {}, format: 'JSONEachRow' },
       this.#limits(options),
     );
     return checkedCount(rowsOf<Row>(text), options);
+  }
+
+  async queryBlock(sql: string, options: QueryOptions = {}): Promise<Uint8Array> {
+    let block: Uint8Array = new Uint8Array(0);
+    await this.#engine.request(
+      { op: 'query', sql: checkedRead(sql), params: options.params ?? {}, format: 'RowBinary' },
+      this.#limits(options),
+      (chunk) => {
+        if (typeof chunk !== 'string') block = chunk;
+      },
+    );
+    return block;
   }
 
   async *queryStream<Row>(sql: string, options: QueryOptions = {}): AsyncGenerator<readonly Row[]> {

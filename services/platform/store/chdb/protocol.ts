@@ -17,7 +17,14 @@ export type Params = Readonly<Record<string, SqlParameter>>;
 
 export type EngineRequest =
   | { readonly op: 'open'; readonly id: number; readonly options: EngineOptions }
-  | { readonly op: 'query'; readonly id: number; readonly sql: string; readonly params: Params }
+  | {
+      readonly op: 'query';
+      readonly id: number;
+      readonly sql: string;
+      readonly params: Params;
+      /** Bytes come as one chunk, text as the reply. */
+      readonly format: StreamFormat;
+    }
   | {
       readonly op: 'stream';
       readonly id: number;

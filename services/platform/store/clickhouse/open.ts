@@ -70,6 +70,12 @@ export class ClickHouseStore implements Store {
     });
   }
 
+  async queryBlock(sql: string, options: QueryOptions = {}): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of this.queryBinary(sql, options)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  }
+
   async *queryStream<Row>(sql: string, options: QueryOptions = {}): AsyncGenerator<readonly Row[]> {
     const result = await converting(() =>
       this.#client.query({ ...this.#read(sql, options), format: 'JSONEachRow' }),

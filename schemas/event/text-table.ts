@@ -1,0 +1,33 @@
+/**
+ * Texts that come again and again, by their bytes: the same string for the same bytes as long as no other takes its
+ * place, so that most are never made. A table of fixed size in which the newest wins: what producers write cannot make it
+ * grow, nor slow.
+ */
+const SLOTS = 32_768;
+/** Longer ones are made each time. */
+const MAX_BYTES = 64;
+const HASH_PRIME = 0x01000193;
+
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export class TextTable {
+  private readonly texts: (string | undefined)[] = Array.from({ length: SLOTS }, () => undefined);
+
+  /** The text of ASCII bytes without escapes. */
+  text(bytes: Uint8Array, from: number, end: number): string {
+    if (end - from > MAX_BYTES) return DECODER.decode(bytes.subarray(from, end));
+    let hash = end - from;
+    for (let at = from; at < end; at++) hash = Math.imul(hash ^ (bytes[at] as number), HASH_PRIME);
+    const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1);
+    const known = this.texts[slot];
+    if (known !== undefined && known.length === end - from && isText(bytes, from, known)) return known;
+    return (this.texts[slot] = DECODER.decode(bytes.subarray(from, end)));
+  }
+}
+
+function isText(bytes: Uint8Array, from: number, text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    if (bytes[from + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,74 @@
+/**
+ * Answers that have gone on to the client and are yet to be looked at. Nothing of them can be refused or changed, so the
+ * client need not wait for what is put on record of them. They are looked at in their order, before anything else of the
+ * connection is, at the latest when the turn of the event loop ends: what the wire said first has the lower sequence.
+ *
+ * A process that is killed in that turn leaves its calls without a result on record, as one that is killed just before
+ * the answer comes.
+ */
+export interface QueuedAnswer {
+  readonly line: Uint8Array;
+  /** Number space of its ids. */
+  readonly scope: string | undefined;
+  /** When it came: Unix ms, and monotonic ms. */
+  readonly timeMs: number;
+  readonly monotonicMs: number;
+}
+
+/** Where so much is held, it is looked at before another answer goes on, which slows their source. */
+export const MAX_QUEUED_ANSWERS = 256;
+export const MAX_QUEUED_BYTES = 1024 * 1024;
+
+/** A member of this name makes a request or a notification of a message. */
+const METHOD = Buffer.from('"method"');
+/** Its letters may be escaped; no escape of another character begins so (RFC 8259 §7). */
+const ESCAPED_LETTERS = [Buffer.from('\\u006'), Buffer.from('\\u007')];
+
+/** True when no message of the line can have a member `method`, whoever reads it. May be false for an answer too. */
+export function isOnlyAnswers(line: Uint8Array): boolean {
+  const bytes = Buffer.isBuffer(line) ? line : Buffer.from(line.buffer, line.byteOffset, line.length);
+  return !bytes.includes(METHOD) && !ESCAPED_LETTERS.some((escape) => bytes.includes(escape));
+}
+
+/** Queues of this process with something in them: at its exit there is no further turn. */
+const waiting = new Set<AnswerQueue>();
+let atExit: (() => void) | undefined;
+
+function emptyAll(): void {
+  for (const queue of waiting) queue.empty();
+}
+
+export class AnswerQueue {
+  readonly #take: (answers: readonly QueuedAnswer[]) => void;
+  #answers: QueuedAnswer[] = [];
+  #bytes = 0;
+  #turn: NodeJS.Immediate | undefined;
+
+  /** `take` looks at answers and puts them on record; it must not wait. */
+  constructor(take: (answers: readonly QueuedAnswer[]) => void) {
+    this.#take = take;
+    if (atExit !== undefined) return;
+    atExit = emptyAll;
+    process.on('exit', atExit);
+  }
+
+  add(answer: QueuedAnswer): void {
+    if (this.#answers.length >= MAX_QUEUED_ANSWERS || this.#bytes >= MAX_QUEUED_BYTES) this.empty();
+    this.#answers.push(answer);
+    this.#bytes += answer.line.length;
+    waiting.add(this);
+    this.#turn ??= setImmediate(() => this.empty());
+  }
+
+  /** Looks at all of them, now. */
+  empty(): void {
+    if (this.#answers.length === 0) return;
+    const answers = this.#answers;
+    this.#answers = [];
+    this.#bytes = 0;
+    waiting.delete(this);
+    clearImmediate(this.#turn);
+    this.#turn = undefined;
+    this.#take(answers);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The usual entry of a binary bundle, checked on its bytes: one row of the ledger that follows the one before, one payload,
+ * and of `events` the one row that the payload gives. It says yes or nothing: whatever is not exactly so goes the way of
+ * every other row (verify-rows.ts), which says what is wrong, if anything is. So both forms of a bundle get one judgement.
+ */
+import { TOPICS } from '../../schemas/topics.ts';
+import {
+  ALERTS,
+  BlockEntry,
+  DISPOSITIONS,
+  EVENTS,
+  LEDGER,
+  LedgerRow,
+  PAYLOADS,
+  type PayloadRow,
+} from './block-entry.ts';
+import type { BundleRows, LedgerColumns } from './bundle.ts';
+import { HASH_BYTES, STREAM_ID_BYTES } from './bytes.ts';
+import { ENTRY_TYPES } from './entry.ts';
+import { eventHash } from './event-hash.ts';
+import { readLedgerLine } from './lines.ts';
+import { projectEvent, type ClassMappingVersion } from './projection.ts';
+import { LEDGER_AT, PAYLOAD_AT } from './rows-block.ts';
+import { hasColumns } from './same-columns.ts';
+import { TABLE_LAYOUTS } from './table-layout.ts';
+import type { CheckedRows, RowsCheck } from './verify-projections.ts';
+import { checkLine } from './verify-rows.ts';
+
+export interface UsualEntry {
+  readonly row: LedgerRow;
+  readonly leafHash: Uint8Array;
+}
+
+/** The row of the ledger, where it is one, whose link and leaf hash hold. */
+export function usualEntry(
+  rows: BundleRows,
+  prevLeafHash: Uint8Array,
+  check: RowsCheck,
+): UsualEntry | undefined {
+  if (!(rows instanceof BlockEntry)) return undefined;
+  const { block, number } = rows;
+  if (block.rowsOf(LEDGER, number) !== 1) return undefined;
+  const place = block.firstRow(LEDGER, number);
+  const at = block.fromOf(LEDGER, place);
+  if (!holds(block.bytes, at + LEDGER_AT.prev, prevLeafHash)) return undefined;
+  const hashes = block.leafHashes(check.crypto);
+  const leafHash = hashes.subarray(place * HASH_BYTES, (place + 1) * HASH_BYTES);
+  if (!holds(block.bytes, at + LEDGER_AT.leafHash, leafHash)) return undefined;
+  const row = rows.ledger[0] as LedgerRow;
+  const exact =
+    Number.isSafeInteger(row.append_ms) && Number.isSafeInteger(row.offset) && Number.isSafeInteger(row.seq);
+  return exact ? { row, leafHash } : undefined;
+}
+
+function holds(bytes: Uint8Array, at: number, hash: Uint8Array): boolean {
+  for (let place = 0; place < HASH_BYTES; place += 1) if (bytes[at + place] !== hash[place]) return false;
+  return true;
+}
+
+/** Types whose rows need more than their own bytes, or have none of `events`. */
+const UNUSUAL: ReadonlySet<number> = new Set([
+  ENTRY_TYPES.gap,
+  ENTRY_TYPES.equivocation,
+  ENTRY_TYPES.deadLetter,
+  ENTRY_TYPES.key,
+  ENTRY_TYPES.policy,
+  ENTRY_TYPES.erasure,
+]);
+
+/** What checkContent answers, where all of it is as usual. */
+export function usualContent(
+  rows: BundleRows,
+  { row, leafHash }: { readonly row: LedgerColumns; readonly leafHash: Uint8Array },
+  check: RowsCheck,
+): CheckedRows | undefined {
+  if (!(rows instanceof BlockEntry && row instanceof LedgerRow)) return undefined;
+  if (UNUSUAL.has(row.type) || row.topic !== TOPICS.toolcalls.name) return undefined;
+  const { block, number } = rows;
+  // Whoever wrote the bundle says which columns it has: one that is left out must not go unchecked.
+  if (block.layouts !== TABLE_LAYOUTS) return undefined;
+  if (block.rowsOf(PAYLOADS, number) !== 1 || block.rowsOf(EVENTS, number) !== 1) return undefined;
+  for (let table = ALERTS; table <= DISPOSITIONS; table += 1)
+    if (block.rowsOf(table, number) !== 0) return undefined;
+  const [payload] = rows.payloads;
+  if (payload === undefined || !isPayloadOf(payload, row, check)) return undefined;
+  const effectiveMs = eventTime(rows, row, payload.raw, check);
+  return effectiveMs === undefined ? undefined : new UsualContent({ row, leafHash }, payload, effectiveMs);
+}
+
+class UsualContent implements CheckedRows {
+  readonly ledger: LedgerRow;
+  readonly leafHash: Uint8Array;
+  readonly effectiveMs: number;
+  readonly classDerived = true;
+  readonly policyProjected = true;
+  readonly erasure = undefined;
+  readonly #payload: PayloadRow;
+
+  constructor({ row, leafHash }: UsualEntry, payload: PayloadRow, effectiveMs: number) {
+    this.ledger = row;
+    this.leafHash = leafHash;
+    this.effectiveMs = effectiveMs;
+    this.#payload = payload;
+  }
+
+  get prevEventHash(): string {
+    return this.#payload.prev_ev_hash;
+  }
+}
+
+/** At the same place, and the bytes that the entry commits to. */
+function isPayloadOf(payload: PayloadRow, row: LedgerRow, check: RowsCheck): boolean {
+  const isThere =
+    payload.erased === undefined &&
+    payload.partition === row.partition &&
+    payload.offset === row.offset &&
+    payload.line === row.line &&
+    payload.namesTopicOf(row);
+  if (!isThere) return false;
+  const { bytes } = row.block;
+  const streamAt = row.at + LEDGER_AT.stream;
+  const prevAt = payload.at + PAYLOAD_AT.prev;
+  const hash = eventHash(
+    {
+      stream: bytes.subarray(streamAt, streamAt + STREAM_ID_BYTES),
+      seq: row.seq,
+      prev: bytes.subarray(prevAt, prevAt + HASH_BYTES),
+      line: payload.raw,
+    },
+    check.crypto.sha256,
+  );
+  return holds(bytes, row.at + LEDGER_AT.eventHash, hash);
+}
+
+class Unusual extends Error {}
+const unusual = (): never => {
+  throw new Unusual();
+};
+
+/** Effective time of the event, where its row in `events` holds what its bytes give. */
+function eventTime(
+  rows: BlockEntry,
+  row: LedgerRow,
+  bytes: Uint8Array,
+  check: RowsCheck,
+): number | undefined {
+  const { previousEffectiveMs } = check;
+  const mapping = soleMapping(check.mappings);
+  if (mapping === undefined || previousEffectiveMs === undefined) return undefined;
+  const read = readLedgerLine(row.topic, bytes);
+  if (read.kind !== 'event' || !isLineOf(row, read)) return undefined;
+  const expected = projectEvent({
+    event: read.event,
+    unknownFields: read.unknownFields,
+    appendMs: row.append_ms,
+    previousEffectiveMs,
+    equivocation: false,
+    mapping,
+  });
+  const { tenant, topic, partition, offset, line, append_ms: append_time, stream_id, seq } = row;
+  const place = { tenant, topic, partition, offset, line, append_time, stream_id, seq };
+  const { block, number } = rows;
+  const at = block.firstRow(EVENTS, number);
+  const found = block.reader.over(block.fromOf(EVENTS, at), block.toOf(EVENTS, at));
+  const same = hasColumns(found, block.layouts.events, place, expected as unknown as Record<string, unknown>);
+  return same ? expected.effective_time : undefined;
+}
+
+function isLineOf(row: LedgerRow, read: Parameters<typeof checkLine>[1]): boolean {
+  try {
+    checkLine(row, read, unusual);
+    return true;
+  } catch (error) {
+    if (error instanceof Unusual) return false;
+    throw error;
+  }
+}
+
+/** The one that all rows were classified with; where there are several, each row is asked for its own. */
+function soleMapping(mappings: RowsCheck['mappings']): ClassMappingVersion | undefined {
+  if (mappings.size !== 1) return undefined;
+  const [mapping] = mappings.values();
+  return mapping?.derivable === true ? mapping : undefined;
+}

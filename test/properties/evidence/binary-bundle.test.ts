@@ -1,0 +1,180 @@
+/**
+ * A bundle says the same in binary as in NDJSON: of random logs, whole, in part and sampled, sound and with random changes,
+ * the verifier's two reports are equal to the letter. And whatever bytes stand in a binary bundle, they end in a report or
+ * in export_invalid.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import fc from 'fast-check';
+import { isTriplineError } from '../../../schemas/errors.ts';
+import { BUNDLE_MAGIC, MAX_SECTION_BYTES } from '../../../services/evidence/bundle-binary.ts';
+import { readBundle } from '../../../services/evidence/read-bundle.ts';
+import { verifyBundle, type VerifyOptions } from '../../../services/evidence/verify.ts';
+import { nodeCrypto } from '../../../services/platform/ledger/crypto.ts';
+import {
+  append,
+  callLine,
+  exported,
+  openBench,
+  recordOf,
+  runWriter,
+  type Bench,
+} from '../../integration/record/harness.ts';
+import { binaryOf, NoBinaryForm } from '../../support/evidence/binary-bundle.ts';
+import { changeOf } from '../../support/evidence/changes.ts';
+
+const LINES = 8;
+
+async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  await Promise.resolve();
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** The report, or the code of what was thrown instead. Anything but export_invalid is a crash. */
+async function outcomeOf(
+  bytes: Uint8Array,
+  options: VerifyOptions = {},
+  pieceBytes = 65_536,
+): Promise<unknown> {
+  try {
+    return await verifyBundle(pieces(bytes, pieceBytes), nodeCrypto, options);
+  } catch (error) {
+    if (isTriplineError(error, 'export_invalid')) return error.code;
+    throw error;
+  }
+}
+
+async function whole(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** When its heads were signed is the time of asking. */
+const withoutTime = (bundle: Buffer): string => bundle.toString('latin1').replaceAll(/"signedAtMs":\d+/g, '');
+const linesOf = (bundle: Buffer): string[] => bundle.toString().trimEnd().split('\n');
+
+describe('a binary bundle', () => {
+  let bench: Bench;
+  const bundles: string[][] = [];
+  let binary: Buffer;
+
+  before(async () => {
+    bench = await openBench();
+    // Streams with holes, repeats, other bytes at the same place, lines that cannot be read, names beyond ASCII.
+    for (let n = 0; n < 3; n += 1) {
+      const stream = `s${n}`;
+      const lines = Array.from({ length: LINES }, (_, seq) =>
+        callLine(stream, seq, { principal: n === 0 ? 'jürgen' : 'user@example.org', labels: ['a', 'β'] }),
+      );
+      await append(bench, [
+        recordOf(stream, 0, lines.slice(0, 3)),
+        recordOf(stream, 5, lines.slice(5)),
+        recordOf(stream, 3, lines.slice(3, 4)),
+        recordOf(stream, 0, [callLine(stream, 0, { agent: 'other' })]),
+        recordOf(stream, LINES, ['{"no":"event"}']),
+      ]);
+    }
+    await runWriter(bench, bench);
+    for (const more of [{}, { session: 'session s1' }])
+      bundles.push(linesOf(await whole(exported(bench, more))));
+    binary = await whole(exported(bench, { format: 'binary' }));
+  });
+  after(async () => {
+    await bench?.close();
+  });
+
+  it('is, as the store writes it, what its NDJSON is in binary', async () => {
+    assert.ok(binary.length > 4000);
+    for (const [n, more] of [{}, { session: 'session s1' }].entries()) {
+      const written = await whole(exported(bench, { format: 'binary', ...more }));
+      assert.deepEqual(await outcomeOf(written), await outcomeOf(Buffer.from(`${bundles[n]?.join('\n')}\n`)));
+      assert.equal(withoutTime(binaryOf(bundles[n] ?? [])), withoutTime(written), `bundle ${n}`);
+    }
+    const report = (await outcomeOf(binary)) as { readonly entries: number };
+    assert.ok(report.entries > 3 * LINES);
+  });
+
+  it('ends in the same report as its NDJSON, whatever is changed in it', async () => {
+    let compared = 0;
+    const changes = fc.record({
+      of: fc.nat(),
+      at: fc.nat(),
+      leaf: fc.nat(),
+      salt: fc.nat(),
+      how: fc.constantFrom('value', 'value', 'value', 'drop', 'double', 'swap'),
+      blockEntries: fc.integer({ min: 1, max: 12 }),
+      sample: fc.option(fc.integer({ min: 2, max: 4 }), { nil: undefined }),
+    });
+    await fc.assert(
+      fc.asyncProperty(changes, async ({ of, at, leaf, salt, how, blockEntries, sample }) => {
+        const lines = [...(bundles[of % bundles.length] ?? [])];
+        const index = at % lines.length;
+        const line = lines[index] ?? '';
+        if (how === 'value') lines[index] = changeOf(line, leaf, salt).line;
+        else if (how === 'drop') lines.splice(index, 1);
+        else if (how === 'double') lines.splice(index, 0, line);
+        else lines.splice(index, 2, lines[index + 1] ?? line, line);
+        let bytes: Buffer;
+        try {
+          bytes = binaryOf(lines, blockEntries);
+        } catch (error) {
+          // Binary has no form of half a hash: there is nothing to compare.
+          if (error instanceof NoBinaryForm) return;
+          throw error;
+        }
+        const options = sample === undefined ? {} : { sample: { every: sample, phase: salt % sample } };
+        const ndjson = await outcomeOf(Buffer.from(`${lines.join('\n')}\n`), options);
+        assert.deepEqual(await outcomeOf(bytes, options, 1 + (salt % 5000)), ndjson);
+        compared += 1;
+      }),
+      { numRuns: 60 },
+    );
+    assert.ok(compared > 30, String(compared));
+  });
+
+  it('ends in a report or in export_invalid, whatever bytes it is made of', async () => {
+    const change = fc.record({ at: fc.nat(), to: fc.integer({ min: 0, max: 255 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 4 }), fc.nat(), async (some, cut) => {
+        const bytes = Buffer.from(binary);
+        for (const { at, to } of some)
+          bytes[BUNDLE_MAGIC.length + (at % (bytes.length - BUNDLE_MAGIC.length))] = to;
+        await outcomeOf(bytes);
+        await outcomeOf(bytes.subarray(0, cut % bytes.length));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is refused where a section says that it is longer than any may be', async () => {
+    const head = Buffer.alloc(5);
+    head[0] = 2;
+    head.writeUInt32BE(MAX_SECTION_BYTES + 1, 1);
+    assert.equal(await outcomeOf(Buffer.concat([BUNDLE_MAGIC, head])), 'export_invalid');
+  });
+
+  it('does not get around a column by leaving it out of the columns that its header names', async () => {
+    const altered = (bundles[0] ?? []).map((line) => line.replace('"tool":"read_file"', '"tool":"other_file"'));
+    const bytes = binaryOf(altered, 4096, { without: 'tool' });
+    const report = (await outcomeOf(bytes)) as { firstFault: { code: string; detail: string } };
+    assert.deepEqual([report.firstFault.code, report.firstFault.detail], ['projection_altered', 'events.tool']);
+  });
+
+  it('is cut off where its last section is', async () => {
+    const report = (await outcomeOf(binary.subarray(0, binary.length - 3))) as {
+      firstFault: { code: string };
+    };
+    assert.equal(report.firstFault.code, 'bundle_truncated');
+  });
+
+  it('is read the same whatever the pieces are that it comes in', async () => {
+    const read = async (size: number): Promise<number> => {
+      let count = 0;
+      for await (const _line of readBundle(pieces(binary, size))) count += 1;
+      return count;
+    };
+    const expected = bundles[0]?.length;
+    for (const size of [1, 18, 20, binary.length]) assert.equal(await read(size), expected);
+  });
+});
