@@ -9,15 +9,9 @@ import { it } from 'node:test';
 import type { Event } from '../../../schemas/event/v1.ts';
 import { recordTransport } from '../../../services/capture/decorator.ts';
 import { readSettings, type CaptureSettings } from '../../../services/capture/settings.ts';
-import {
-  callsServer,
-  connectTo,
-  distinct,
-  gateBefore,
-  openPlace,
-  type Place,
-} from '../../support/mcp/gate.ts';
+import { callsServer, connectTo, distinct, gateBefore } from '../../support/mcp/gate.ts';
 import { CALLS_SERVER, connectThroughTap, nodeArguments } from '../../support/mcp/host.ts';
+import { openPlace, type Place } from '../../support/mcp/place.ts';
 
 const policy = (version: number, mode: string, tools: string): string =>
   `v: 1\nid: bench\nversion: ${version}\nmode: ${mode}\nallow:\n  - { id: some, tools: [${tools}] }\n`;
