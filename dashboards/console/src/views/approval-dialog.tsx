@@ -3,6 +3,7 @@ import { useState, type ReactNode } from 'react';
 import type { Api } from '../api/client.ts';
 import type { Approval, ApprovalVerdict } from '../api/types.ts';
 import { Dialog } from '../parts/dialog.tsx';
+import { DurationField } from '../parts/duration-field.tsx';
 import { ExactText } from '../parts/exact-text.tsx';
 import { ReasonForm } from '../parts/reason-form.tsx';
 import { Untrusted } from '../parts/untrusted.tsx';
@@ -56,29 +57,10 @@ export function AnswerDialog({ api, shown, verdict, ...on }: AnswerDialogProps):
         {shown.args === null ? null : (
           <ExactText value={shown.args} label="Arguments" isOpen onOpen={() => undefined} />
         )}
-        {isGrant ? <TtlField value={ttlMs} onValue={setTtlMs} /> : null}
+        {isGrant ? (
+          <DurationField label="May be used for" choices={TTLS} valueMs={ttlMs} onValue={setTtlMs} />
+        ) : null}
       </ReasonForm>
     </Dialog>
-  );
-}
-
-function TtlField({
-  value,
-  onValue,
-}: {
-  readonly value: number;
-  readonly onValue: (ttlMs: number) => void;
-}): ReactNode {
-  return (
-    <label className="field">
-      <span>May be used for</span>
-      <select value={value} onChange={(event) => onValue(Number(event.target.value))}>
-        {TTLS.map(([label, ttlMs]) => (
-          <option key={ttlMs} value={ttlMs}>
-            {label}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }

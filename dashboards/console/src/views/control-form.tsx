@@ -3,6 +3,7 @@ import { useState, type ReactNode } from 'react';
 import type { Api } from '../api/client.ts';
 import { MODES, SCOPES, type ControlDraft, type Mode, type Scope } from '../api/types.ts';
 import { Dialog } from '../parts/dialog.tsx';
+import { DurationField } from '../parts/duration-field.tsx';
 import { FormFault } from '../parts/states.tsx';
 import { useSubmit } from '../parts/submit.ts';
 import { span } from '../parts/time.ts';
@@ -117,16 +118,12 @@ function ControlFields({ values, onChange }: ControlFieldsProps): ReactNode {
           </select>
           <small className="faint">{MODES[values.mode]}</small>
         </label>
-        <label className="field">
-          <span>Expires after</span>
-          <select value={values.ttlMs} onChange={(event) => onChange({ ttlMs: Number(event.target.value) })}>
-            {TTLS.map(([label, ttlMs]) => (
-              <option key={ttlMs} value={ttlMs}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </label>
+        <DurationField
+          label="Expires after"
+          choices={TTLS}
+          valueMs={values.ttlMs}
+          onValue={(ttlMs) => onChange({ ttlMs })}
+        />
       </div>
       <label className="field">
         <span>Reason (goes on record, and to the agent)</span>
