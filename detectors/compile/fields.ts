@@ -92,6 +92,15 @@ export const FIELDS: Readonly<Record<string, FieldEntry>> = {
     'Its line that says so, as allow/ID, deny/ID, hide/ID, approvals/ID; else default or ambiguous',
     (s) => s.event.policy?.rule,
   ),
+  'policy.change': field(
+    'What became of a changed policy file: applied or rejected; on stream.heartbeat',
+    (s) => s.event.policyChange?.state,
+  ),
+  'policy.previous_hash': field(
+    'SHA-256 of the policy that was in force before the change',
+    (s) => s.event.policyChange?.previousHash,
+  ),
+  'policy.previous_mode': field('Its mode', (s) => s.event.policyChange?.previousMode),
   control_id: field('Control that decided', (s) => s.event.controlId),
   approval_id: field('Approval that the call refers to', (s) => s.event.approvalId),
   'gap.dropped': field('Events that a stream had to give up', (s) => s.event.streamState?.dropped),

@@ -77,6 +77,9 @@ const ROOTS: Readonly<Record<string, string>> = {
   decision_id: 'decisionId',
   'mcp.task_id': 'mcp.taskId',
   'mcp.task_status': 'mcp.taskStatus',
+  'policy.change': 'policyChange.state',
+  'policy.previous_hash': 'policyChange.previousHash',
+  'policy.previous_mode': 'policyChange.previousMode',
   'alert.rule': 'alert.ruleId',
   'alert.rule_hash': 'alert.ruleHash',
 };

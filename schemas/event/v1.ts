@@ -197,6 +197,17 @@ export const zPolicyStamp = z.looseObject({
   request: z.looseObject({ ttlMs: zCount, waitMs: zCount, fourEyes: z.boolean() }).optional(),
 });
 export type PolicyStamp = z.infer<typeof zPolicyStamp>;
+/** The file of a host's policy was changed; on a heartbeat, whose `policy` is what is in force from then on. */
+export const zPolicyChange = z.looseObject({
+  /** `rejected`: the file has faults or cannot be read, and what was in force stays so. */
+  state: z.enum(['applied', 'rejected']),
+  previousHash: zHex64,
+  previousMode: z.enum(POLICY_MODES),
+  /** SHA-256 of the file as it is now; absent where it cannot be read. */
+  hash: zHex64.optional(),
+  faults: z.array(z.string().max(512)).max(8).optional(),
+});
+export type PolicyChange = z.infer<typeof zPolicyChange>;
 export const zControlAck = z.looseObject({
   state: z.enum(['applied', 'lifted', 'rejected', 'channel_lost', 'channel_restored']),
   version: zCount.optional(),
@@ -330,6 +341,7 @@ export const zEvent = z.looseObject({
   verdict: z.string().max(64).optional(),
   /** The policy that decided, or is in force (stream.open). */
   policy: zPolicyStamp.optional(),
+  policyChange: zPolicyChange.optional(),
   controlId: zName.optional(),
   approvalId: zName.optional(),
   hold: zHold.optional(),

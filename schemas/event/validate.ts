@@ -21,6 +21,7 @@ import {
   zPeers,
   zRegistry,
   zStreamState,
+  zPolicyChange,
   zPolicyStamp,
   zRedacted,
 } from './v1.ts';
@@ -154,6 +155,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   controlId: name,
   approvalId: name,
   policy: bySchema(zPolicyStamp),
+  policyChange: bySchema(zPolicyChange),
   hold: bySchema(zHold),
   error: bySchema(zEvent.shape.error),
   approval: bySchema(zApproval),

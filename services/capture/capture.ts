@@ -46,6 +46,7 @@ export class Capture {
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
   readonly #policy: HostPolicy | undefined;
+  #unsubscribe: (() => void) | undefined;
   readonly #redaction: HostRedaction | undefined;
   readonly #redactor: StreamRedaction | undefined;
   readonly #waiting: WaitingCalls;
@@ -149,6 +150,7 @@ export class Capture {
     const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
     const redaction = this.#redaction === undefined ? {} : { redaction: this.#redaction.identity };
     this.#recorder.open({ ...this.#opening, ...policy, ...redaction });
+    this.#unsubscribe = this.#policy?.subscribe((news) => this.note({ ...news }));
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
@@ -265,6 +267,7 @@ export class Capture {
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
   async close(): Promise<void> {
     clearInterval(this.#expiry);
+    this.#unsubscribe?.();
     this.#answers.empty();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);
@@ -295,8 +298,8 @@ function answersGoFirst(
   return !isChanged && onSpoolFull === 'gap';
 }
 
-function policyOf({ shared, settings: { policy } }: CaptureOptions): HostPolicy | undefined {
-  return shared?.policy ?? (policy === undefined ? undefined : new HostPolicy(policy));
+function policyOf({ shared, settings: { policy }, log }: CaptureOptions): HostPolicy | undefined {
+  return shared?.policy ?? (policy === undefined ? undefined : new HostPolicy(policy, log));
 }
 
 function sessionOf(options: CaptureOptions): string {

@@ -1,6 +1,7 @@
 /** Sessions: the listing, and one as a timeline of calls with its alerts and decisions. */
 import { z } from 'zod';
 import { TriplineError } from '../../schemas/errors.ts';
+import { ENTRY_FLAGS } from '../evidence/entry.ts';
 import { PayloadReader, SEALED_COLUMNS, type Opened, type SealedRow } from '../platform/payloads/read.ts';
 import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
@@ -27,6 +28,7 @@ const zKey = z.tuple([z.number().int(), z.string().max(256), z.string().max(256)
 const MAX_TIMELINE_EVENTS = 10_000;
 const MAX_ALERTS = 1000;
 const MAX_NAMES = 32;
+const MAX_STREAMS = 1000;
 
 /** Most recently active first. */
 export async function listSessions(
@@ -120,11 +122,39 @@ export async function readSession(
     calls,
     messages: joinCalls(items, MESSAGE_KINDS),
     decisions: withCalls(await withDecisions({ store, keys }, first.tenant, ofKind('decision')), calls),
+    streams: await streamsOf(store, first.tenant, session),
     approvals: ofKind('approval'),
     acknowledgements: ofKind('control.ack'),
     alerts: await alertsOfSession(store, first.tenant, session, MAX_ALERTS),
     truncated: rows.length > MAX_TIMELINE_EVENTS,
   };
+}
+
+interface StreamRow {
+  readonly stream: string;
+  readonly entries: string;
+  readonly signed: string;
+  readonly keys: readonly string[];
+}
+
+/** The session's writers: how many of their entries (events, gaps left out) bear a signature of the host's own key, and which. */
+async function streamsOf(store: Store, tenant: string, session: string): Promise<readonly SessionItem[]> {
+  const rows = await store.query<StreamRow>(
+    `SELECT lower(hex(stream_id)) AS stream, toString(count()) AS entries,
+       toString(countIf(bitAnd(flags, {signed:UInt8}) != 0)) AS signed,
+       arrayFilter(key -> key != repeat('0', 64), groupUniqArray(${MAX_NAMES})(lower(hex(key_id)))) AS keys
+     FROM ledger WHERE (log_id, idx) IN
+       (SELECT log_id, idx FROM events WHERE tenant = {tenant:String} AND session_id = {session:String}
+        ORDER BY effective_time LIMIT {row_limit:UInt32})
+     GROUP BY stream ORDER BY stream LIMIT ${MAX_STREAMS}`,
+    { params: { tenant, session, row_limit: MAX_TIMELINE_EVENTS, signed: ENTRY_FLAGS.signed } },
+  );
+  return rows.map(({ stream, entries, signed, keys }) => ({
+    stream,
+    entries: Number(entries),
+    signed: Number(signed),
+    keyIds: keys,
+  }));
 }
 
 type IdName = 'intentId' | 'resultId';

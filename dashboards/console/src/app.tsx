@@ -5,6 +5,7 @@ import { useRoute, type Route, type View } from './parts/route.ts';
 import { useTail, type Tail } from './parts/use-tail.ts';
 import { Shell } from './shell.tsx';
 import { AlertsView } from './views/alerts.tsx';
+import { ApprovalsView } from './views/approvals.tsx';
 import { ControlsView } from './views/controls.tsx';
 import { LedgerView } from './views/ledger.tsx';
 import { LiveView } from './views/live.tsx';
@@ -68,6 +69,7 @@ const PAGES: Readonly<Record<View, (props: PageProps) => ReactNode>> = {
     ),
   ledger: ({ api }) => <LedgerView api={api} />,
   controls: ({ api, tail }) => <ControlsView api={api} news={tail.news} />,
+  approvals: ({ api, tail }) => <ApprovalsView api={api} news={tail.asks} />,
 };
 
 function CurrentView(props: PageProps): ReactNode {

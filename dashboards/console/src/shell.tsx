@@ -12,6 +12,7 @@ const TITLES: Readonly<Record<View, string>> = {
   sessions: 'Sessions',
   ledger: 'Ledger',
   controls: 'Kill switch',
+  approvals: 'Approvals',
 };
 
 const CONNECTION: Readonly<Record<TailState, string>> = {
@@ -136,7 +137,7 @@ function act(key: string, actions: Actions): boolean {
 }
 
 const SHORTCUTS: readonly (readonly [keys: string, does: string])[] = [
-  ['1 – 5', 'Live, Alerts, Sessions, Ledger, Kill switch'],
+  ['1 – 6', 'Live, Alerts, Sessions, Ledger, Kill switch, Approvals'],
   ['↑ ↓ Home End', 'walk the rows of a table'],
   ['Enter', 'open the row'],
   ['/', 'go to the filter'],

@@ -4,20 +4,10 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
-import { ROOT, connectThroughTap, tapCommand, tapEnvironment, workplace } from '../../support/mcp/host.ts';
+import { describe, it } from 'node:test';
+import { ROOT, connectThroughTap, tapCommand, tapEnvironment } from '../../support/mcp/host.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 import { Receiver } from '../../support/mcp/receiver.ts';
-
-async function setup(context: TestContext) {
-  const place = workplace();
-  const receiver = new Receiver();
-  await receiver.start();
-  context.after(async () => {
-    await receiver.stop();
-    place.remove();
-  });
-  return { place, receiver };
-}
 
 /** The chain of a stream, walked as the specification of the event hash says, without the product's code. */
 function chainHash(stream: string, lines: readonly string[]): readonly string[] {
@@ -38,7 +28,7 @@ function chainHash(stream: string, lines: readonly string[]): readonly string[] 
 
 describe('faults at the host', () => {
   it('spools while the service is away and sends all of it in order when it is back', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     receiver.away = true;
     const host = await connectThroughTap({ place, url: receiver.url });
     for (let n = 0; n < 5; n++) await host.client.callTool({ name: 'echo', arguments: { text: String(n) } });
@@ -58,7 +48,7 @@ describe('faults at the host', () => {
   });
 
   it('a call that the server took to its death is abandoned, and its exit code is passed on', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const { command, args } = tapCommand({});
     const tap = spawn(command, args, {
       cwd: ROOT,
@@ -85,7 +75,7 @@ describe('faults at the host', () => {
   });
 
   it('the next tap sends what a killed one left, with its open call as abandoned and the stream ended', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     receiver.away = true;
     const first = await connectThroughTap({ place, url: receiver.url });
     await first.client.callTool({ name: 'echo', arguments: { text: 'done' } });
@@ -116,7 +106,7 @@ describe('faults at the host', () => {
   });
 
   it('a restart with the service away still refuses what was killed before', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const env = { TRIPLINE_CONTROL_KEYS: receiver.publicKey };
     receiver.push(receiver.sign({ id: 'k', scope: 'global', target: '*', tenant: '*' }), 'k');
     const first = await connectThroughTap({ place, url: receiver.url, env });
@@ -131,7 +121,7 @@ describe('faults at the host', () => {
   });
 
   it('a control of an unknown key or an older version changes nothing, and that is on record', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const stranger = new Receiver();
     const env = { TRIPLINE_CONTROL_KEYS: receiver.publicKey };
     const host = await connectThroughTap({ place, url: receiver.url, env });
@@ -155,7 +145,7 @@ describe('faults at the host', () => {
   });
 
   it('closed means closed: without the channel no call leaves', async (context) => {
-    const { place } = await setup(context);
+    const { place } = await openPlace(context);
     const env = { TRIPLINE_ON_CHANNEL_LOST: 'closed' };
     const host = await connectThroughTap({ place, url: 'http://127.0.0.1:9', env });
     await assert.rejects(host.client.callTool({ name: 'echo', arguments: { text: 'a' } }), { code: -32090 });
@@ -164,7 +154,7 @@ describe('faults at the host', () => {
   });
 
   it('a full spool gives events up and says how many', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     receiver.away = true;
     const env = { TRIPLINE_SPOOL_MAX_BYTES: '65536' };
     const host = await connectThroughTap({ place, url: receiver.url, env });
@@ -188,7 +178,7 @@ describe('faults at the host', () => {
   });
 
   it('lines that the service refuses are not sent for ever', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const rejected = [{ index: 0, code: 'event_invalid', path: 'x', message: 'no' }];
     receiver.answers.push({ status: 400, body: { accepted: 0, duplicates: 0, rejected } });
     const host = await connectThroughTap({ place, url: receiver.url });

@@ -7,8 +7,9 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { callsServer, connectTo, gateBefore, openPlace, outcomesByTool } from '../../support/mcp/gate.ts';
+import { callsServer, connectTo, gateBefore, outcomesByTool } from '../../support/mcp/gate.ts';
 import { nodeArguments, ROOT, tapEnvironment } from '../../support/mcp/host.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const CLI = path.join(ROOT, 'services/cli/main.ts');
 

@@ -7,19 +7,12 @@ import { describe, it } from 'node:test';
 import { z } from 'zod';
 import { recordTransport } from '../../../services/capture/decorator.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
-import { workplace } from '../../support/mcp/host.ts';
-import { Receiver } from '../../support/mcp/receiver.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 for (const side of ['client', 'server'] as const) {
   describe(`decorator on the ${side}`, () => {
     it('records calls in order, refuses under a control, and ends the stream', async (context) => {
-      const place = workplace();
-      const receiver = new Receiver();
-      await receiver.start();
-      context.after(async () => {
-        await receiver.stop();
-        place.remove();
-      });
+      const { place, receiver } = await openPlace(context);
       receiver.push(receiver.sign({ id: 'no-b', target: 'b' }), 'no-b');
       const settings = readSettings({
         TRIPLINE_URL: receiver.url,

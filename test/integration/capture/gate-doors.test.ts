@@ -10,16 +10,9 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { TriplineError } from '../../../schemas/errors.ts';
-import {
-  callOf,
-  gateBefore,
-  JSON_HEADERS,
-  openPlace,
-  plainServer,
-  send,
-  withBody,
-} from '../../support/mcp/gate.ts';
+import { callOf, gateBefore, JSON_HEADERS, plainServer, send, withBody } from '../../support/mcp/gate.ts';
 import { ROOT } from '../../support/mcp/host.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const PEM = path.join(ROOT, 'test/support/mcp/certificates');
 const pem = (name: string): string => path.join(PEM, `${name}.pem`);

@@ -4,15 +4,8 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  callOf,
-  gateBefore,
-  JSON_HEADERS,
-  openPlace,
-  plainServer,
-  send,
-  withBody,
-} from '../../support/mcp/gate.ts';
+import { callOf, gateBefore, JSON_HEADERS, plainServer, send, withBody } from '../../support/mcp/gate.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const MIB = 1024 * 1024;
 const big = callOf(1, 'echo', { text: 'x'.repeat(700_000) });

@@ -3,16 +3,9 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
-import {
-  callOf,
-  gateBefore,
-  JSON_HEADERS,
-  openPlace,
-  outcomesByTool,
-  send,
-  type Place,
-} from '../../support/mcp/gate.ts';
+import { callOf, gateBefore, JSON_HEADERS, outcomesByTool, send } from '../../support/mcp/gate.ts';
 import { modernServer, type ModernServer } from '../../support/mcp/modern-server.ts';
+import { openPlace, type Place } from '../../support/mcp/place.ts';
 
 const VERSION = '2026-07-28';
 const META = {

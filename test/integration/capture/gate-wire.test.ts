@@ -11,15 +11,14 @@ import {
   freePort,
   gateBefore,
   JSON_HEADERS,
-  openPlace,
   outcomesByTool,
   plainServer,
   send,
   withBody,
   type GateSetup,
-  type Place,
   type RawRequest,
 } from '../../support/mcp/gate.ts';
+import { openPlace, type Place } from '../../support/mcp/place.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const answerTo = (id: unknown, text = 'done'): string =>

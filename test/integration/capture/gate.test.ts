@@ -16,9 +16,9 @@ import {
   everything,
   freePort,
   gateBefore,
-  openPlace,
   outcomesByTool,
 } from '../../support/mcp/gate.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const GRACE = { streams: { resumeGraceMs: 300 } };

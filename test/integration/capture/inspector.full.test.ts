@@ -7,11 +7,12 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { inspectorInstall } from '../../support/inspector/install.ts';
-import { everything, gateBefore, openPlace } from '../../support/mcp/gate.ts';
+import { everything, gateBefore } from '../../support/mcp/gate.ts';
 import { ROOT, nodeArguments, tapEnvironment, workplace } from '../../support/mcp/host.ts';
 import { modernServer } from '../../support/mcp/modern-server.ts';
 import { ofKind, Service } from '../../support/mcp/service.ts';
 import { copyOfHttp } from '../../support/mcp/wire-copy.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const run = promisify(execFile);
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -10,9 +10,10 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Event } from '../../../schemas/event/v1.ts';
 import { recordTransport } from '../../../services/capture/decorator.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
-import { callsServer, connectTo, gateBefore, openPlace, type Place } from '../../support/mcp/gate.ts';
+import { callsServer, connectTo, gateBefore } from '../../support/mcp/gate.ts';
 import { connectThroughTap } from '../../support/mcp/host.ts';
 import { registerTools } from '../../support/mcp/tools.ts';
+import { openPlace, type Place } from '../../support/mcp/place.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 const KEY = 'AKIAIOSFODNN7EXAMPLE';

@@ -1,12 +1,6 @@
 /** Everything that an SDK client and the reference server say to each other beside tool calls is on record. */
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import {
-  CallToolResultSchema,
-  CreateMessageRequestSchema,
-  ElicitRequestSchema,
-  ListRootsRequestSchema,
-} from '@modelcontextprotocol/sdk/types.js';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -17,30 +11,11 @@ import { recordTransport } from '../../../services/capture/decorator.ts';
 import type { RecordsDecisions } from '../../../services/capture/public.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
 import { valuesOf } from '../../support/capture/observer.ts';
+import { answeringClient, EVERYTHING, talk } from '../../support/mcp/everything-talk.ts';
 import { ROOT, workplace } from '../../support/mcp/host.ts';
 import { Receiver } from '../../support/mcp/receiver.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const EVERYTHING = path.join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js');
-const TYPED = 'TYPED-BY-A-PERSON';
-const URL_WITH_TOKEN = 'https://login.example/session/ONE-TIME-TOKEN';
-
-function newClient(): Client {
-  const client = new Client(
-    { name: 'tester', version: '1.0.0' },
-    { capabilities: { sampling: {}, roots: {}, elicitation: { form: {}, url: {} } } },
-  );
-  client.setRequestHandler(CreateMessageRequestSchema, () => ({
-    model: 'm',
-    role: 'assistant' as const,
-    content: { type: 'text' as const, text: 'sampled' },
-  }));
-  client.setRequestHandler(ElicitRequestSchema, ({ params }) =>
-    params.mode === 'url' ? { action: 'decline' } : { action: 'accept', content: { name: TYPED } },
-  );
-  client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [{ uri: 'file:///workspace' }] }));
-  return client;
-}
 
 interface Connected {
   readonly client: Client;
@@ -58,7 +33,7 @@ async function connected(): Promise<Connected> {
     TRIPLINE_DATA_DIR: place.dataDir,
     TRIPLINE_SESSION_ID: 'messages',
   });
-  const client = newClient();
+  const client = answeringClient();
   const transport = recordTransport(
     new StdioClientTransport({ command: process.execPath, args: [EVERYTHING, 'stdio'], stderr: 'ignore' }),
     { settings, server: 'everything', transport: 'stdio' },
@@ -69,35 +44,6 @@ async function connected(): Promise<Connected> {
     place.remove();
   };
   return { client, transport, receiver, remove };
-}
-
-/** Says everything that the two can say to each other; answers the URI that was read. */
-async function talk(client: Client): Promise<string> {
-  const call = (name: string, args: Record<string, unknown> = {}) =>
-    client.callTool({ name, arguments: args });
-  await client.listTools();
-  const { resources } = await client.listResources();
-  const uri = resources[0]?.uri ?? '';
-  await client.readResource({ uri });
-  await client.subscribeResource({ uri });
-  await client.getPrompt({ name: 'simple-prompt' });
-  const ref = { type: 'ref/prompt', name: 'completable-prompt' } as const;
-  await client.complete({ ref, argument: { name: 'department', value: 'E' } });
-  await client.setLoggingLevel('error');
-  await call('get-structured-content', { location: 'Chicago' });
-  await call('trigger-sampling-request', { prompt: 'hello' });
-  await call('trigger-elicitation-request');
-  await call('trigger-url-elicitation', { url: URL_WITH_TOKEN });
-  const onprogress = (): void => undefined;
-  const steps = { name: 'trigger-long-running-operation', arguments: { duration: 1, steps: 3 } };
-  await client.callTool(steps, undefined, { onprogress });
-  const task = client.experimental.tasks.callToolStream(
-    { name: 'simulate-research-query', arguments: { topic: 'bees' } },
-    CallToolResultSchema,
-  );
-  for await (const message of task) assert.notEqual(message.type, 'error', JSON.stringify(message));
-  await client.close();
-  return uri;
 }
 
 describe('a connection of the SDK with server-everything', () => {

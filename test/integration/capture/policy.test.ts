@@ -5,8 +5,9 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it, type TestContext } from 'node:test';
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { callsServer, connectTo, gateBefore, openPlace, type Place } from '../../support/mcp/gate.ts';
+import { callsServer, connectTo, gateBefore } from '../../support/mcp/gate.ts';
 import { connectThroughTap } from '../../support/mcp/host.ts';
+import { openPlace, type Place } from '../../support/mcp/place.ts';
 
 const POLICY = (mode: string): string => `
 v: 1

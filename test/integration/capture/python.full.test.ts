@@ -5,11 +5,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { callsServer, everything, gateBefore, openPlace } from '../../support/mcp/gate.ts';
+import { callsServer, everything, gateBefore } from '../../support/mcp/gate.ts';
 import { CALLS_SERVER, nodeArguments, ROOT, workplace } from '../../support/mcp/host.ts';
 import { modernServer } from '../../support/mcp/modern-server.ts';
 import { ofKind, Service, type EventItem } from '../../support/mcp/service.ts';
 import { copyOfHttp } from '../../support/mcp/wire-copy.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 import { pythonInstall } from '../../support/python/install.ts';
 
 const run = promisify(execFile);

@@ -6,29 +6,17 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   ROOT,
   connectThroughTap,
   nodeArguments,
   tapCommand,
   tapEnvironment,
-  workplace,
 } from '../../support/mcp/host.ts';
-import { Receiver } from '../../support/mcp/receiver.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-
-async function setup(context: TestContext) {
-  const place = workplace();
-  const receiver = new Receiver();
-  await receiver.start();
-  context.after(async () => {
-    await receiver.stop();
-    place.remove();
-  });
-  return { place, receiver };
-}
 
 const packaged = (name: string, ...args: string[]): readonly string[] => [
   process.execPath,
@@ -38,7 +26,7 @@ const packaged = (name: string, ...args: string[]): readonly string[] => [
 
 describe('tap before real servers', () => {
   it('server-everything, server-filesystem and server-memory: three taps, one session', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const files = path.join(place.dataDir, 'files');
     mkdirSync(files);
     writeFileSync(path.join(files, 'a.txt'), 'hello');
@@ -74,7 +62,7 @@ describe('tap before real servers', () => {
   });
 
   it('50 calls at once: each answered, each with one intent and one result', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const host = await connectThroughTap({ place, url: receiver.url });
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) =>
@@ -94,7 +82,7 @@ describe('tap before real servers', () => {
   });
 
   it('a result of 9 MB arrives whole and is on record in parts that give its bytes back', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const host = await connectThroughTap({ place, url: receiver.url });
     const answer = await host.client.callTool({ name: 'big', arguments: { bytes: 4_500_000 } });
     assert.equal((answer.content as { text: string }[])[0]?.text.length, 4_500_000);
@@ -112,7 +100,7 @@ describe('tap before real servers', () => {
   });
 
   it('not a byte differs from a direct connection, whatever is written and however it is cut', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const noise = Buffer.concat([
       Buffer.from(
         '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{ "name" : "ä€😀","arguments":{"a":1e3}}}\r\n',
@@ -142,7 +130,7 @@ describe('tap before real servers', () => {
   });
 
   it('a server that ignores the end of its input is ended; a tap whose host is gone leaves no orphan', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const { command, args } = tapCommand({});
     const tap = spawn(command, args, {
       cwd: ROOT,
@@ -162,7 +150,7 @@ describe('tap before real servers', () => {
     ['no arguments', ['tap']],
   ] as const) {
     it(`${name} is a usage fault and starts nothing`, async (context) => {
-      const { place, receiver } = await setup(context);
+      const { place, receiver } = await openPlace(context);
       const cli = path.join(ROOT, 'services/cli/main.ts');
       const tap = spawn(process.execPath, [...nodeArguments(cli), ...tapArguments], {
         env: tapEnvironment({ place, url: receiver.url }),
@@ -176,7 +164,7 @@ describe('tap before real servers', () => {
   }
 
   it('a tap that taps itself ends', async (context) => {
-    const { place, receiver } = await setup(context);
+    const { place, receiver } = await openPlace(context);
     const nested = tapCommand({});
     const twice = tapCommand({ server: [nested.command, ...nested.args] });
     const thrice = tapCommand({ server: [twice.command, ...twice.args] });

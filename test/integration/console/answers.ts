@@ -14,6 +14,7 @@ const at = (ms: number): string => new Date(base + ms).toISOString();
 
 function call(index: number, fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return {
+    stream: STREAM,
     callId: `call-${index}`,
     intentId: `${STREAM}-${index * 2}`,
     resultId: `${STREAM}-${index * 2 + 1}`,
@@ -83,6 +84,8 @@ const CALLS = [
     server: 'mail',
     tool: BIDI_TOOL,
     class: 'message',
+    verdict: 'shadow_refuse',
+    policy: { id: 'desk', version: 7, mode: 'shadow', effect: 'refuse', rule: 'deny/mail', hash: SHA('0f') },
     outcome: 'tool_error',
     durationMs: 190,
   }),
@@ -141,6 +144,10 @@ export const SESSION_ANSWER = {
   session: SESSION,
   agents: ['research-agent'],
   calls: CALLS,
+  streams: [
+    { stream: STREAM, entries: 14, signed: 12, keyIds: [SHA('5b')] },
+    { stream: '8e'.repeat(16), entries: 2, signed: 0, keyIds: [] },
+  ],
   alerts: [ALERT],
   decisions: [
     {
@@ -256,4 +263,74 @@ export function tailEvents(): readonly Readonly<Record<string, unknown>>[] {
       },
     ];
   });
+}
+
+/** Looks like `{"to":"ops@example.org"}` in a terminal. */
+export const HOSTILE_ARGS = `{"to":"ops\u202E@moc.live\u202C@example.org","note":"\u200B\u200B${'<img src=x onerror=alert(1)>'}"}`;
+const MINUTE_MS = 60_000;
+
+function approval(at: number, nowMs: number, fields: Readonly<Record<string, unknown>>) {
+  return {
+    id: `apr-${String(at).repeat(32)}`,
+    state: 'pending',
+    tenant: 'default',
+    session: SESSION,
+    agent: 'research-agent',
+    principal: 'ann',
+    host: 'host-7',
+    server: 'mail',
+    tool: 'send_mail',
+    class: 'message',
+    policy: { id: 'desk', version: 7, rule: 'approvals/mail' },
+    args: '{"to":"ops@example.org"}',
+    argsHash: SHA(`a${at}`),
+    argsAltered: false,
+    fourEyes: false,
+    requestedAt: new Date(nowMs - MINUTE_MS).toISOString(),
+    answerableUntil: new Date(nowMs + 59 * MINUTE_MS).toISOString(),
+    eventId: EVENT_ID,
+    ...fields,
+  };
+}
+
+/** The answer of services/platform/approvals/routes.ts, newest first. */
+export function approvalItems(
+  nowMs: number,
+  firstLeftMs = 5 * MINUTE_MS,
+): readonly Readonly<Record<string, unknown>>[] {
+  const over = { requestedAt: at(-3_600_000), answerableUntil: at(0) };
+  return [
+    approval(1, nowMs, {
+      args: HOSTILE_ARGS,
+      answerableUntil: new Date(nowMs + firstLeftMs).toISOString(),
+    }),
+    approval(2, nowMs, {
+      server: 'bank',
+      tool: 'make_payment',
+      class: 'payment',
+      args: '{"amount":1200}',
+      fourEyes: true,
+      obstacle: 'four_eyes',
+    }),
+    approval(3, nowMs, {
+      server: 'files',
+      tool: 'write_file',
+      class: 'file_write',
+      args: `{"text":"${'x'.repeat(5_000)}END"}`,
+    }),
+    approval(4, nowMs, { argsAltered: true, obstacle: 'arguments_altered', agent: XSS }),
+    approval(5, nowMs, {
+      ...over,
+      state: 'denied',
+      argsHash: SHA('a1'),
+      decision: {
+        verdict: 'denied',
+        by: 'bob',
+        reason: 'Not to that address.',
+        issuedAt: at(-3_000_000),
+        expiresAt: at(0),
+      },
+    }),
+    approval(6, nowMs, { ...over, state: 'expired', tool: 'delete_file', class: 'delete' }),
+  ];
 }

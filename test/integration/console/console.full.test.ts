@@ -14,7 +14,7 @@ import { CONSOLE_DIR, startFixture, TOKEN, type Fixture } from './fixture.ts';
 
 const executable = findBrowser();
 const SHOTS = join(import.meta.dirname, '../../../coverage/console');
-const VIEWS = ['live', 'alerts', 'sessions', 'ledger', 'controls'] as const;
+const VIEWS = ['live', 'alerts', 'sessions', 'ledger', 'controls', 'approvals'] as const;
 
 interface AxeViolation {
   readonly id: string;
@@ -76,6 +76,7 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
   });
   beforeEach(() => {
     fixture.mode = 'full';
+    fixture.approvals = { mayAnswer: true, isLate: false };
   });
   after(async () => {
     await browser.close();
@@ -253,6 +254,128 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
     await page.close();
   });
 
+  it('shows what waits for approval as it is, and approves one by keyboard alone', async () => {
+    const { page, complaints } = await signIn(browser, fixture);
+    await page.keyboard.press('6');
+    const cards = page.locator('.approval-card');
+    await cards.nth(3).waitFor();
+    // Soonest over first: the hostile one, of which every character is to be seen.
+    const first = cards.first();
+    assert.equal(await page.locator('main img').count(), 0);
+    assert.deepEqual(await first.locator('.exact .hidden-char').allInnerTexts(), [
+      'U+202E',
+      'U+202C',
+      'U+200B',
+      'U+200B',
+    ]);
+    assert.match(await first.innerText(), /4 characters in it cannot be seen/);
+    assert.match(await first.innerText(), /The very same call was asked for before[\s\S]*denied by bob/);
+    assert.match(await first.getByRole('timer').innerText(), /^4 min \d+ s left$/);
+    assert.ok((await first.innerText()).includes('a1'.repeat(32)));
+    await tabTo(page, /^Approve: mail\/send_mail/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog', { name: 'Approve this call?' }).waitFor();
+    assert.equal(await page.getByRole('dialog').locator('.hidden-char').count(), 4);
+    assert.deepEqual(await violations(page), []);
+    await page.screenshot({ path: join(SHOTS, 'approvals-dialog.png') });
+    await tabTo(page, /^Reason/);
+    await page.keyboard.type('I asked for this mail');
+    await tabTo(page, /^Approve, once$/);
+    await page.keyboard.press('Enter');
+    await page.getByText('Approved and on record').waitFor();
+    await page.locator('.approval-card').nth(3).waitFor({ state: 'detached' });
+    assert.deepEqual(fixture.posts.at(-1), {
+      path: `/v1/approvals/apr-${'1'.repeat(32)}/grant`,
+      body: { argsHash: 'a1'.repeat(32), reason: 'I asked for this mail', ttlMs: 600_000 },
+    });
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  it('approves only what was shown whole, and says why somebody cannot approve', async () => {
+    const { page } = await signIn(browser, fixture);
+    await go(page, '#/approvals');
+    const card = (name: RegExp) =>
+      page.locator('.approval-card', { has: page.getByRole('article', { name }) });
+    const long = card(/^files\/write_file/);
+    await long.waitFor();
+    const approve = long.getByRole('button', { name: /^Approve/ });
+    assert.equal(await approve.isDisabled(), true);
+    await long.getByRole('button', { name: /^Show all 5,014 characters/ }).click();
+    assert.ok((await long.locator('.exact').innerText()).endsWith('END"}'));
+    assert.equal(await approve.isDisabled(), false);
+    for (const [name, words] of [
+      [/^bank\/make_payment/, /The agent acts for you/],
+      [/^mail\/send_mail, asked by <img/, /not those that the host hashed/],
+    ] as const) {
+      assert.match(await card(name).innerText(), words);
+      assert.equal(
+        await card(name)
+          .getByRole('button', { name: /^Approve/ })
+          .isDisabled(),
+        true,
+      );
+      assert.equal(
+        await card(name)
+          .getByRole('button', { name: /^Refuse/ })
+          .isDisabled(),
+        false,
+      );
+    }
+    fixture.approvals = { mayAnswer: false, isLate: false };
+    await go(page, '#/live');
+    await go(page, '#/approvals');
+    await page.getByText('You may read these and not answer them').waitFor();
+    assert.equal(
+      await page.locator('.approval-card button:enabled', { hasText: /Approve|Refuse/ }).count(),
+      0,
+    );
+    assert.deepEqual(await violations(page), []);
+    await page.close();
+  });
+
+  it('refuses a call, and tells who was faster', async () => {
+    const { page } = await signIn(browser, fixture);
+    fixture.approvals = { mayAnswer: true, isLate: true };
+    await go(page, '#/approvals');
+    await page.getByRole('button', { name: 'Refuse: bank/make_payment' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Refuse this call?' });
+    await dialog.getByLabel(/^Reason/).fill('we do not pay this');
+    await dialog.getByRole('button', { name: 'Refuse' }).click();
+    await dialog.getByText('somebody else was faster').waitFor();
+    assert.deepEqual(fixture.posts.at(-1)?.body, { reason: 'we do not pay this' });
+    assert.deepEqual(await violations(page), []);
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    const row = page
+      .getByRole('grid', { name: 'Answered, or over' })
+      .locator('tr', { hasText: 'make_payment' });
+    assert.match(await row.innerText(), /denied by bob/);
+    await page.close();
+  });
+
+  it('counts the time down, and lets nobody answer what is over', async () => {
+    const { page } = await signIn(browser, fixture);
+    fixture.approvals = { mayAnswer: true, isLate: false, firstLeftMs: 3_000 };
+    await go(page, '#/approvals');
+    const first = page.locator('.approval-card').first();
+    await first.getByText('over: nobody answered in time').waitFor();
+    assert.equal(await first.getByRole('button', { name: /^Approve/ }).isDisabled(), true);
+    await page.close();
+  });
+
+  it('marks calls with what the host said, data labels and who vouches', async () => {
+    const { page } = await signIn(browser, fixture);
+    await go(page, `#/sessions/${encodeURIComponent(SESSION)}`);
+    await page.getByText('12 of 16 events in 2 streams').waitFor();
+    const call = page.locator('.call', { hasText: 'deny/mail' });
+    assert.match(await call.innerText(), /would be refused: deny\/mail/);
+    await call.locator('.call-head').click();
+    assert.match(await call.innerText(), /desk version 7, mode shadow: refuse by deny\/mail/);
+    assert.match(await call.innerText(), /12 of 14 events signed with key 5b5b5b5b5b5b/);
+    assert.match(await page.locator('.call', { hasText: 'web_search' }).innerText(), /untrusted/);
+    await page.close();
+  });
+
   it('says what the ledger holds and what was signed', async () => {
     const { page, complaints } = await signIn(browser, fixture);
     await page.keyboard.press('4');
@@ -303,13 +426,15 @@ describe('console', { skip: executable === undefined ? 'no browser' : false }, (
       ['sessions', 'No session on record'],
       ['ledger', 'No entry yet'],
       ['controls', 'Nothing is stopped'],
+      ['approvals', 'Nothing waits for approval'],
     ] as const) {
       await go(page, `#/${view}`);
       await page.getByText(words).waitFor();
       assert.deepEqual(await violations(page), []);
+      await page.screenshot({ path: join(SHOTS, `${view}-empty.png`) });
     }
     fixture.mode = 'failing';
-    for (const view of ['alerts', 'sessions', 'ledger', 'controls']) {
+    for (const view of ['alerts', 'sessions', 'ledger', 'controls', 'approvals']) {
       await go(page, '#/live');
       await go(page, `#/${view}`);
       await page.getByRole('alert').getByText('store_unavailable').waitFor();

@@ -3,7 +3,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { readFileSync, existsSync } from 'node:fs';
 import { extname, join, normalize, resolve } from 'node:path';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { ALERT, LEDGER_ANSWER, SESSION_ANSWER, SESSIONS_ANSWER, tailEvents } from './answers.ts';
+import {
+  ALERT,
+  approvalItems,
+  LEDGER_ANSWER,
+  SESSION_ANSWER,
+  SESSIONS_ANSWER,
+  tailEvents,
+} from './answers.ts';
 
 export const TOKEN = 'fixture-token-0123456789';
 export const CONSOLE_DIR = resolve(import.meta.dirname, '../../../dist/console');
@@ -20,6 +27,8 @@ type FixtureMode = 'full' | 'empty' | 'failing';
 export interface Fixture {
   readonly url: string;
   mode: FixtureMode;
+  /** What the token may do, and how the service takes the next answer to a request for approval. */
+  approvals: ApprovalSettings;
   readonly requests: string[];
   /** Bodies of POSTs by path. */
   readonly posts: { readonly path: string; readonly body: unknown }[];
@@ -29,8 +38,17 @@ export interface Fixture {
   close(): Promise<void>;
 }
 
+interface ApprovalSettings {
+  readonly mayAnswer: boolean;
+  readonly isLate: boolean;
+  /** Until the first one is over; 5 min by default. */
+  readonly firstLeftMs?: number;
+}
+
 interface State {
   mode: FixtureMode;
+  approvals: ApprovalSettings;
+  approvalItems: readonly Readonly<Record<string, unknown>>[];
   /** Of the one alert. */
   disposition: Readonly<Record<string, unknown>> | null;
   controls: Record<string, unknown>[];
@@ -39,7 +57,15 @@ interface State {
 }
 
 export async function startFixture(): Promise<Fixture> {
-  const state: State = { mode: 'full', disposition: null, controls: [], requests: [], posts: [] };
+  const state: State = {
+    mode: 'full',
+    approvals: { mayAnswer: true, isLate: false },
+    approvalItems: approvalItems(Date.now()),
+    disposition: null,
+    controls: [],
+    requests: [],
+    posts: [],
+  };
   const server = createServer((request, response) => void handle(state, request, response));
   const followers = new Set<WebSocket>();
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => 'tripline.v1' });
@@ -64,6 +90,14 @@ export async function startFixture(): Promise<Fixture> {
     url: `http://127.0.0.1:${port}`,
     requests: state.requests,
     posts: state.posts,
+    get approvals() {
+      return state.approvals;
+    },
+    /** All wait again. */
+    set approvals(settings) {
+      state.approvals = settings;
+      state.approvalItems = approvalItems(Date.now(), settings.firstLeftMs);
+    },
     get mode() {
       return state.mode;
     },
@@ -103,6 +137,10 @@ async function handle(state: State, request: IncomingMessage, response: ServerRe
     await post(state, { path, request, response });
     return;
   }
+  if (path === '/v1/approvals') {
+    answer(response, 200, approvalsFor(state, new URL(request.url ?? '/', 'http://fixture').searchParams));
+    return;
+  }
   answer(response, 200, answerFor(state, decodeURIComponent(path)));
 }
 
@@ -120,6 +158,31 @@ function answerFor(state: State, path: string): unknown {
   return SESSION_ANSWER;
 }
 
+function approvalsFor(state: State, query: URLSearchParams): unknown {
+  const wanted = query.get('state');
+  const { mayAnswer } = state.approvals;
+  const items = state.mode === 'empty' ? [] : state.approvalItems;
+  return {
+    asker: { id: 'ann', role: mayAnswer ? 'responder' : 'analyst', mayAnswer },
+    items: items
+      .filter((item) => wanted === 'all' || item['state'] === wanted)
+      .map((item) => (mayAnswer ? item : { ...item, obstacle: 'role' })),
+    nextCursor: null,
+  };
+}
+
+/** Somebody else was faster where the settings say so: then it is theirs that stands. */
+function answerApproval(state: State, id: string, { path, response }: Exchange): void {
+  const { isLate } = state.approvals;
+  const verdict = path.endsWith('/grant') && !isLate ? 'granted' : 'denied';
+  const decision = { verdict, by: isLate ? 'bob' : 'ann', reason: 'said', issuedAt: '', expiresAt: '' };
+  state.approvalItems = state.approvalItems.map((item) =>
+    item['id'] === id ? { ...item, state: verdict, decision } : item,
+  );
+  if (isLate) fail(response, 409, 'conflict');
+  else answer(response, 200, decision);
+}
+
 interface Exchange {
   readonly path: string;
   readonly request: IncomingMessage;
@@ -131,6 +194,11 @@ async function post(state: State, { path, request, response }: Exchange): Promis
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Record<string, unknown>;
   state.posts.push({ path, body });
+  const [, approvalId] = /^\/v1\/approvals\/(apr-[0-9a-f]{32})\/(?:grant|deny)$/u.exec(path) ?? [];
+  if (approvalId !== undefined) {
+    answerApproval(state, approvalId, { path, request, response });
+    return;
+  }
   if (path.endsWith('/disposition')) {
     const { disposition: value, reason } = body;
     state.disposition = { value, reason, actor: 'analyst-1', time: '2026-01-31T13:00:00.000Z' };

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, it } from 'node:test';
-import { openPlace } from '../../support/mcp/gate.ts';
 import { nodeArguments, ROOT } from '../../support/mcp/host.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 
 const FOLDER = resolve(ROOT, 'services/capture/hosts');
 const WORKSPACE = /^(?:\$\{workspaceFolder\}|\/Users\/me\/Documents|\.)$/;

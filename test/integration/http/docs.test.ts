@@ -1,5 +1,7 @@
 /** OpenAPI at /docs: made of the routes' own schemas, so that what is not described there is a route without one. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { routesOf } from '../../../services/platform/http/build.ts';
 import { startService, type Service } from './service.ts';
@@ -52,4 +54,31 @@ test('events are taken as NDJSON and as JSON, and listed by the filters of the c
   const named = new Set(get?.parameters?.map(({ name }) => name));
   for (const filter of 'tenant session agent server tool class since until limit cursor'.split(' '))
     assert.ok(named.has(filter), filter);
+});
+
+/** Who is meant by the words of the table, as the roles of a route; admin comes with all of them. */
+const ROLES: Readonly<Record<string, readonly string[]>> = {
+  readers: ['analyst', 'auditor', 'responder'],
+  everybody: ['analyst', 'auditor', 'producer', 'responder'],
+  admin: [],
+  'admin of all tenants': [],
+};
+
+test('schemas/README.md lists every route with its roles, and no other', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../../schemas/README.md'), 'utf8');
+  const listed = [...text.matchAll(/^\| `((?:GET|POST) \/v1\/\S+)` +\| (.+?) +\|/gm)].map(
+    ([, route = '', words = '']): [string, readonly string[]] => [
+      route,
+      ROLES[words] ?? words.split(', ').toSorted(),
+    ],
+  );
+  const served = routesOf(service.http)
+    .filter(({ url, method }) => url.startsWith('/v1/') && method !== 'HEAD')
+    .map(({ method, url, roles }): [string, readonly string[]] => [
+      `${method} ${url}`,
+      roles.filter((role) => role !== 'admin').toSorted(),
+    ]);
+  const byName = (a: [string, unknown], b: [string, unknown]): number => (a[0] < b[0] ? -1 : 1);
+  assert.ok(served.length > 30);
+  assert.deepEqual(listed.toSorted(byName), served.toSorted(byName));
 });

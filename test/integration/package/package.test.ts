@@ -15,8 +15,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildTap } from '../../../services/capture/build.ts';
-import { ROOT, workplace } from '../../support/mcp/host.ts';
-import { Receiver } from '../../support/mcp/receiver.ts';
+import { ROOT } from '../../support/mcp/host.ts';
+import { openPlace } from '../../support/mcp/place.ts';
 import { pack, run, type Packed } from './packed.ts';
 
 interface Manifest {
@@ -132,13 +132,7 @@ describe('the tap as one file', () => {
   after(() => rmSync(dir, { recursive: true, force: true }));
 
   it('runs by itself from an empty folder, where a server that others wrote is on record', async (context) => {
-    const place = workplace();
-    const receiver = new Receiver();
-    await receiver.start();
-    context.after(async () => {
-      await receiver.stop();
-      place.remove();
-    });
+    const { place, receiver } = await openPlace(context);
     const everything = path.join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js');
     const transport = new StdioClientTransport({
       command: tap,

@@ -11,7 +11,7 @@ import { runRuleTests } from '../../../detectors/engine/rule-tests.ts';
 import { durationMs, type RuleTest } from '../../../schemas/rule/v1.ts';
 
 /** Rules that are shipped, at least: who removes one says so here. */
-const SHIPPED_RULES = 85;
+const SHIPPED_RULES = 86;
 
 const root = fileURLToPath(new URL('../../../detectors/rules', import.meta.url));
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })

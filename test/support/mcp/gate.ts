@@ -17,27 +17,12 @@ import { resolveGateConfig } from '../../../services/capture/gate/config.ts';
 import { startGate, type GateOptions, type RunningGate } from '../../../services/capture/gate/gate.ts';
 import { silentLog } from '../../../services/capture/log.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
-import { nodeArguments, ROOT, workplace, type Workplace } from './host.ts';
-import { Receiver } from './receiver.ts';
+import { nodeArguments, ROOT, type Workplace } from './host.ts';
+import type { Place } from './place.ts';
+import type { Receiver } from './receiver.ts';
 
 const CALLS_HTTP_SERVER = path.join(ROOT, 'test/support/mcp/http-server.ts');
 const EVERYTHING = path.join(ROOT, 'node_modules/@modelcontextprotocol/server-everything/dist/index.js');
-
-export interface Place {
-  readonly place: Workplace;
-  readonly receiver: Receiver;
-}
-
-export async function openPlace(context: TestContext): Promise<Place> {
-  const place = workplace();
-  const receiver = new Receiver();
-  await receiver.start();
-  context.after(async () => {
-    await receiver.stop();
-    place.remove();
-  });
-  return { place, receiver };
-}
 
 export interface GateSetup {
   /** As in the configuration file, beside `listen.port`. */

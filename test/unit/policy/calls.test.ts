@@ -12,6 +12,7 @@ import { verifyEd25519 } from '../../../services/capture/controls/keys.ts';
 import type { Settled } from '../../../services/capture/holds.ts';
 import type { Observation } from '../../../services/capture/line-state.ts';
 import { Observer } from '../../../services/capture/observer.ts';
+import { silentLog } from '../../../services/capture/log.ts';
 import { CallPolicy } from '../../../services/capture/policy/call-policy.ts';
 import { ApprovalDesk } from '../../../services/capture/policy/desk.ts';
 import { HostPolicy } from '../../../services/capture/policy/host-policy.ts';
@@ -39,7 +40,7 @@ async function host(
   context.after(() => rmSync(directory, { recursive: true, force: true }));
   const file = path.join(directory, 'policy.yaml');
   writeFileSync(file, policy);
-  const hostPolicy = new HostPolicy({ file, environment: undefined, task: undefined });
+  const hostPolicy = new HostPolicy({ file, environment: undefined, task: undefined }, silentLog);
   await hostPolicy.load();
   const hex = (bytes: number): string => randomBytes(bytes).toString('hex');
   const desk = new ApprovalDesk({

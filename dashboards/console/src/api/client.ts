@@ -1,9 +1,13 @@
 /** Calls of the HTTP API with the bearer token. Faults become ApiError with the code of the service's one error table. */
 import { fieldsOf, list, text, type Fields } from './fields.ts';
 import { readAlert, readControl, readSession, readSessionSummary } from './read.ts';
+import { readApprovals } from './read-approvals.ts';
 import { readLedger } from './read-ledger.ts';
 import type {
   Alert,
+  Approval,
+  Approvals,
+  ApprovalVerdict,
   Control,
   ControlDraft,
   DispositionDraft,
@@ -51,6 +55,12 @@ export interface Api {
   setControl(draft: ControlDraft, key: string): Promise<void>;
   liftControl(id: string, reason: string): Promise<void>;
   setDisposition(alertId: string, draft: DispositionDraft): Promise<void>;
+  approvals(query: Query, signal: AbortSignal): Promise<Approvals>;
+  /** Grants what was shown and nothing else: its hash goes along. */
+  answerApproval(
+    shown: Pick<Approval, 'id' | 'tenant' | 'argsHash'>,
+    answer: { readonly verdict: ApprovalVerdict; readonly reason: string; readonly ttlMs: number },
+  ): Promise<void>;
 }
 
 /** The API of the origin that served the page. */
@@ -79,6 +89,11 @@ export function createApi(token: string): Api {
       void (await post(`/v1/controls/${encodeURIComponent(id)}/lift`, { reason })),
     setDisposition: async (alertId, draft) =>
       void (await post(`/v1/alerts/${encodeURIComponent(alertId)}/disposition`, draft)),
+    approvals: async (query, signal) => readApprovals(await get('/v1/approvals', query, signal)),
+    answerApproval: async ({ id, tenant, argsHash }, { verdict, reason, ttlMs }) => {
+      const path = withQuery(`/v1/approvals/${encodeURIComponent(id)}/${verdict}`, { tenant });
+      await post(path, verdict === 'grant' ? { argsHash, reason, ttlMs } : { reason });
+    },
   };
 }
 

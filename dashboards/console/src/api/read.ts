@@ -5,10 +5,12 @@ import type {
   AlertCall,
   AlertDisposition,
   Call,
+  CallPolicy,
   Control,
   Decision,
   Session,
   SessionSummary,
+  Stream,
   TailRow,
 } from './types.ts';
 import { count, fieldsOf, inner, list, text, texts, time, type Fields } from './fields.ts';
@@ -136,7 +138,18 @@ export function readSession(data: unknown): Session {
     calls,
     alerts: list(found, 'alerts').map(readAlert),
     decisions: list(found, 'decisions').map(readDecision),
+    streams: list(found, 'streams').map(readStream),
     isTruncated: found['truncated'] === true,
+  };
+}
+
+function readStream(data: unknown): Stream {
+  const item = fieldsOf(data);
+  return {
+    stream: text(item, 'stream'),
+    entries: count(item, 'entries') ?? 0,
+    signed: count(item, 'signed') ?? 0,
+    keyIds: texts(item, 'keyIds'),
   };
 }
 
@@ -145,6 +158,7 @@ function readCall(data: unknown): Call {
   const result = inner(call, 'result') ?? {};
   const all: Fields = { ...inner(call, 'intent'), ...result, ...call };
   return {
+    stream: text(all, 'stream'),
     callId: text(all, 'callId'),
     intentId: text(all, 'intentId', 'intentEventId') || text(inner(call, 'intent') ?? {}, 'id', 'eventId'),
     resultId: text(all, 'resultId', 'resultEventId') || text(result, 'id', 'eventId'),
@@ -175,17 +189,38 @@ function readCallEvidence(
   call: Fields,
 ): Pick<
   Call,
-  'traceId' | 'spanId' | 'trust' | 'verdict' | 'controlId' | 'approvalId' | 'argsHash' | 'resultHash'
+  | 'traceId'
+  | 'spanId'
+  | 'trust'
+  | 'verdict'
+  | 'policy'
+  | 'controlId'
+  | 'approvalId'
+  | 'argsHash'
+  | 'resultHash'
 > {
   return {
     traceId: text(call, 'traceId'),
     spanId: text(call, 'spanId'),
     trust: text(call, 'trust') || text(inner(call, 'trust') ?? {}, 'level'),
     verdict: text(call, 'verdict'),
+    policy: readPolicy(inner(call, 'policy')),
     controlId: text(call, 'controlId'),
     approvalId: text(call, 'approvalId'),
     argsHash: text(call, 'argsHash'),
     resultHash: text(call, 'resultHash'),
+  };
+}
+
+function readPolicy(policy: Fields | null): CallPolicy | null {
+  if (policy === null) return null;
+  return {
+    id: text(policy, 'id'),
+    version: text(policy, 'version'),
+    mode: text(policy, 'mode'),
+    effect: text(policy, 'effect'),
+    rule: text(policy, 'rule'),
+    hash: text(policy, 'hash'),
   };
 }
 

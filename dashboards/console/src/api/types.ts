@@ -114,7 +114,18 @@ export interface SessionSummary {
   readonly lastTime: string;
 }
 
+/** Which policy of the host decided, by which of its lines, and what it says whatever its mode. */
+export interface CallPolicy {
+  readonly id: string;
+  readonly version: string;
+  readonly mode: string;
+  readonly effect: string;
+  readonly rule: string;
+  readonly hash: string;
+}
+
 export interface Call {
+  readonly stream: string;
   readonly callId: string;
   readonly intentId: string;
   readonly resultId: string;
@@ -131,6 +142,7 @@ export interface Call {
   readonly spanId: string;
   readonly trust: string;
   readonly verdict: string;
+  readonly policy: CallPolicy | null;
   readonly controlId: string;
   readonly approvalId: string;
   readonly argsHash: string;
@@ -152,12 +164,22 @@ export interface Decision {
   readonly model: string;
 }
 
+/** A writer of the session's events. */
+export interface Stream {
+  readonly stream: string;
+  readonly entries: number;
+  /** Of them, those under a signature of the host's own key. */
+  readonly signed: number;
+  readonly keyIds: readonly string[];
+}
+
 export interface Session {
   readonly session: string;
   readonly agents: readonly string[];
   readonly calls: readonly Call[];
   readonly alerts: readonly Alert[];
   readonly decisions: readonly Decision[];
+  readonly streams: readonly Stream[];
   /** The session has more events than the service puts in one answer. */
   readonly isTruncated: boolean;
 }
@@ -207,3 +229,46 @@ export interface ControlDraft {
   readonly ttlMs: number;
   readonly reason: string;
 }
+
+export interface Approval {
+  readonly id: string;
+  readonly state: string;
+  readonly tenant: string;
+  readonly session: string;
+  readonly agent: string;
+  /** For whom the agent acts, as its host says; '' where it does not. */
+  readonly principal: string;
+  readonly host: string;
+  readonly server: string;
+  readonly tool: string;
+  readonly toolClass: string;
+  readonly policy: string;
+  /** Exact text; null where the call has none. */
+  readonly args: string | null;
+  readonly argsHash: string;
+  readonly isAltered: boolean;
+  readonly isFourEyes: boolean;
+  /** Why whoever looks cannot grant it; `role`: nor refuse it. '' where nothing is in the way. */
+  readonly obstacle: string;
+  readonly requestedAt: string;
+  readonly answerableUntil: string;
+  readonly eventId: string;
+  readonly decision: ApprovalAnswer | null;
+}
+
+export interface ApprovalAnswer {
+  readonly verdict: string;
+  readonly by: string;
+  readonly reason: string;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+}
+
+export interface Approvals {
+  readonly items: readonly Approval[];
+  /** There are older ones that are not in `items`. */
+  readonly hasMore: boolean;
+  readonly asker: { readonly id: string; readonly role: string; readonly mayAnswer: boolean };
+}
+
+export type ApprovalVerdict = 'grant' | 'deny';

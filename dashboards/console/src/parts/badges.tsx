@@ -60,3 +60,53 @@ export function LevelBadge({ value }: { readonly value: string }): ReactNode {
     </span>
   );
 }
+
+/** Verdicts that a reader has to see; a plain `allow` says nothing. */
+const VERDICTS: ReadonlyMap<string, readonly [tone: Tone, words: string]> = new Map<
+  string,
+  readonly [Tone, string]
+>([
+  ['refuse', ['danger', 'refused by the host']],
+  ['approval_required', ['write', 'needs approval']],
+  ['shadow_refuse', ['write', 'would be refused']],
+  ['warn_refuse', ['write', 'would be refused']],
+]);
+
+export function VerdictBadge({
+  verdict,
+  rule,
+}: {
+  readonly verdict: string;
+  readonly rule: string;
+}): ReactNode {
+  const known = VERDICTS.get(verdict);
+  if (known === undefined) return null;
+  return (
+    <span className={`badge ${known[0]}`}>
+      {known[1]}
+      {rule === '' ? null : (
+        <>
+          {': '}
+          <Untrusted value={rule} maxLength={32} folded />
+        </>
+      )}
+    </span>
+  );
+}
+
+/** Untrusted output and data that is not public; everything else is told when the call is opened. */
+export function LabelBadges({
+  trust,
+  labels,
+}: {
+  readonly trust: string;
+  readonly labels: readonly string[];
+}): ReactNode {
+  return (
+    <>
+      {trust === 'untrusted' ? <span className="badge write">untrusted</span> : null}
+      {labels.includes('secret') ? <span className="badge secret">secret</span> : null}
+      {labels.includes('internal') ? <span className="badge read">internal</span> : null}
+    </>
+  );
+}

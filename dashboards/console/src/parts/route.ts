@@ -1,7 +1,7 @@
-/** The view in the address: #/live, #/alerts, #/sessions, #/sessions/ID?call=…, #/ledger, #/controls. */
+/** The view in the address: #/live, #/alerts, #/sessions, #/sessions/ID?call=…, #/ledger, #/controls, #/approvals. */
 import { useSyncExternalStore } from 'react';
 
-export const VIEWS = ['live', 'alerts', 'sessions', 'ledger', 'controls'] as const;
+export const VIEWS = ['live', 'alerts', 'sessions', 'ledger', 'controls', 'approvals'] as const;
 export type View = (typeof VIEWS)[number];
 
 export interface Route {

@@ -34,6 +34,7 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
     'auth_forbidden',
     'Your token has no right to this. Ask for one with a role that has: analyst, responder, auditor or admin.',
   ],
+  ['conflict', 'It is over, or somebody else was faster: what is there now is read again.'],
   ['rate_limited', 'Too many requests were sent. Wait a minute.'],
   ['not_found', 'It is not on record for your tenant, or its first record is still on its way to the store.'],
   ['overloaded', 'The service is behind. See lag in /metrics; this page tries again by itself.'],
@@ -64,6 +65,16 @@ export function Fault({ what, error, onRetry }: FaultProps): ReactNode {
         Try again
       </button>
     </div>
+  );
+}
+
+/** What went wrong with a change, below its fields. */
+export function FormFault({ error }: { readonly error: ApiError | null }): ReactNode {
+  if (error === null) return null;
+  return (
+    <p className="note wrong" role="alert">
+      <Untrusted value={error.message} maxLength={300} /> {adviceFor(error)}
+    </p>
   );
 }
 

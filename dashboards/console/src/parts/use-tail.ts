@@ -18,6 +18,8 @@ export interface Tail {
   readonly seen: number;
   /** Grows with every alert and every acknowledged kill switch in the tail, paused or not. */
   readonly news: number;
+  /** Grows with every call that asks for an approval or uses one up, paused or not. */
+  readonly asks: number;
   readonly togglePause: () => void;
   readonly clear: () => void;
 }
@@ -29,11 +31,15 @@ interface Held {
   readonly waiting: number;
   readonly seen: number;
   readonly news: number;
+  readonly asks: number;
 }
 
 /** Kinds after which lists of alerts and controls are read again. */
 const NEWS: ReadonlySet<string> = new Set(['alert', 'control.ack']);
-const NOTHING: Held = { rows: [], held: [], waiting: 0, seen: 0, news: 0 };
+const NOTHING: Held = { rows: [], held: [], waiting: 0, seen: 0, news: 0, asks: 0 };
+
+const concernsApprovals = ({ kind, verdict }: TailRow): boolean =>
+  kind === 'approval' || (kind === 'call.intent' && verdict === 'approval_required');
 
 export function useTail(token: string): Tail {
   const [held, setHeld] = useState<Held>(NOTHING);
@@ -55,7 +61,10 @@ export function useTail(token: string): Tail {
     setPaused(paused.current);
     if (!paused.current) setHeld(release);
   }, []);
-  const clear = useCallback(() => setHeld((last) => ({ ...NOTHING, seen: last.seen, news: last.news })), []);
+  const clear = useCallback(
+    () => setHeld((last) => ({ ...NOTHING, seen: last.seen, news: last.news, asks: last.asks })),
+    [],
+  );
   return {
     rows: held.rows,
     state,
@@ -64,6 +73,7 @@ export function useTail(token: string): Tail {
     dropped,
     seen: held.seen,
     news: held.news,
+    asks: held.asks,
     togglePause,
     clear,
   };
@@ -78,11 +88,12 @@ interface Arrived {
 function take(last: Held, arrived: Arrived, isPaused: boolean): Held {
   const seen = last.seen + arrived.total;
   const news = last.news + arrived.rows.filter((row) => NEWS.has(row.kind)).length;
+  const asks = last.asks + arrived.rows.filter(concernsApprovals).length;
   if (isPaused) {
     const held = [...last.held, ...arrived.rows].slice(-MAX_TAIL_ROWS);
-    return { rows: last.rows, held, waiting: last.waiting + arrived.total, seen, news };
+    return { rows: last.rows, held, waiting: last.waiting + arrived.total, seen, news, asks };
   }
-  return { ...last, rows: newest(arrived.rows, last.rows), seen, news };
+  return { ...last, rows: newest(arrived.rows, last.rows), seen, news, asks };
 }
 
 /** Shows what was held back. */

@@ -1,13 +1,12 @@
 /** What people found an alert to be: shown on its card, said in a dialog. */
 import { useState, type ReactNode } from 'react';
-import type { Api, ApiError } from '../api/client.ts';
+import type { Api } from '../api/client.ts';
 import { DISPOSITIONS, type Alert, type DispositionValue } from '../api/types.ts';
 import { Dialog } from '../parts/dialog.tsx';
-import { asApiError } from '../parts/states.tsx';
+import { ReasonForm } from '../parts/reason-form.tsx';
 import { dateTime } from '../parts/time.ts';
 import { Untrusted } from '../parts/untrusted.tsx';
 import { visible } from '../parts/visible.ts';
-import { FormFault } from './control-lift.tsx';
 
 /** `benign_true_positive` in words. */
 const wordsOf = (value: string): string => value.replaceAll('_', ' ');
@@ -56,83 +55,52 @@ interface DispositionDialogProps {
 /** Nothing is chosen before: a verdict is not to be had by pressing Enter. */
 export function DispositionDialog({ api, alert, onClose, onDone }: DispositionDialogProps): ReactNode {
   const [value, setValue] = useState<DispositionValue | ''>('');
-  const [reason, setReason] = useState('');
-  const [error, setError] = useState<ApiError | null>(null);
-  const [isBusy, setBusy] = useState(false);
-  const submit = async (): Promise<void> => {
-    if (value === '') return;
-    setBusy(true);
-    try {
-      await api.setDisposition(alert.id, { disposition: value, reason: reason.trim() });
-      onClose();
-      onDone(`On record as ${wordsOf(value)}.`);
-    } catch (failure) {
-      setError(asApiError(failure));
-      setBusy(false);
-    }
+  const send = async (reason: string): Promise<void> => {
+    if (value !== '') await api.setDisposition(alert.id, { disposition: value, reason });
   };
   return (
     <Dialog title="What was this alert?" onClose={onClose}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
+      <ReasonForm
+        act="Put on record"
+        send={send}
+        isBlocked={value === ''}
+        onClose={onClose}
+        onDone={() => {
+          onClose();
+          onDone(`On record as ${wordsOf(value)}.`);
         }}
       >
         <p>
           <Untrusted value={titleOf(alert)} maxLength={160} />
         </p>
-        <DispositionFields value={value} onValue={setValue} reason={reason} onReason={setReason} />
-        <FormFault error={error} />
-        <div className="buttons">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" className="primary" disabled={isBusy || value === '' || reason.trim() === ''}>
-            Put on record
-          </button>
-        </div>
-      </form>
+        <DispositionField value={value} onValue={setValue} />
+      </ReasonForm>
     </Dialog>
   );
 }
 
-interface DispositionFieldsProps {
+interface DispositionFieldProps {
   readonly value: DispositionValue | '';
   readonly onValue: (value: DispositionValue | '') => void;
-  readonly reason: string;
-  readonly onReason: (reason: string) => void;
 }
 
-function DispositionFields({ value, onValue, reason, onReason }: DispositionFieldsProps): ReactNode {
+function DispositionField({ value, onValue }: DispositionFieldProps): ReactNode {
   return (
-    <>
-      <label className="field">
-        <span>Disposition</span>
-        <select
-          required
-          value={value}
-          onChange={(event) => onValue(event.target.value as DispositionValue | '')}
-        >
-          <option value="">choose…</option>
-          {Object.keys(DISPOSITIONS).map((name) => (
-            <option key={name} value={name}>
-              {wordsOf(name)}
-            </option>
-          ))}
-        </select>
-        <small className="faint">{value === '' ? '' : DISPOSITIONS[value]}</small>
-      </label>
-      <label className="field">
-        <span>Reason (goes on record)</span>
-        <textarea
-          required
-          maxLength={1024}
-          rows={2}
-          value={reason}
-          onChange={(event) => onReason(event.target.value)}
-        />
-      </label>
-    </>
+    <label className="field">
+      <span>Disposition</span>
+      <select
+        required
+        value={value}
+        onChange={(event) => onValue(event.target.value as DispositionValue | '')}
+      >
+        <option value="">choose…</option>
+        {Object.keys(DISPOSITIONS).map((name) => (
+          <option key={name} value={name}>
+            {wordsOf(name)}
+          </option>
+        ))}
+      </select>
+      <small className="faint">{value === '' ? '' : DISPOSITIONS[value]}</small>
+    </label>
   );
 }

@@ -1,12 +1,13 @@
 /** Sets a control, in two steps: fill in, then read back in words and confirm. */
 import { useState, type ReactNode } from 'react';
-import type { Api, ApiError } from '../api/client.ts';
+import type { Api } from '../api/client.ts';
 import { MODES, SCOPES, type ControlDraft, type Mode, type Scope } from '../api/types.ts';
 import { Dialog } from '../parts/dialog.tsx';
-import { asApiError } from '../parts/states.tsx';
+import { DurationField } from '../parts/duration-field.tsx';
+import { FormFault } from '../parts/states.tsx';
+import { useSubmit } from '../parts/submit.ts';
 import { span } from '../parts/time.ts';
 import { Untrusted } from '../parts/untrusted.tsx';
-import { FormFault } from './control-lift.tsx';
 
 const TTLS: readonly (readonly [label: string, ttlMs: number])[] = [
   ['15 minutes', 900_000],
@@ -117,16 +118,12 @@ function ControlFields({ values, onChange }: ControlFieldsProps): ReactNode {
           </select>
           <small className="faint">{MODES[values.mode]}</small>
         </label>
-        <label className="field">
-          <span>Expires after</span>
-          <select value={values.ttlMs} onChange={(event) => onChange({ ttlMs: Number(event.target.value) })}>
-            {TTLS.map(([label, ttlMs]) => (
-              <option key={ttlMs} value={ttlMs}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </label>
+        <DurationField
+          label="Expires after"
+          choices={TTLS}
+          valueMs={values.ttlMs}
+          onValue={(ttlMs) => onChange({ ttlMs })}
+        />
       </div>
       <label className="field">
         <span>Reason (goes on record, and to the agent)</span>
@@ -157,20 +154,13 @@ interface ConfirmDialogProps {
 }
 
 function ConfirmDialog({ api, draft, onClose, onDone }: ConfirmDialogProps): ReactNode {
-  const [error, setError] = useState<ApiError | null>(null);
-  const [isBusy, setBusy] = useState(false);
   const [key] = useState(newKey);
-  const confirm = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      await api.setControl(draft, key);
+  const { error, isBusy, submit } = useSubmit(() => api.setControl(draft, key), {
+    onDone: () => {
       onClose();
       onDone('Set. Hosts enforce it as soon as they have it; they acknowledge in the live tail.');
-    } catch (failure) {
-      setError(asApiError(failure));
-      setBusy(false);
-    }
-  };
+    },
+  });
   return (
     <Dialog title={draft.mode === 'enforce' ? 'Refuse these calls?' : 'Watch these calls?'} onClose={onClose}>
       <p>
@@ -193,7 +183,7 @@ function ConfirmDialog({ api, draft, onClose, onDone }: ConfirmDialogProps): Rea
         <button type="button" onClick={onClose}>
           Cancel
         </button>
-        <button type="button" className="danger" disabled={isBusy} onClick={() => void confirm()}>
+        <button type="button" className="danger" disabled={isBusy} onClick={submit}>
           {draft.mode === 'enforce' ? 'Stop calls' : 'Set shadow'}
         </button>
       </div>

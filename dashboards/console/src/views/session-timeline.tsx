@@ -1,7 +1,7 @@
 /** Calls of a session in order, each a bar on the session's time axis; a call opens to what is on record about it. */
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
-import type { Call } from '../api/types.ts';
-import { ClassBadge, OutcomeBadge } from '../parts/badges.tsx';
+import type { Call, CallPolicy, Stream } from '../api/types.ts';
+import { ClassBadge, LabelBadges, OutcomeBadge, VerdictBadge } from '../parts/badges.tsx';
 import { clockTime, duration, unixMs } from '../parts/time.ts';
 import { Hash, Untrusted } from '../parts/untrusted.tsx';
 
@@ -9,6 +9,7 @@ const MAX_CALLS_SHOWN = 500;
 
 interface TimelineProps {
   readonly calls: readonly Call[];
+  readonly streams: readonly Stream[];
   /** Step label by event id. */
   readonly marks: ReadonlyMap<string, string>;
   /** Event whose call is opened and focused; '' for none. */
@@ -33,9 +34,10 @@ function axisOf(calls: readonly Call[]): Axis {
   return { fromMs, spanMs: Math.max(1, toMs - fromMs) };
 }
 
-export function Timeline({ calls, marks, focusOn }: TimelineProps): ReactNode {
+export function Timeline({ calls, streams, marks, focusOn }: TimelineProps): ReactNode {
   const axis = useMemo(() => axisOf(calls), [calls]);
   const list = useRef<HTMLOListElement>(null);
+  const byStream = useMemo(() => new Map(streams.map((one) => [one.stream, one])), [streams]);
   const shown = calls.slice(0, MAX_CALLS_SHOWN);
   useEffect(() => {
     const target = list.current?.querySelector<HTMLElement>('[data-focus="true"]');
@@ -54,6 +56,7 @@ export function Timeline({ calls, marks, focusOn }: TimelineProps): ReactNode {
             key={`${call.callId}-${index}`}
             call={call}
             axis={axis}
+            producer={producerText(byStream.get(call.stream))}
             mark={markOf(call, marks)}
             isFocus={isNamed(call, focusOn)}
           />
@@ -74,11 +77,12 @@ function markOf(call: Call, marks: ReadonlyMap<string, string>): string {
 interface TimelineCallProps {
   readonly call: Call;
   readonly axis: Axis;
+  readonly producer: string;
   readonly mark: string;
   readonly isFocus: boolean;
 }
 
-function TimelineCall({ call, axis, mark, isFocus }: TimelineCallProps): ReactNode {
+function TimelineCall({ call, axis, producer, mark, isFocus }: TimelineCallProps): ReactNode {
   const [isOpen, setOpen] = useState(isFocus);
   const classes = ['call', mark === '' ? '' : 'marked', call.outcome === 'refused' ? 'refused' : ''].join(
     ' ',
@@ -113,6 +117,8 @@ function TimelineCall({ call, axis, mark, isFocus }: TimelineCallProps): ReactNo
               → <Untrusted value={call.destHost} maxLength={36} folded />
             </span>
           )}
+          <VerdictBadge verdict={call.verdict} rule={call.policy?.rule ?? ''} />
+          <LabelBadges trust={call.trust} labels={call.labels} />
         </span>
         <ClassBadge value={call.toolClass} />
         <Bar call={call} axis={axis} />
@@ -121,7 +127,7 @@ function TimelineCall({ call, axis, mark, isFocus }: TimelineCallProps): ReactNo
         </span>
         <OutcomeBadge value={call.outcome} />
       </button>
-      {isOpen ? <CallFacts call={call} /> : null}
+      {isOpen ? <CallFacts call={call} producer={producer} /> : null}
     </li>
   );
 }
@@ -147,7 +153,24 @@ function walk(event: KeyboardEvent<HTMLButtonElement>): void {
   target.focus();
 }
 
-function CallFacts({ call }: { readonly call: Call }): ReactNode {
+/** Who vouches for what a stream says; the ledger's flags, which `verify` holds against the signatures. */
+export function producerText(stream: Stream | undefined): string {
+  if (stream === undefined) return '';
+  const { entries, signed, keyIds } = stream;
+  if (signed === 0) return 'unsigned: the service vouches for what it was sent';
+  const keys = keyIds.map((id) => id.slice(0, 12)).join(', ');
+  return signed === entries
+    ? `signed with key ${keys}`
+    : `${signed} of ${entries} events signed with key ${keys}`;
+}
+
+function policyText(policy: CallPolicy | null): string {
+  if (policy === null) return '';
+  const { id, version, mode, effect, rule } = policy;
+  return `${id} version ${version}, mode ${mode}${effect === '' ? '' : `: ${effect}`}${rule === '' ? '' : ` by ${rule}`}`;
+}
+
+function CallFacts({ call, producer }: { readonly call: Call; readonly producer: string }): ReactNode {
   return (
     <dl className="facts call-facts">
       <Fact name="Call id" value={call.callId} />
@@ -168,8 +191,11 @@ function CallFacts({ call }: { readonly call: Call }): ReactNode {
         value={call.argsLabels.length + call.resultLabels.length > 0 ? '' : call.labels.join(', ')}
       />
       <Fact name="Verdict of the host" value={call.verdict} />
+      <Fact name="Policy" value={policyText(call.policy)} />
+      <Fact name="Policy SHA-256" value={call.policy?.hash ?? ''} hash />
       <Fact name="Kill switch" value={call.controlId} />
       <Fact name="Approval" value={call.approvalId} />
+      <Fact name="Producer" value={producer} />
       <Fact name="Findings" value={call.findings.join(', ')} />
       <Fact name="Intent event" value={call.intentId} hash />
       <Fact name="Result event" value={call.resultId} hash />

@@ -1,7 +1,7 @@
 /** One session as a timeline: its calls in order, alerts drawn on them, and how decisions led to calls. */
 import { useCallback, useMemo, useState, type ReactNode } from 'react';
 import type { Api } from '../api/client.ts';
-import type { Alert, Session } from '../api/types.ts';
+import type { Alert, Session, Stream } from '../api/types.ts';
 import { LevelBadge } from '../parts/badges.tsx';
 import { Chain } from '../parts/chain.tsx';
 import { useLoad } from '../parts/load.ts';
@@ -74,6 +74,7 @@ function SessionBody({ session, route }: { readonly session: Session; readonly r
           <strong>{session.alerts.length}</strong> alerts
         </span>
       </p>
+      <Producers streams={session.streams} />
       {session.alerts.length > 0 ? (
         <SessionAlerts alerts={session.alerts} chosen={alert?.id ?? ''} onChoose={setChosen} />
       ) : null}
@@ -82,12 +83,31 @@ function SessionBody({ session, route }: { readonly session: Session; readonly r
           Only the first part is shown. All of it: <code>npx tripline export --session ID</code>
         </p>
       ) : null}
-      <Timeline calls={session.calls} marks={marks} focusOn={route.call} />
+      <Timeline calls={session.calls} streams={session.streams} marks={marks} focusOn={route.call} />
       <DecisionGraph session={session} />
       <p className="faint">
         Address of this view: <a href={sessionLink(session.session)}>without marks</a>
       </p>
     </>
+  );
+}
+
+/** Whether the session's hosts sign what they send. */
+function Producers({ streams }: { readonly streams: readonly Stream[] }): ReactNode {
+  if (streams.length === 0) return null;
+  const entries = streams.reduce((sum, one) => sum + one.entries, 0);
+  const signed = streams.reduce((sum, one) => sum + one.signed, 0);
+  const tone = signed === entries ? 'ok' : signed === 0 ? 'neutral' : 'write';
+  const words = signed === entries ? 'signed' : signed === 0 ? 'unsigned' : 'partly signed';
+  return (
+    <p className="summary">
+      <span className={`badge ${tone}`}>{words}</span>
+      <span className="faint">
+        {signed.toLocaleString('en')} of {entries.toLocaleString('en')} events in{' '}
+        {streams.length.toLocaleString('en')} {streams.length === 1 ? 'stream' : 'streams'} bear the signature
+        of their host. Whose keys count: <code>npx tripline keys list</code>
+      </span>
+    </p>
   );
 }
 
