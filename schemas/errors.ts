@@ -191,13 +191,13 @@ export const ERRORS = {
     'The store holds fewer entries than the signed head.',
     false,
     500,
-    'Tampering or loss: keep everything; nothing is signed until it is explained.',
+    'Tampering or loss: keep everything; nothing is signed until it is explained. `tripline ledger repair --dry-run` says what the bus still holds.',
   ),
   ledger_diverges: entry(
     'Rows read back differ from what was computed.',
     false,
     500,
-    'Tampering or a second writer: keep everything.',
+    'Tampering or a second writer: keep everything, and run `tripline verify`. Rows that are missing: `tripline ledger repair`; rows that were altered are never replaced.',
   ),
   ledger_reserved: entry(
     'Another writer holds the reservation of this partition.',
@@ -281,6 +281,12 @@ export const ERRORS = {
     false,
     500,
     'Mend every fault that the message lists; see tripline policy check.',
+  ),
+  redaction_invalid: entry(
+    'The redaction of a host has faults, or its key cannot be used; all are listed.',
+    false,
+    500,
+    'Mend what the message lists; see tripline redaction check. The host does not start, so nothing is recorded in the clear.',
   ),
   // Configuration and commands
   config_invalid: entry(

@@ -20,6 +20,7 @@ import { zGateConfig } from './gate/v1.ts';
 import { zBoundary } from './labels/v1.ts';
 import { zRule } from './rule/v1.ts';
 import { zPolicy } from './policy/v1.ts';
+import { zRedaction } from './redaction/v1.ts';
 import { zApprovalDecision, zDenyRequest, zGrantRequest } from './approval/v1.ts';
 import { zWitnessConfig } from './witness/v1.ts';
 
@@ -43,6 +44,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'rule.v1': zRule,
   'witness.v1': zWitnessConfig,
   'policy.v1': zPolicy,
+  'redaction.v1': zRedaction,
   'approval.v1': zApprovalDecision,
   'grant-request.v1': zGrantRequest,
   'deny-request.v1': zDenyRequest,

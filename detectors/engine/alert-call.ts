@@ -4,7 +4,8 @@ import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
 import type { FlowCell } from '../compile/flow-cell.ts';
 import { alertBody, alertLine, type Sha256 } from './alert.ts';
-import type { Call, CallSummary, KeptCall } from './call.ts';
+import type { Call, CallSummary } from './call.ts';
+import type { KeptCalls } from './kept-calls.ts';
 import type { Match } from './finding.ts';
 import { ParsedCall, type CallFacts } from './parsed-call.ts';
 
@@ -73,8 +74,8 @@ export class AlertCall implements Call {
     return this.completing;
   }
 
-  keep(): KeptCall {
-    const { partition, offset, line } = this;
-    return { partition, offset, line, reference: () => this.completing };
+  keep(into: KeptCalls, at: number): void {
+    const { completing } = this;
+    into.put(at, { reference: () => completing });
   }
 }

@@ -5,6 +5,7 @@
 import type { CallReference } from '../../schemas/alert/v1.ts';
 import type { FieldReader } from '../compile/fields.ts';
 import type { Selection } from '../compile/rule.ts';
+import type { KeptCalls } from './kept-calls.ts';
 import type { FlowCell } from '../compile/flow-cell.ts';
 
 /** What an alert cites of a call. */
@@ -12,9 +13,6 @@ export type CallSummary = Omit<CallReference, 'step'>;
 
 /** Enough of a call to cite it, and no more: a body is not kept for it. */
 export interface KeptCall {
-  readonly partition: number;
-  readonly offset: number;
-  readonly line: number;
   reference(): CallSummary;
 }
 
@@ -45,6 +43,6 @@ export interface Call {
   flow(field: string): FlowCell | null;
   /** For an alert; built only for calls that some rule keeps. */
   reference(): CallSummary;
-  /** The same put off: what is kept of calls that most likely no alert will cite. */
-  keep(): KeptCall;
+  /** The same put off: writes what is kept of calls that most likely no alert will cite. */
+  keep(into: KeptCalls, at: number): void;
 }

@@ -3,7 +3,7 @@
  * Called between two events, after a sweep; entries, nodes and cells get other numbers, and nothing else changes.
  */
 import { asFirst, NONE, SimpleMemory } from './simple-memory.ts';
-import { writesOf, type SimpleRow } from './simple-row.ts';
+import type { SimpleRow } from './simple-row.ts';
 
 /** Below this many slots an arena is left as it is. */
 const SMALL = 16_384;
@@ -97,17 +97,15 @@ class Mover {
   #undo(row: SimpleRow, entry: number, now: number): void {
     const { entries, undos } = this.#from;
     const to = this.#to;
-    const touches = entries.touches[entry];
-    if (touches === undefined) return;
     const at = entries.undoAt(entry);
-    const count = entries.overwrote[entry] as number;
-    const own = to.undos.take(writesOf(touches));
+    const count = entries.overwrote(entry);
+    const own = to.undos.take(entries.writes(entry));
     to.entries.setUndoAt(now, own);
-    to.entries.overwrote[now] = count;
+    to.entries.setOverwrote(now, count);
     for (let index = 0; index < count; index++) {
       const state = undos.state(at + index);
       const held = this.#held(row.group.isFirst(state), undos.held(at + index));
-      to.undos.set(own + index, state, undos.starts[at + index] as number, held);
+      to.undos.set(own + index, state, undos.startMs(at + index), held);
     }
   }
 
@@ -133,10 +131,11 @@ class Mover {
     const known = this.#entries[entry] as number;
     if (known !== NONE) return known;
     const { entries } = this.#from;
-    const kept = entries.kept[entry];
     const touches = entries.touches[entry];
-    if (kept === undefined || touches === undefined) return NONE;
-    const now = this.#to.entries.add(entries.timeMs(entry), entries.appendMs(entry), kept, touches);
+    if (touches === undefined) return NONE;
+    const to = this.#to.entries;
+    const now = to.add(entries.placeOf(entry), touches);
+    to.kept.copy(now, entries.kept, entry);
     this.#entries[entry] = now;
     return now;
   }

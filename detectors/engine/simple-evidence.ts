@@ -1,5 +1,6 @@
 /** What simple rules remember as entries and nodes, put together when an alert or a snapshot cites them. */
-import type { CallSummary, KeptCall } from './call.ts';
+import type { CallSummary } from './call.ts';
+import type { TakenCall } from './kept-calls.ts';
 import type { Entry, Node } from './prefixes.ts';
 import { asFirst, NONE, type SimpleMemory } from './simple-memory.ts';
 import type { SimpleCompleted } from './simple-row.ts';
@@ -13,7 +14,11 @@ export class SimpleEntry implements Entry {
   readonly number: number;
   readonly timeMs: number;
   readonly appendMs: number;
-  private readonly kept: KeptCall;
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
+  private readonly kept: TakenCall;
+  private made: CallSummary | undefined;
   readonly callKey = '';
   readonly stepMask = 0;
   readonly guardMask = 0;
@@ -24,20 +29,14 @@ export class SimpleEntry implements Entry {
     this.number = number;
     this.timeMs = entries.timeMs(number);
     this.appendMs = entries.appendMs(number);
-    this.kept = entries.kept[number] as KeptCall;
+    this.partition = entries.partition(number);
+    this.offset = entries.offset(number);
+    this.line = entries.line(number);
+    this.kept = entries.kept.taken(number);
   }
 
-  get partition(): number {
-    return this.kept.partition;
-  }
-  get offset(): number {
-    return this.kept.offset;
-  }
-  get line(): number {
-    return this.kept.line;
-  }
   get reference(): CallSummary {
-    return this.kept.reference();
+    return (this.made ??= this.kept.reference(this));
   }
 }
 

@@ -67,6 +67,9 @@ export class SimpleGroup {
   readonly rule: CompiledRule;
   /** By tenant, then by name: the value of the key where it has one field, else the text of all. */
   private readonly rows = new Map<string, Map<string, SimpleRow>>();
+  /** The tenant asked for last, undefined once its rows may be others, and its rows. */
+  private lastTenant: string | undefined;
+  private lastRows: Map<string, SimpleRow> | undefined;
   /** By state their numbers in the engine: selections that are first steps, the newest event of each is a state. */
   readonly firstSelections: number[] = [];
   /** States beyond, numbered after those: prefixes of a rule that end in its step `state`. */
@@ -100,18 +103,25 @@ export class SimpleGroup {
   }
 
   row(tenant: string, name: string): SimpleRow | undefined {
-    return this.rows.get(tenant)?.get(name);
+    if (tenant !== this.lastTenant) {
+      this.lastTenant = tenant;
+      this.lastRows = this.rows.get(tenant);
+    }
+    return this.lastRows?.get(name);
   }
 
   hold(row: SimpleRow): void {
     const own = this.rows.get(row.tenant);
+    this.lastTenant = undefined;
     if (own === undefined) this.rows.set(row.tenant, new Map([[row.name, row]]));
     else own.set(row.name, row);
   }
 
   drop(row: SimpleRow): void {
     const own = this.rows.get(row.tenant);
-    if (own?.delete(row.name) === true && own.size === 0) this.rows.delete(row.tenant);
+    if (own?.delete(row.name) !== true || own.size > 0) return;
+    this.rows.delete(row.tenant);
+    this.lastTenant = undefined;
   }
 
   *allRows(): Generator<SimpleRow> {

@@ -70,10 +70,10 @@ function baseOf(row: SimpleRow, memory: SimpleMemory): Track {
   const base = trackOf(row, memory, 0);
   for (let entry = row.ringTail; entry !== NONE; entry = entries.before(entry)) {
     const from = entries.undoAt(entry);
-    for (let at = from + (entries.overwrote[entry] as number) - 1; at >= from; at--) {
+    for (let at = from + entries.overwrote(entry) - 1; at >= from; at--) {
       const [state, held] = [undos.state(at), undos.held(at)];
       if (held === NONE) base.delete(state);
-      else base.set(state, { startMs: undos.starts[at] as number, held });
+      else base.set(state, { startMs: undos.startMs(at), held });
     }
   }
   return base;
@@ -224,8 +224,9 @@ class RowUnpacker {
 
   private entry({ at, reference, told, fits }: PackedEntry): number {
     const [timeMs, appendMs, partition, offset, line] = at;
-    const kept = { partition, offset, line, reference: () => reference };
-    const entry = this.memory.entries.add(timeMs, appendMs, kept, this.touches(fits));
+    const { entries } = this.memory;
+    const entry = entries.add({ timeMs, appendMs, partition, offset, line }, this.touches(fits));
+    entries.kept.put(entry, { reference: () => reference });
     const codes = told.flatMap(([hash, append]) => {
       const rule = this.rules.get(hash);
       return rule === undefined ? [] : [rule * 2 + append];

@@ -83,9 +83,11 @@ export interface RowOutcome {
 }
 
 /** Runs entries of one row against its cells. What is at hand stands in fields: an object a step would cost as much as it. */
-export class RowRunner {
+export class RowRunner implements RowOutcome {
   private readonly memory: SimpleMemory;
-  private completed: SimpleCompleted[] = [];
+  /** Of the last entry that was applied. */
+  completed: SimpleCompleted[] = [];
+  unrepaired = false;
   private entry = NONE;
   private timeMs = 0;
   private appendMs = 0;
@@ -99,14 +101,14 @@ export class RowRunner {
     this.memory = memory;
   }
 
-  /** One event of the row, in the order of arrival. */
+  /** One event of the row, in the order of arrival. What it answers stands until the next. */
   apply(row: SimpleRow, entry: number): RowOutcome {
     const { entries } = this.memory;
     this.completed = NO_COMPLETED;
     let after = row.ringTail;
     while (after !== NONE && entries.compare(after, entry) > 0) after = entries.before(after);
-    const unrepaired = after === NONE && row.baseEnd !== NONE && entries.compare(row.baseEnd, entry) > 0;
-    if (unrepaired) this.run(row, entry, APPEND);
+    this.unrepaired = after === NONE && row.baseEnd !== NONE && entries.compare(row.baseEnd, entry) > 0;
+    if (this.unrepaired) this.run(row, entry, APPEND);
     else if (after === row.ringTail) {
       link(row, this.memory, entry, after);
       this.run(row, entry, EVENT | APPEND);
@@ -116,7 +118,7 @@ export class RowRunner {
       this.run(row, entry, APPEND);
       this.trim(row, entries.appendMs(entry));
     }
-    return { completed: this.completed, unrepaired };
+    return this;
   }
 
   /** Runs what a snapshot holds again: nothing is told. */
@@ -135,12 +137,12 @@ export class RowRunner {
   private undo(row: SimpleRow, entry: number): void {
     const { entries, undos, cells } = this.memory;
     const from = entries.undoAt(entry);
-    for (let at = from + (entries.overwrote[entry] as number) - 1; at >= from; at--) {
+    for (let at = from + entries.overwrote(entry) - 1; at >= from; at--) {
       const cell = cells.take(row, undos.state(at));
-      cells.starts[cell * 4] = undos.starts[at] as number;
+      cells.starts[cell * 4] = undos.startMs(at);
       cells.numbers[cell * 8 + 4] = undos.held(at);
     }
-    entries.overwrote[entry] = 0;
+    entries.setOverwrote(entry, 0);
   }
 
   /** Keeps the ring short. */
@@ -250,10 +252,10 @@ export class RowRunner {
   private keepByEvent(cell: number, state: number, startMs: number, held: number): void {
     const { cells, undos, entries } = this.memory;
     const { entry } = this;
-    const overwrote = entries.overwrote[entry] as number;
+    const overwrote = entries.overwrote(entry);
     const at = entries.undoAt(entry) + overwrote;
     undos.set(at, state, cells.starts[cell * 4] as number, cells.numbers[cell * 8 + 4] as number);
-    entries.overwrote[entry] = overwrote + 1;
+    entries.setOverwrote(entry, overwrote + 1);
     cells.starts[cell * 4] = startMs;
     cells.numbers[cell * 8 + 4] = held;
   }
@@ -272,7 +274,7 @@ const NO_COMPLETED: SimpleCompleted[] = [];
 
 /** Puts an entry into the ring behind another, NONE for its head. */
 function link(row: SimpleRow, { entries, undos }: SimpleMemory, entry: number, after: number): void {
-  entries.setUndoAt(entry, undos.take(writesOf(entries.touches[entry] as Touches)));
+  entries.setUndoAt(entry, undos.take(entries.writes(entry)));
   const next = after === NONE ? row.ringHead : entries.after(after);
   entries.setBefore(entry, after);
   entries.setAfter(entry, next);
@@ -283,14 +285,11 @@ function link(row: SimpleRow, { entries, undos }: SimpleMemory, entry: number, a
   row.ringLength++;
 }
 
-/** How many states an event may write at most. */
-export const writesOf = ({ later, firsts }: Touches): number => later.length + firsts.length;
-
 /** The entry has left the ring: it will not be taken back any more. */
 function dropUndo({ entries, undos }: SimpleMemory, entry: number): void {
-  undos.give(entries.undoAt(entry), writesOf(entries.touches[entry] as Touches));
+  undos.give(entries.undoAt(entry), entries.writes(entry));
   entries.setUndoAt(entry, NONE);
-  entries.overwrote[entry] = 0;
+  entries.setOverwrote(entry, 0);
 }
 
 /** Gives back what the row owns. */

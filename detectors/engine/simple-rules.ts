@@ -95,7 +95,10 @@ export class SimpleRules {
     // Before the event has a number: none that is in use changes, and what is being worked with is held by its row.
     if (isLow(this.memory)) sweep(this.memory, this.allRows(), this.newestAppendMs);
     else if (this.dropped > MIN_DROPPED && this.dropped > DROPPED_PER_ROW * this.rowCount) this.shrink();
-    return this.memory.entries.add(call.timeMs, call.appendMs, call.keep(), touches);
+    const { entries } = this.memory;
+    const entry = entries.add(call, touches);
+    call.keep(entries.kept, entry);
+    return entry;
   }
 
   /** A flood has passed: gives back what it took. */

@@ -83,7 +83,7 @@ class Marker {
     for (let entry = row.ringHead; entry !== NONE; entry = entries.after(entry)) {
       this.entries[entry] = 1;
       const from = entries.undoAt(entry);
-      const count = entries.overwrote[entry] as number;
+      const count = entries.overwrote(entry);
       for (let at = from; at < from + count; at++)
         this.held(row.group.isFirst(undos.state(at)), undos.held(at));
     }

@@ -55,3 +55,19 @@ export function timeMsAt(bytes: Uint8Array, at: number): number {
     days * 86_400_000 + seconds * 1000 + pairAt(bytes, at + 20) * 10 + (bytes[at + 22] as number) - DIGIT_ZERO
   );
 }
+
+/** The second written last, up to its dot: neighbours in time share it. */
+let lastSecond = Number.NaN;
+let lastText = '';
+
+/** RFC 3339 in UTC with ms; times outside the years 0-9999 are held at their ends. */
+export function isoTime(timeMs: number): string {
+  const clamped = Math.min(Math.max(timeMs, -62_167_219_200_000), 253_402_300_799_999);
+  const second = Math.floor(clamped / 1000);
+  if (second !== lastSecond) {
+    lastText = new Date(second * 1000).toISOString().slice(0, 20);
+    lastSecond = second;
+  }
+  const rest = Math.floor(clamped - second * 1000);
+  return `${lastText}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`;
+}

@@ -109,7 +109,10 @@ export function secretPart(source: EffectiveSource, value: unknown, effective: E
     mapping: labelMapping,
   } as const;
   if (labelledBy({ secrets: [], cut: false }, subject).labels[0] === 'secret') return value;
-  const texts: string[] = [];
+  // What capture has redacted is followed by its digests; of removed and masked values nothing can be.
+  const texts: string[] = (event.redaction?.places ?? []).flatMap(({ text, digest }) =>
+    text === undefined || digest === undefined ? [] : [digest],
+  );
   secretsInValue(value, { ignore: ignoredKinds(labelMapping), taken: (text) => void texts.push(text) });
   return texts.length === 0 ? value : texts;
 }

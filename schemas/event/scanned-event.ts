@@ -2,15 +2,8 @@
  * An event as a view of the bytes of its line: what every event is asked for is read at once, the rest where somebody
  * asks. It holds the bytes of its record, so nobody keeps it for longer than the record is at hand.
  */
-import {
-  asciiText,
-  FIELD_NAMES,
-  LineScanner,
-  MAX_PLACES,
-  numberOfField,
-  parseSlice,
-  PLAIN,
-} from './line-scanner.ts';
+import { FIELD_NAMES, numberOfField } from './line-fields.ts';
+import { asciiText, LineScanner, MAX_PLACES, parseSlice, PLAIN } from './line-scanner.ts';
 import { readEventLine } from './read.ts';
 import type { Event, EventKind } from './v1.ts';
 

@@ -3,7 +3,7 @@
  * place, so that most are never made. A table of fixed size in which the newest wins: what producers write cannot make it
  * grow, nor slow.
  */
-const SLOTS = 8_192;
+const SLOTS = 32_768;
 /** Longer ones are made each time. */
 const MAX_BYTES = 64;
 const HASH_PRIME = 0x01000193;

@@ -243,6 +243,42 @@ export const zDelivered = z.looseObject({
   texts: zCount.optional(),
 });
 
+/** One value that capture replaced by a marker. */
+export const zRedactedPlace = z.looseObject({
+  /** JSON Pointer into the body (`*` for an odd name), or the field of the event. For people. */
+  at: z.string().max(256),
+  /** Which scalar or name of the body, in the order of its bytes, from 0; absent for a field of the event. */
+  text: zCount.optional(),
+  /** Where the marker starts in that text as recorded, where the value started in the original, and its characters: UTF-16 units. */
+  start: zCount,
+  from: zCount,
+  characters: zCount,
+  rule: zName,
+  action: z.enum(['remove', 'mask', 'digest']),
+  /** Keyed digest of the value. */
+  digest: zHex32.optional(),
+  /** Not found by its rule here, but known from an earlier body of the session. */
+  known: z.boolean().optional(),
+  /** The value stands there in another form (base64, hex, percent-encoded, escaped, backwards). */
+  encoded: z.boolean().optional(),
+});
+/** What a host keeps off the record (schemas/redaction): on stream.open what is in force, elsewhere what was replaced. */
+export const zRedacted = z.looseObject({
+  id: zName,
+  version: zCount,
+  /** SHA-256 of the rules in canonical form. */
+  hash: zHex64,
+  /** Names the key of digests and HMACs. */
+  keyId: zHex16,
+  /** The body on the wire: its size, and its HMAC-SHA-256, which who has key and original can open. */
+  original: z.looseObject({ bytes: zCount, hmac: zHex64 }).optional(),
+  places: z.array(zRedactedPlace).max(1024).optional(),
+  /** Places, where the list does not hold them all. */
+  count: zCount.optional(),
+  /** Why the body is not on record at all. */
+  leftOut: z.enum(['no_json', 'no_utf8', 'too_deep', 'too_large', 'too_many', 'budget']).optional(),
+});
+
 /** One event as a producer may send it. Loose: unknown keys are kept in the bytes. */
 export const zEvent = z.looseObject({
   v: z.literal(1),
@@ -308,6 +344,8 @@ export const zEvent = z.looseObject({
   ack: zControlAck.optional(),
   connection: zConnection.optional(),
   certificate: zCertificate.optional(),
+  /** Args and result are what is on record then, and so are their hashes and sizes. */
+  redaction: zRedacted.optional(),
 });
 export type Event = z.infer<typeof zEvent>;
 

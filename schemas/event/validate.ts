@@ -22,6 +22,7 @@ import {
   zRegistry,
   zStreamState,
   zPolicyStamp,
+  zRedacted,
 } from './v1.ts';
 
 /** Path (relative to the field) and message of a fault; undefined when the value is fine. */
@@ -165,6 +166,7 @@ const CHECK_BY_FIELD: Readonly<Record<Field, Check>> = {
   ack: bySchema(zControlAck),
   connection: bySchema(zConnection),
   certificate: bySchema(zCertificate),
+  redaction: bySchema(zRedacted),
 };
 
 /** One more than any sum of fields can make up for. */

@@ -8,7 +8,7 @@ import { verdictOf, type CallAbout, type Exchange } from './exchange.ts';
 import { bodyOf, endedDrafts, given, lateAnswerDraft, requestDraft, type End } from './exchange-drafts.ts';
 import { fitsInline } from './encode.ts';
 import { holdRefusal, type Held, type HeldCall, type Settled } from './holds.ts';
-import type { PolicyAnswer, PolicyCall, Refused } from './policy/call-policy.ts';
+import type { PolicyAnswer, PolicyCall, Refused, ShownArgs } from './policy/call-policy.ts';
 import { lastMember, type Member } from './json-scan.ts';
 import type { BoundaryFields } from './labels/boundary.ts';
 import type { LineState } from './line-state.ts';
@@ -100,7 +100,10 @@ export class CallObserver {
     const boundary = this.#parts.boundary.request(args, { tool, class: toolClass, hosts });
     // Of a name that cannot be recorded as it is, the server would run another tool than the policy has looked at.
     const ambiguous = message.ambiguous || name !== tool;
-    const policyCall = policyCallOf({ tool, class: toolClass, args, labels: boundary.labels, ambiguous });
+    const policyCall = policyCallOf(
+      { tool, class: toolClass, args, labels: boundary.labels, ambiguous },
+      this.#options.shown,
+    );
     const answer = decision.kind === 'refuse' ? undefined : this.#options.policy?.decide(policyCall);
     return { tool, class: toolClass, definition, args, hosts, boundary, policyCall, decision, answer };
   }
@@ -242,21 +245,24 @@ function refusedBy(decision: CallDecision, answer: PolicyAnswer | undefined): Re
 }
 
 /** What the policy is asked of a call. */
-function policyCallOf(call: {
-  readonly tool: string;
-  readonly class: string;
-  readonly args: DraftBody | undefined;
-  readonly labels: readonly string[];
-  readonly ambiguous: boolean;
-}): PolicyCall {
+function policyCallOf(
+  call: {
+    readonly tool: string;
+    readonly class: string;
+    readonly args: DraftBody | undefined;
+    readonly labels: readonly string[];
+    readonly ambiguous: boolean;
+  },
+  shownAs: ObserverOptions['shown'],
+): PolicyCall {
   const { args, labels, ...named } = call;
-  return {
-    ...named,
-    kind: 'call',
-    argsHash: args?.hash,
-    isShowable: () => args === undefined || fitsInline(args),
-    labels: () => labels,
+  let known: ShownArgs | undefined;
+  const shown = (): ShownArgs => {
+    if (args === undefined) return { hash: undefined, isShowable: true };
+    return shownAs?.(args, named.tool) ?? { hash: args.hash, isShowable: fitsInline(args) };
   };
+  // The bytes of the line are gone when a call that waited is asked about again.
+  return { ...named, kind: 'call', shown: () => (known ??= shown()), labels: () => labels };
 }
 
 /** MCP: a tool with an outputSchema answers with structuredContent that fits it. Free text instead can say anything. */

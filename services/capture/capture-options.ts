@@ -3,6 +3,7 @@ import type { ControlGuard } from './controls/guard.ts';
 import type { CaptureLog } from './log.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import type { HostPolicy } from './policy/host-policy.ts';
+import type { HostRedaction } from './redaction/host-redaction.ts';
 import type { Drainer } from './recorder/drain.ts';
 import type { Publisher } from './recorder/publisher.ts';
 import type { CaptureSettings } from './settings.ts';
@@ -33,6 +34,7 @@ export interface SharedParts {
   readonly drainer: Drainer;
   readonly publisher: Publisher;
   readonly policy: HostPolicy | undefined;
+  readonly redaction: HostRedaction | undefined;
 }
 
 export interface CaptureTimings {

@@ -16,6 +16,7 @@ import { labelled, type AboutLine, type Passed } from './passed.ts';
 import { CallPolicy } from './policy/call-policy.ts';
 import { HostPolicy } from './policy/host-policy.ts';
 import { bootId, readProcess } from './processes.ts';
+import { HostRedaction, type StreamRedaction } from './redaction/host-redaction.ts';
 import type { Decision } from './public.ts';
 import { randomHex } from './random.ts';
 import { sha256Hex } from './recorder/chain.ts';
@@ -45,6 +46,8 @@ export class Capture {
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
   readonly #policy: HostPolicy | undefined;
+  readonly #redaction: HostRedaction | undefined;
+  readonly #redactor: StreamRedaction | undefined;
   readonly #waiting: WaitingCalls;
   readonly #answers = new AnswerQueue((answers) => this.#look(answers));
   readonly #answersGoFirst: boolean;
@@ -63,8 +66,18 @@ export class Capture {
     this.#address = settings.address;
     this.#hold = settings.hold;
     this.#policy = options.shared?.policy ?? policyOf(settings);
-    this.#answersGoFirst = this.#policy === undefined && answersGoFirst(settings);
-    this.#recorder = newRecorder(options, this.session, this.#timings);
+    this.#redaction = options.shared?.redaction ?? redactionOf(settings);
+    this.#redactor = this.#redaction?.stream({
+      session: this.session,
+      server: options.server,
+      sha256Hex,
+      nowMs: () => Date.now(),
+      log: options.log,
+    });
+    // Later bodies must find what an answer holds: it is looked at before it goes on.
+    this.#answersGoFirst =
+      this.#policy === undefined && this.#redaction === undefined && answersGoFirst(settings);
+    this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
       options.shared?.guard ??
       newGuard(options, this.#timings, (draft) => void this.#recorder.record([draft]));
@@ -103,6 +116,7 @@ export class Capture {
       boundary: settings.boundary,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
       policy: this.#newPolicy(options),
+      shown: this.#redactor?.shown,
     });
   }
 
@@ -120,17 +134,19 @@ export class Capture {
     });
   }
 
-  /** Reads the policy of this host; nothing may pass before. Throws host_policy_invalid. */
+  /** Reads policy and redaction of this host; nothing may pass before. Throws host_policy_invalid, redaction_invalid. */
   async loadPolicy(): Promise<void> {
     await this.#policy?.load();
+    await this.#redaction?.load();
   }
 
   /** Puts the stream on record, and begins to listen for controls and to send what crashed processes left. */
   async start(): Promise<void> {
     // Where nothing is to be waited for, the stream is open when this call returns.
-    if (this.#policy?.isLoaded === false) await this.loadPolicy();
+    if (this.#policy?.isLoaded === false || this.#redaction?.isLoaded === false) await this.loadPolicy();
     const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
-    this.#recorder.open({ ...this.#opening, ...policy });
+    const redaction = this.#redaction === undefined ? {} : { redaction: this.#redaction.identity };
+    this.#recorder.open({ ...this.#opening, ...policy, ...redaction });
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
@@ -226,6 +242,7 @@ export class Capture {
       guard: this.#guard,
       drainer: this.#drainer,
       policy: this.#policy,
+      redaction: this.#redaction,
       publisher: sharedPublisher(this.#address),
     };
   }
@@ -259,6 +276,10 @@ export class Capture {
     await this.#recorder.close(this.#timings.closeTimeoutMs);
     if (this.#recorder.unsentBytes > 0) drainer.adopt(this.#recorder.stream);
   }
+}
+
+function redactionOf({ redaction }: CaptureSettings): HostRedaction | undefined {
+  return redaction === undefined ? undefined : new HostRedaction(redaction);
 }
 
 /** Where no answer is changed (labels, marks), nor held while the spool is full. */

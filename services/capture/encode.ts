@@ -113,6 +113,9 @@ function bodyParts(draft: EventDraft, body: DraftBody): readonly PreparedLine[] 
     time: isoTime(draft.timeMs),
     fields: JSON.stringify({
       ...callOnly(draft.fields),
+      ...(index === 0 && draft.partsOnly === true && draft.fields['redaction'] !== undefined
+        ? { redaction: draft.fields['redaction'] }
+        : {}),
       ...(labels.length === 0 ? {} : { labels }),
       body: {
         of: body.of,

@@ -113,8 +113,7 @@ export class MessageObserver {
       tool: method,
       class: about.class ?? 'other',
       ambiguous: message.ambiguous || message.method !== method,
-      argsHash: undefined,
-      isShowable: () => false,
+      shown: () => ({ hash: undefined, isShowable: false }),
       labels: () => {
         const args = bodyOf('args', bytes, paramsSpan, this.#options.sha256Hex);
         return this.#shared.boundary.request(args, { ...about, hosts: [] }).labels;

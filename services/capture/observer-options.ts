@@ -4,7 +4,8 @@ import type { TRANSPORTS } from '../../schemas/event/v1.ts';
 import type { ClassMappingLine } from '../../detectors/classify/index.ts';
 import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
-import type { CallPolicy } from './policy/call-policy.ts';
+import type { DraftBody } from './draft.ts';
+import type { CallPolicy, ShownArgs } from './policy/call-policy.ts';
 import type { Sha256Hex } from './registry.ts';
 import type { SpanSource } from './spans.ts';
 
@@ -37,4 +38,6 @@ export interface ObserverOptions {
   readonly hold?: HoldSettings;
   /** What the host's policy says of a call; asked after the controls. */
   readonly policy?: CallPolicy | undefined;
+  /** Arguments of a call as they go on record, where that is not as they came. */
+  readonly shown?: ((args: DraftBody, tool: string) => ShownArgs) | undefined;
 }

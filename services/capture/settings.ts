@@ -8,6 +8,7 @@ import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
 import { readBoundaryFile } from './labels/boundary-file.ts';
 import type { HostPolicySettings } from './policy/host-policy.ts';
+import type { HostRedactionSettings } from './redaction/host-redaction.ts';
 import type { ServiceAddress } from './recorder/publisher.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -32,6 +33,8 @@ export interface CaptureSettings {
   readonly hold: HoldSettings | undefined;
   /** The policy of this host; undefined = none, all calls may leave. */
   readonly policy: HostPolicySettings | undefined;
+  /** What is kept off the record; undefined = bodies are recorded as they are. */
+  readonly redaction?: HostRedactionSettings | undefined;
   /** Trust and data labels, and what of them the host wants on the wire; undefined = what classes and detectors say. */
   readonly boundary?: BoundaryConfig | undefined;
   /** Asked before each request: the service may be started after its hosts. */
@@ -144,6 +147,12 @@ function readPolicySettings(env: Environment): HostPolicySettings | undefined {
   return file === undefined ? undefined : { file: expandHome(file), environment, task };
 }
 
+function readRedactionSettings(env: Environment, dataDir: string): HostRedactionSettings | undefined {
+  const file = value(env, 'TRIPLINE_REDACTION');
+  const keyFile = value(env, 'TRIPLINE_REDACTION_KEY') ?? path.join(dataDir, 'redaction.key');
+  return file === undefined ? undefined : { file: expandHome(file), keyFile: expandHome(keyFile), dataDir };
+}
+
 function readBoundary(env: Environment): BoundaryConfig | undefined {
   const file = value(env, 'TRIPLINE_LABELS');
   return file === undefined ? undefined : readBoundaryFile(expandHome(file), 'TRIPLINE_LABELS');
@@ -170,6 +179,7 @@ export function readSettings(env: Environment): CaptureSettings {
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
     hold: readHold(env),
     policy: readPolicySettings(env),
+    redaction: readRedactionSettings(env, dataDir),
     boundary: readBoundary(env),
     address: () => ({
       url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,

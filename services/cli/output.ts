@@ -26,6 +26,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set([
   'control_invalid',
   'approval_invalid',
   'host_policy_invalid',
+  'redaction_invalid',
   'export_invalid',
 ]);
 const DENIED_CODES: ReadonlySet<ErrorCode> = new Set(['auth_missing', 'auth_invalid', 'auth_forbidden']);

@@ -4,7 +4,7 @@ import { EXIT, Output, type CommandIo } from './output.ts';
 import type { Run } from './program/define.ts';
 import { addService, addGate } from './program/service.ts';
 import { addReading, addDisposition } from './program/reading.ts';
-import { addControls, addApprove, addPolicy } from './program/controls.ts';
+import { addControls, addApprove, addPolicy, addRedaction } from './program/controls.ts';
 import { addEvidence, addExport, addErasure, addKeys } from './program/evidence.ts';
 import { addRules, addBacktest } from './program/rules.ts';
 import { addOperation, addCapture } from './program/operation.ts';
@@ -39,6 +39,7 @@ function buildProgram(io: CommandIo, run: Run): Command {
   addControls(program, run);
   addApprove(program, run);
   addPolicy(program, run);
+  addRedaction(program, run);
   addEvidence(program, run);
   addExport(program, run);
   addErasure(program, run);

@@ -255,7 +255,7 @@ async function startRules(
 }
 
 async function openSigner(context: StepContext, closers: Closer[]): Promise<LocalSigner> {
-  const signer = await openLocalSigner({ dir: context.dataDir, clock: context.clock });
+  const signer = await openLocalSigner({ dir: context.dataDir, clock: context.clock, exclusive: true });
   closers.push(() => signer.close());
   return signer;
 }

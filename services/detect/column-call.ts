@@ -8,7 +8,9 @@ import { EVENT_KINDS, TOOL_CLASSES, type Event } from '../../schemas/event/v1.ts
 import { TOPICS } from '../../schemas/topics.ts';
 import { destHost } from '../../detectors/classify/dest-host.ts';
 import type { CallSummary, KeptCall } from '../../detectors/engine/call.ts';
-import { isoTime, ParsedCall, type CallPlace } from '../../detectors/engine/parsed-call.ts';
+import type { KeptCalls } from '../../detectors/engine/kept-calls.ts';
+import { ParsedCall, type CallPlace } from '../../detectors/engine/parsed-call.ts';
+import { isoTime } from '../../detectors/engine/time.ts';
 import type { DetectSettings } from './step.ts';
 
 /** All that an alert cites of a call. */
@@ -90,10 +92,14 @@ class ColumnCall extends ParsedCall {
   #kept: KeptColumnCall | undefined;
 
   override reference(): CallSummary {
-    return this.keep().reference();
+    return this.#keep().reference();
   }
 
-  override keep(): KeptCall {
+  override keep(into: KeptCalls, at: number): void {
+    into.put(at, this.#keep());
+  }
+
+  #keep(): KeptColumnCall {
     return (this.#kept ??= new KeptColumnCall(this.place, this.toolClass));
   }
 }

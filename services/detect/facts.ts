@@ -4,7 +4,8 @@
  */
 import { z } from 'zod';
 import { zCallReference } from '../../schemas/alert/v1.ts';
-import type { Call, KeptCall } from '../../detectors/engine/call.ts';
+import type { Call } from '../../detectors/engine/call.ts';
+import type { KeptCalls } from '../../detectors/engine/kept-calls.ts';
 import type { FieldReader } from '../../detectors/compile/fields.ts';
 import type { Selection } from '../../detectors/compile/rule.ts';
 import { FlowCell } from '../../detectors/compile/flow-cell.ts';
@@ -98,10 +99,9 @@ export class FactCall implements Call {
     return this.fact.reference;
   }
 
-  keep(): KeptCall {
+  keep(into: KeptCalls, at: number): void {
     const { reference } = this.fact;
-    const { partition, offset, line } = reference;
-    return { partition, offset, line, reference: () => reference };
+    into.put(at, { reference: () => reference });
   }
 }
 

@@ -12,6 +12,7 @@ import type { SignedHeadList } from '../evidence/bundle.ts';
 import type { Clock } from '../platform/clock.ts';
 import { ed25519Sign, sha256 } from '../platform/ledger/crypto.ts';
 import { listsOf } from '../platform/ledger/heads.ts';
+import { giveUpOwnership, takeOwnership } from '../platform/owner.ts';
 import type { RootSource } from '../platform/ledger/root-source.ts';
 import type {
   AcceptedLoss,
@@ -70,6 +71,8 @@ export interface LocalSignerOptions {
   /** Absolute; exists; ours alone. The key lies in it, the state in `signer.lmdb` below it. */
   readonly dir: string;
   readonly clock: Clock;
+  /** One process at a time: data_dir_locked while another one lives that took the state so. */
+  readonly exclusive?: boolean;
 }
 
 interface StoredPartition {
@@ -102,8 +105,15 @@ export function openSignerState(dir: string): RootDatabase {
 /** Opens (or makes) key and state of `dir`. */
 export async function openLocalSigner(options: LocalSignerOptions): Promise<LocalSigner> {
   const database = openSignerState(options.dir);
-  const key = await openLogKey(options.dir, database);
-  return new LmdbSigner(database, key, options.clock);
+  const isOwner = options.exclusive === true;
+  try {
+    if (isOwner) takeOwnership(database);
+    const key = await openLogKey(options.dir, database);
+    return new LmdbSigner(database, { key, clock: options.clock, isOwner });
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
 }
 
 class LmdbSigner implements LocalSigner {
@@ -114,10 +124,16 @@ class LmdbSigner implements LocalSigner {
   readonly #clock: Clock;
   readonly #listeners: (() => void)[] = [];
 
-  constructor(database: RootDatabase, key: SigningKey, clock: Clock) {
+  readonly #isOwner: boolean;
+
+  constructor(
+    database: RootDatabase,
+    parts: { readonly key: SigningKey; readonly clock: Clock; readonly isOwner: boolean },
+  ) {
     this.#database = database;
-    this.#key = key;
-    this.#clock = clock;
+    this.#key = parts.key;
+    this.#clock = parts.clock;
+    this.#isOwner = parts.isOwner;
     this.rootLedger = this.#openRootLedger();
   }
 
@@ -273,6 +289,7 @@ class LmdbSigner implements LocalSigner {
   }
 
   async close(): Promise<void> {
+    if (this.#isOwner) giveUpOwnership(this.#database);
     await this.#database.close();
   }
 

@@ -17,7 +17,7 @@ const prose = (characters: number): string =>
   'The order of 2026-11-20 was sent to https://shop.example/a?b=c and costs 20 EUR (id 550e8400-e29b-41d4-a716-446655440000). '
     .repeat(Math.ceil(characters / 120))
     .slice(0, characters);
-const BODIES: Readonly<Record<string, unknown>> = {
+export const BODIES: Readonly<Record<string, unknown>> = {
   prose: { content: [{ type: 'text', text: prose(4_000) }] },
   rows: {
     structuredContent: Array.from({ length: 40 }, (_, n) => ({
@@ -34,7 +34,7 @@ const BODIES: Readonly<Record<string, unknown>> = {
 };
 
 /** CPU microseconds of one piece of work. */
-function cpuUs(work: () => void, times: number): number {
+export function cpuUs(work: () => void, times: number): number {
   const parts: number[] = [];
   for (let part = 0; part <= PARTS; part++) {
     const before = process.cpuUsage();

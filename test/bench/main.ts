@@ -17,6 +17,7 @@ import { backtestBench } from './backtest.bench.ts';
 import { labels } from './labels.bench.ts';
 import { pack } from './pack.bench.ts';
 import { recordPath } from './record-path.bench.ts';
+import { redaction } from './redaction.bench.ts';
 import { seal } from './seal.bench.ts';
 import { killToRefused, tapCall } from './tap.bench.ts';
 import { verifyBench } from './verify.bench.ts';
@@ -31,6 +32,7 @@ const BENCHES: readonly Bench[] = [
   matcherMemory,
   backtestBench,
   labels,
+  redaction,
   pack,
   ingestPost,
   durableEmbedded,

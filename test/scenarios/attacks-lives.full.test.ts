@@ -3,15 +3,19 @@
  * the writer's life. Each happens in a copy of a real deployment, with copies of its witnesses.
  */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { open } from 'lmdb';
+import { encodeEventRecord } from '../../schemas/bus/record.ts';
 import { HEADERS, LEDGER_TOPICS } from '../../schemas/topics.ts';
 import { decodeRootLeaf } from '../../services/evidence/root-leaf.ts';
 import { parseCheckpoint } from '../../services/evidence/tlog/checkpoint.ts';
 import { decodeBundle } from '../../services/evidence/tlog/tiles.ts';
+import { createAuditTrail } from '../../services/platform/audit/trail.ts';
 import { EmbeddedStorage } from '../../services/platform/bus/embedded/storage.ts';
+import { systemClock } from '../../services/platform/clock.ts';
 import type { Store } from '../../services/platform/store/port.ts';
 import { Bench, nextEvent, plainly } from '../support/attacks/bench.ts';
 import { EVENTS, SESSION, TOPIC, type Life, type Outcome } from '../support/attacks/deployment.ts';
@@ -203,6 +207,47 @@ describe('attacks on the life of a deployment', () => {
     bench.expectRow('impersonate', outcome);
     const { signed, unregistered, unsigned } = outcome.report.producers;
     assert.deepEqual({ signed, unregistered, unsigned }, { signed: 0, unregistered: 1, unsigned: EVENTS });
+  });
+
+  it('erasure that an ERASURE entry names', async () => {
+    const life = await bench.copy('erased');
+    const bus = life.needBus();
+    const producer = await bus.producer();
+    const trail = createAuditTrail({ bus, producer, clock: systemClock, randomBytes });
+    const id = 'ab'.repeat(16);
+    const logs = [{ log: bench.deployment.victim.logId, indexes: '7' }];
+    const erasure = { id, by: 'principal', logs } as const;
+    const who = { actor: 'dpo', role: 'admin', target: id, reason: 'request 17', outcome: 'ok' } as const;
+    await trail.record('default', { action: 'erasure', ...who, erasure });
+    await life.recordAll();
+    await bench.deployment.sql(...bench.asErased(7));
+    const outcome = await life.verify();
+    bench.expectRow('erase-lawful', outcome);
+    assert.deepEqual([outcome.report.erased, outcome.report.erasures], [1, 1]);
+  });
+
+  it('silent end of a stream', async () => {
+    const life = await bench.copy('silent');
+    const producer = await life.needBus().producer();
+    const stream = 'dd'.repeat(16);
+    const open = { ...JSON.parse(nextEvent().line), kind: 'stream.open', stream, seq: 0 };
+    const call = { ...JSON.parse(nextEvent().line), stream, seq: 1 };
+    const { victim } = bench.deployment;
+    const lines = [open, call].map((event) => Buffer.from(JSON.stringify(event)));
+    const first = encodeEventRecord({ tenant: 'default', session: SESSION, stream, firstSeq: 0, lines });
+    await producer.send(TOPIC, victim.partition, [first]);
+    await life.recordAll();
+    assert.equal((await life.verify()).report.exitCode, 0, 'it may still go on');
+    // Three heartbeats of 30 s later others go on.
+    await life.bus?.close();
+    await life.reopenBus({ ...systemClock, nowMs: () => systemClock.nowMs() + 91_000 });
+    await bench.append(life, nextEvent());
+    await life.recordAll();
+    const { report } = await life.verify();
+    const contents = Array.from({ length: EVENTS + 3 }, (_, at) => `event ${at}`);
+    bench.expectRow('silent-end', { report, peers: plainly(contents, EVENTS) });
+    const [end] = report.producers.openEnds;
+    assert.deepEqual([report.producers.openEndCount, end?.stream, end?.nextSeq], [1, stream, 2]);
   });
 
   it('drop before ingest', async () => {

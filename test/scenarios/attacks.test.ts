@@ -79,6 +79,10 @@ describe('attacks on the rows of a deployment', () => {
     bench.expectRow('insert-row', outcome, MIDDLE);
   });
 
+  it('erasure faked as a lawful one', async () => {
+    bench.expectRow('erase-faked', await bench.afterSql(...bench.asErased(7)), MIDDLE);
+  });
+
   it('reorder', async () => {
     const swapped = COPIED.replace('idx', '13 - idx');
     const outcome = await bench.afterSql(

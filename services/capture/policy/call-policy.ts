@@ -14,11 +14,17 @@ import type { RefusalDetail } from '../refusal.ts';
 import type { ApprovalDesk, Asked } from './desk.ts';
 import type { HostPolicy, HostQuestion } from './host-policy.ts';
 
+/** The arguments as a person can be shown them. */
+export interface ShownArgs {
+  /** SHA-256 of the exact bytes of the arguments on record; undefined where there are none. */
+  readonly hash: string | undefined;
+  /** They stand in the event whole, and no other arguments would look the same. */
+  readonly isShowable: boolean;
+}
+
 export interface PolicyCall extends Omit<HostQuestion, 'agent' | 'server'> {
-  /** SHA-256 of the exact bytes of the arguments; undefined where there are none. */
-  readonly argsHash: string | undefined;
-  /** The arguments stand in the event as they are, so that a person can be shown them. */
-  readonly isShowable: () => boolean;
+  /** Worked out where an approval is asked for, and once. */
+  readonly shown: () => ShownArgs;
 }
 
 interface Judged {
@@ -110,7 +116,7 @@ export class CallPolicy {
     const { principal } = this.#options;
     const refusal = (reason: string): Refused =>
       this.#refuse(call, { stamp, reason, code: 'policy_refused' });
-    if (!call.isShowable())
+    if (!call.shown().isShowable)
       return refusal('It needs an approval, and its arguments cannot be shown to anybody.');
     if (line.fourEyes && principal === undefined)
       return refusal(
@@ -128,7 +134,7 @@ export class CallPolicy {
       agent,
       server,
       tool: call.tool,
-      argsHash: call.argsHash ?? NO_ARGS_HASH,
+      argsHash: call.shown().hash ?? NO_ARGS_HASH,
       ttlMs: line.requestTtlMs,
       notBy: line.fourEyes ? principal : undefined,
     };

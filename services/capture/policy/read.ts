@@ -11,21 +11,35 @@ export interface PolicyFault {
   readonly message: string;
 }
 
+interface Faults {
+  readonly kind: 'faults';
+  readonly faults: readonly PolicyFault[];
+}
 export type PolicyReading =
   | { readonly kind: 'policy'; readonly policy: Policy; readonly hash: string; readonly lineOf: LineOf }
-  | { readonly kind: 'faults'; readonly faults: readonly PolicyFault[] };
+  | Faults;
+export type DocumentReading<T> =
+  { readonly kind: 'value'; readonly value: T; readonly lineOf: LineOf } | Faults;
 
 /** Line of what stands at a path of the document, from 1. */
 export type LineOf = (at: readonly PropertyKey[]) => number;
 
 const MAX_POLICY_BYTES = 1024 * 1024;
 
-function faulty(faults: readonly PolicyFault[]): PolicyReading {
+function faulty(faults: readonly PolicyFault[]): Faults {
   return { kind: 'faults', faults };
 }
 
 /** Reads a policy from the exact bytes of its file; `hash` is their SHA-256. */
 export function readPolicy(bytes: Uint8Array): PolicyReading {
+  const reading = readDocument(bytes, zPolicy);
+  if (reading.kind === 'faults') return reading;
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  return { kind: 'policy', policy: reading.value, hash, lineOf: reading.lineOf };
+}
+
+/** Reads a file of YAML that a strict schema takes. */
+export function readDocument<T>(bytes: Uint8Array, schema: z.ZodType<T>): DocumentReading<T> {
   if (bytes.length > MAX_POLICY_BYTES) return faulty([{ line: 1, at: '', message: 'longer than 1 MiB' }]);
   let text: string;
   try {
@@ -46,14 +60,9 @@ export function readPolicy(bytes: Uint8Array): PolicyReading {
   const lineOf: LineOf = (at) => lineAt(document, lines, at);
   const value = plainValue(document);
   if (value.kind === 'fault') return faulty([{ line: 1, at: '', message: value.message }]);
-  const parsed = zPolicy.safeParse(value.value);
+  const parsed = schema.safeParse(value.value);
   if (!parsed.success) return faulty(parsed.error.issues.flatMap((issue) => faultsOf(issue, lineOf)));
-  return {
-    kind: 'policy',
-    policy: parsed.data,
-    hash: createHash('sha256').update(bytes).digest('hex'),
-    lineOf,
-  };
+  return { kind: 'value', value: parsed.data, lineOf };
 }
 
 function plainValue(

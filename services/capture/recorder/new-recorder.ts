@@ -9,7 +9,7 @@ import { BatchSigner } from './batch-signer.ts';
 import { Drainer } from './drain.ts';
 import { ownerTag } from './owner.ts';
 import { httpPublisher, type Publisher } from './publisher.ts';
-import { Recorder } from './recorder.ts';
+import { Recorder, type RecorderOptions } from './recorder.ts';
 import { Spool } from './spool.ts';
 
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -62,7 +62,12 @@ export function newDrainer({ settings, log }: CaptureOptions): Drainer {
   });
 }
 
-export function newRecorder(options: CaptureOptions, session: string, timings: CaptureTimings): Recorder {
+export function newRecorder(
+  options: CaptureOptions,
+  session: string,
+  timings: CaptureTimings,
+  redact: RecorderOptions['redact'],
+): Recorder {
   const { settings } = options;
   const stream = randomHex(16);
   const agentKey = readAgentKey(settings.agentKeyFile);
@@ -101,5 +106,6 @@ export function newRecorder(options: CaptureOptions, session: string, timings: C
     flushIntervalMs: timings.flushIntervalMs,
     heartbeatMs: timings.heartbeatMs,
     log: options.log,
+    redact,
   });
 }

@@ -25,6 +25,8 @@ export interface RecorderOptions {
   readonly flushIntervalMs: number;
   readonly heartbeatMs: number;
   readonly log: CaptureLog;
+  /** What goes on record of a draft; undefined: all of it. Before anything is hashed or written. */
+  readonly redact?: ((draft: EventDraft) => EventDraft) | undefined;
 }
 
 export interface RecorderCounts {
@@ -94,7 +96,8 @@ export class Recorder {
    */
   record(drafts: readonly EventDraft[], canWait = false): RecordOutcome {
     if (drafts.length === 0 || this.#closed) return 'stored';
-    const linesOf = drafts.map(prepareLines);
+    const { redact } = this.#options;
+    const linesOf = drafts.map((draft) => prepareLines(redact === undefined ? draft : redact(draft)));
     const prepared = linesOf.flat();
     const gap = this.#gap === 0 ? [] : prepareLines(this.#gapDraft());
     const { nextSeq: firstSeq, prev, hash } = this.#chain;

@@ -47,8 +47,9 @@ export async function runTap(argv: readonly string[], env: Environment, io: TapI
   try {
     return await startTap({ tap: parsed, settings: tapSettings(parsed, env), env, depth, io, log });
   } catch (error) {
-    const isConfiguration =
-      isTriplineError(error, 'config_invalid') || isTriplineError(error, 'host_policy_invalid');
+    const isConfiguration = (['config_invalid', 'host_policy_invalid', 'redaction_invalid'] as const).some(
+      (code) => isTriplineError(error, code),
+    );
     const message = error instanceof Error ? error.message : 'unknown fault';
     io.stderr.write(`tripline tap: ${message}\n`);
     return isConfiguration ? USAGE_EXIT : FAILED_EXIT;

@@ -24,7 +24,7 @@ const zAnswer = z.object({
   left: z.array(
     z.object({
       ...zRows.shape,
-      reason: z.enum(['differs', 'gone_from_bus', 'not_proven']),
+      reason: z.enum(['differs', 'erasure_unknown', 'gone_from_bus', 'not_proven']),
       at: z.number().nullable(),
     }),
   ),
@@ -55,6 +55,8 @@ function whyLeft({ reason, at }: Left): string {
       return 'the bus does not hold these records any more; bring the rows from a backup of the store';
     case 'differs':
       return `what the bus holds for entry ${at} is not what stands there: keep everything, the row or the bus was altered`;
+    case 'erasure_unknown':
+      return 'entries of the audit trail are missing, so nobody knows whether these were erased; repair topic audit first';
     case 'not_proven':
       return `the chain to the signed head breaks at entry ${at}: keep everything, that row is missing or was altered`;
   }

@@ -111,3 +111,62 @@ export function addPolicy(program: Command, run: Run): void {
     .option('--environment <name>', 'as TRIPLINE_ENVIRONMENT of the host')
     .option('--task <name>', 'as TRIPLINE_TASK of the host');
 }
+
+export function addRedaction(program: Command, run: Run): void {
+  const redaction = program
+    .command('redaction')
+    .description('Checks, tries and proves what a host keeps off the record.')
+    .exitOverride();
+  redaction.configureOutput({ ...program.configureOutput() });
+  const checkAction: Action = async (context, [file = '']) =>
+    (await import('../commands/redaction.ts')).checkRedaction(context, file);
+  define(redaction, 'check <file>', ['Tells every fault of a redaction file.', checkAction], run);
+  const keyAction: Action = async (context, [file = '']) =>
+    (await import('../commands/redaction.ts')).makeKey(context, file);
+  define(redaction, 'key <file>', ['Makes the redaction key of a host.', keyAction], run);
+  addRedactionTest(redaction, run);
+  addRedactionProof(redaction, run);
+}
+
+function addRedactionTest(redaction: Command, run: Run): void {
+  const action: Action = async (context, [file = '', input = '-'], options) => {
+    const { testRedaction } = await import('../commands/redaction.ts');
+    const of = options['of'] === 'result' ? 'result' : 'args';
+    const {
+      server = 'server',
+      tool,
+      key,
+    } = Object.fromEntries(['server', 'tool', 'key'].map((name) => [name, text(options, name)]));
+    return testRedaction(context, { file, input, key, server, tool, of });
+  };
+  define(
+    redaction,
+    'test <file> [input]',
+    ['Shows what would be on record of events, or of a body.', action],
+    run,
+  )
+    .option('--server <name>', 'of a body: the server')
+    .option('--tool <name>', 'of a body: the tool, or the method')
+    .addOption(new Option('--of <side>', 'what a body is').choices(['args', 'result']))
+    .option('--key <file>', 'the redaction key; else one that nobody keeps');
+}
+
+function addRedactionProof(redaction: Command, run: Run): void {
+  const action: Action = async (context, [file = ''], options) => {
+    const { provesRedaction } = await import('../commands/redaction.ts');
+    const [key = '', original = '', event = '', id] = ['key', 'original', 'event', 'id'].map((name) =>
+      text(options, name),
+    );
+    return provesRedaction(context, { file, key, original, event, id });
+  };
+  define(
+    redaction,
+    'prove <file>',
+    ['Says whether an original under these rules gives exactly what is on record.', action],
+    run,
+  )
+    .requiredOption('--key <file>', 'the redaction key')
+    .requiredOption('--original <file>', 'the body as it was on the wire')
+    .requiredOption('--event <file>', 'NDJSON with the event, and with its call.body parts')
+    .option('--id <event>', 'the event, where the file holds several');
+}

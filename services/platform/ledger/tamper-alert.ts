@@ -54,8 +54,14 @@ export function tamperAlert(fault: LedgerFault): AlertBody {
         agent: NOBODY,
       },
     ],
-    summary: `${code}: ${place}${detail}. Keep everything as it is and run \`tripline verify\`.`,
+    summary: `${code}: ${place}${detail}. Keep everything as it is and run \`tripline verify\`.${repairHint(code)}`,
   };
+}
+
+/** What is missing may still be on the bus; what was altered is evidence, and stays. */
+function repairHint(code: string): string {
+  if (!code.endsWith('_missing')) return '';
+  return ' Rows that the bus still holds come back with `tripline ledger repair` (try --dry-run).';
 }
 
 /** Resolves when the alert is durable. */

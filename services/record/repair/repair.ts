@@ -23,9 +23,10 @@ export interface RepairPorts extends ReplayPorts {
 
 /**
  * gone_from_bus: the records are not there any more. differs: what was made again is not what stands in the ledger
- * beside it: a row or the bus was altered. not_proven: the chain to the signed head breaks above it.
+ * beside it: a row or the bus was altered. not_proven: the chain to the signed head breaks above it. erasure_unknown:
+ * entries of topic audit are missing, so that nobody knows whether these were erased.
  */
-export type LeftReason = 'differs' | 'gone_from_bus' | 'not_proven';
+export type LeftReason = 'differs' | 'erasure_unknown' | 'gone_from_bus' | 'not_proven';
 
 /** Rows of one log and table. */
 export interface RowsOf {
@@ -65,15 +66,21 @@ interface ReadAgain {
 
 type LogNotes = Map<string, Map<TableName, Set<number>>>;
 
+export interface RepairWish {
+  readonly at: SignedPartition;
+  /** Rows of `ledger` alone: they hold nothing of what was said. */
+  readonly onlyEntries: boolean;
+}
+
 /** What is missing of a partition, and what can be done about it. Changes nothing. */
 export async function planRepair(
   ports: RepairPorts,
   settings: StepSettings,
-  at: SignedPartition,
+  { at, onlyEntries }: RepairWish,
 ): Promise<PartitionPlan> {
   const erased = await readErased(ports.store);
   const holes = await holesOf(ports.store, at, erased);
-  const work = new PartitionRepair(ports, settings, { at, holes, erased });
+  const work = new PartitionRepair(ports, settings, { at, onlyEntries, holes, erased });
   return await work.plan();
 }
 
@@ -81,6 +88,7 @@ class PartitionRepair {
   readonly #ports: RepairPorts;
   readonly #settings: StepSettings;
   readonly #at: SignedPartition;
+  readonly #onlyEntries: boolean;
   readonly #holes: readonly Hole[];
   readonly #erased: ErasedRanges;
   /** Rows that are missing and could be made again, by log, table and index. */
@@ -94,11 +102,12 @@ class PartitionRepair {
   constructor(
     ports: RepairPorts,
     settings: StepSettings,
-    what: { readonly at: SignedPartition; readonly holes: readonly Hole[]; readonly erased: ErasedRanges },
+    what: RepairWish & { readonly holes: readonly Hole[]; readonly erased: ErasedRanges },
   ) {
     this.#ports = ports;
     this.#settings = settings;
     this.#at = what.at;
+    this.#onlyEntries = what.onlyEntries;
     this.#holes = what.holes;
     this.#erased = what.erased;
   }
@@ -158,8 +167,10 @@ class PartitionRepair {
   /** Why a row that is missing stays so; undefined where it can be repaired. */
   #reasonOf(
     logId: string,
+    table: TableName,
     index: number,
   ): { readonly reason: LeftReason; readonly at: number | null } | undefined {
+    if (this.#onlyEntries && table !== 'ledger') return { reason: 'erasure_unknown', at: null };
     const read = (this.#read.get(logId) ?? []).find(({ from, to }) => from <= index && index < to);
     if (read === undefined) return { reason: 'gone_from_bus', at: null };
     const proven = this.#proven.get(logId);
@@ -172,7 +183,7 @@ class PartitionRepair {
 
   #repairable(): RowsOf[] {
     return this.#eachFound((logId, table, indexes) => {
-      const own = indexes.filter((index) => this.#reasonOf(logId, index) === undefined);
+      const own = indexes.filter((index) => this.#reasonOf(logId, table, index) === undefined);
       return own.length === 0 ? [] : [this.#rowsOf(logId, table, own)];
     });
   }
@@ -184,7 +195,7 @@ class PartitionRepair {
       { hole: Pick<Hole, 'logId' | 'table'>; why: Omit<LeftRows, keyof RowsOf>; indexes: number[] }
     >();
     const leave = (logId: string, table: TableName, index: number): void => {
-      const why = this.#reasonOf(logId, index);
+      const why = this.#reasonOf(logId, table, index);
       if (why === undefined) return;
       const key = `${logId} ${table} ${why.reason} ${why.at ?? ''}`;
       const same = left.get(key) ?? { hole: { logId, table }, why, indexes: [] };
@@ -257,7 +268,7 @@ class PartitionRepair {
     );
     const keep: KeepRow = (table, at) =>
       at.index < this.#sizeOf(toHex(at.logId)) &&
-      this.#reasonOf(toHex(at.logId), at.index) === undefined &&
+      this.#reasonOf(toHex(at.logId), table, at.index) === undefined &&
       lacks(table, at);
     const rows = part.enter(keep);
     return keys === undefined ? rows : await sealPayloads(rows, { keys, sha256, keep });

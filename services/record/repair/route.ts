@@ -54,6 +54,25 @@ export function registerRepairRoute(
   });
 }
 
+const AUDIT = TOPICS.audit.name;
+
+/** Rows that may say what was erased. */
+const isBehindErasure = ({ table }: RowsOf): boolean => table === 'ledger' || table === 'payloads';
+
+/** Where topic audit is not repaired along, it must be whole: it says what must not come back. */
+async function hidesErasures(
+  signer: Pick<HeadSource, 'heads'>,
+  wish: Wish,
+  plan: (at: SignedPartition) => Promise<PartitionPlan>,
+): Promise<boolean> {
+  if (wish.topic === undefined && wish.partition === undefined) return false;
+  for (const at of await partitionsOf(signer, { ...wish, topic: AUDIT, partition: undefined })) {
+    const { repairable, left } = await plan(at);
+    if ([...repairable, ...left].some(isBehindErasure)) return true;
+  }
+  return false;
+}
+
 type Wish = z.infer<typeof zRepair> & { readonly id: string; readonly role: string };
 
 async function repair(
@@ -64,8 +83,13 @@ async function repair(
   const repaired: RowsOf[] = [];
   const left: LeftRows[] = [];
   const { bus, store, keys } = context;
+  const ports = { bus, store, keys };
+  const settings = settingsOf(context);
+  let onlyEntries = await hidesErasures(signer, wish, (at) =>
+    planRepair(ports, settings, { at, onlyEntries: false }),
+  );
   for (const at of await partitionsOf(signer, wish)) {
-    const plan = await planRepair({ bus, store, keys }, settingsOf(context), at);
+    const plan = await planRepair(ports, settings, { at, onlyEntries: onlyEntries && at.topic !== AUDIT });
     if (!wish.dryRun && plan.repairable.length > 0) {
       // Before any row comes back: a crash leaves a decision without its rows, never rows without a decision.
       await record(context, wish, { at, plan });
@@ -73,6 +97,7 @@ async function repair(
     }
     repaired.push(...plan.repairable);
     left.push(...plan.left);
+    onlyEntries ||= at.topic === AUDIT && plan.left.some(isBehindErasure);
   }
   return { dryRun: wish.dryRun, repaired, left };
 }
@@ -81,7 +106,7 @@ async function repair(
 async function partitionsOf(signer: Pick<HeadSource, 'heads'>, wish: Wish): Promise<SignedPartition[]> {
   const isMeant = ({ topic, partition }: SignedPartition): boolean =>
     (wish.topic ?? topic) === topic && (wish.partition ?? partition) === partition;
-  const rank = ({ topic }: SignedPartition): number => (topic === TOPICS.audit.name ? 0 : 1);
+  const rank = ({ topic }: SignedPartition): number => (topic === AUDIT ? 0 : 1);
   const signed: readonly SignedPartition[] = await signer.heads();
   return signed.filter(isMeant).toSorted((a, b) => rank(a) - rank(b));
 }

@@ -82,7 +82,7 @@ async function lose(
 
 /** As what the ledger holds and what the bus holds go by: no keys, as the writer of the bench. */
 const plan = (bench: Bench, at: SignedPartition, store: Store = bench.store): Promise<PartitionPlan> =>
-  planRepair({ bus: bench.bus, store, keys: undefined }, SETTINGS, at);
+  planRepair({ bus: bench.bus, store, keys: undefined }, SETTINGS, { at, onlyEntries: false });
 
 const total = (parts: PartitionPlan['repairable']): number => parts.reduce((sum, { rows }) => sum + rows, 0);
 
@@ -192,6 +192,20 @@ describe('rows that are lost', () => {
     assert.deepEqual(await contents(bench, at), before);
   });
 
+  it('come back without what was said where nobody knows what was erased', async () => {
+    await fresh();
+    await lose(bench, at, 'idx = 0');
+    const ports = { bus: bench.bus, store: bench.store, keys: undefined };
+    const planned = await planRepair(ports, SETTINGS, { at, onlyEntries: true });
+    assert.deepEqual([...new Set(planned.repairable.map(({ table }) => table))], ['ledger']);
+    assert.ok(planned.left.length > 0 && planned.left.every(({ reason }) => reason === 'erasure_unknown'));
+    await planned.apply();
+    const now = await contents(bench, at);
+    assert.deepEqual([now.ledger, now.payloads.length], [whole.ledger, whole.payloads.length - 2]);
+    await (await plan(bench, at)).apply();
+    assert.deepEqual(await contents(bench, at), whole);
+  });
+
   it('do not come back out of a bus that says something else', async () => {
     await fresh();
     await lose(bench, at, 'idx BETWEEN 2 AND 4');
@@ -207,7 +221,10 @@ describe('rows that are lost', () => {
         });
     };
     const bus = { offsets: (topic: string) => bench.bus.offsets(topic), read };
-    const planned = await planRepair({ bus, store: bench.store, keys: undefined }, SETTINGS, at);
+    const planned = await planRepair({ bus, store: bench.store, keys: undefined }, SETTINGS, {
+      at,
+      onlyEntries: false,
+    });
     assert.deepEqual(planned.repairable, []);
     assert.ok(planned.left.length > 0 && planned.left.every(({ reason }) => reason !== 'gone_from_bus'));
   });
@@ -223,7 +240,10 @@ describe('rows that are lost', () => {
         return bench.bus.read(what);
       },
     };
-    const planned = await planRepair({ bus, store: bench.store, keys: undefined }, SETTINGS, at);
+    const planned = await planRepair({ bus, store: bench.store, keys: undefined }, SETTINGS, {
+      at,
+      onlyEntries: false,
+    });
     assert.ok(
       planned.left.every(({ reason, indexes }) => reason === 'gone_from_bus' && /^[01](-1)?$/u.test(indexes)),
     );

@@ -11,6 +11,7 @@ import { zGateConfig } from '../../../schemas/gate/v1.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import { zEvent } from '../../../schemas/event/v1.ts';
 import { readPolicy } from '../../../services/capture/policy/read.ts';
+import { readRedaction } from '../../../services/capture/redaction/read.ts';
 import { policyWarnings } from '../../../services/cli/policy-lint.ts';
 import { tripline } from '../cli/harness.ts';
 
@@ -51,7 +52,7 @@ describe('README.md', () => {
     assert.ok(commands.length > 10, 'it looked at something');
     for (const [, , ...argv] of commands) {
       const isName = (word: string): boolean => /^[a-z]+$/.test(word);
-      const groups = ['rules', 'config', 'destinations', 'capture', 'keys', 'hold', 'policy'];
+      const groups = ['rules', 'config', 'destinations', 'capture', 'keys', 'hold', 'policy', 'redaction'];
       const path = argv.slice(0, groups.includes(argv[0] ?? '') ? 2 : 1);
       assert.ok(path.every(isName), argv.join(' '));
       const help = await tripline({}, [...path, '--help']);
@@ -106,6 +107,17 @@ describe('README.md', () => {
     assert.equal(reading.kind, 'policy');
     const codes = reading.kind === 'policy' ? policyWarnings(reading.policy).map(({ code }) => code) : [];
     assert.deepEqual(codes, ['names_principal']);
+  });
+  it('shows a redaction that is one', () => {
+    const samples = blocks(textOf('services/capture/README.md'), 'yaml').filter((one) =>
+      one.includes('action: digest'),
+    );
+    assert.equal(samples.length, 1);
+    const { rules } = readRedaction('README.md', Buffer.from(samples[0] ?? ''));
+    assert.deepEqual(
+      rules.map(({ action }) => action),
+      ['digest', 'mask', 'digest', 'remove'],
+    );
   });
   it('posts events that ingest takes', () => {
     const posts = lines.join('\n').match(/\{"v":1[^\n]*\}/g) ?? [];

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { it } from 'node:test';
 import type { Store } from '../../../services/platform/store/port.ts';
 import { CALLS, StreamWriter } from '../../support/scenario/events.ts';
-import { getJson, settled } from '../../support/scenario/ledger.ts';
+import { getJson } from '../../support/scenario/ledger.ts';
 import { tripline, type Tripline } from '../../support/scenario/tripline.ts';
 
 export interface Deployment {
@@ -20,6 +20,33 @@ export interface Deployment {
 
 const TABLES = ['ledger', 'payloads', 'events', 'alerts', 'dispositions'] as const;
 type Rows = ReadonlyMap<string, readonly string[]>;
+
+const WITHIN_MS = 120_000;
+
+async function until<Value>(what: string, look: () => Promise<Value | undefined>): Promise<Value> {
+  const endMs = performance.now() + WITHIN_MS;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    assert.ok(performance.now() < endMs, what);
+    await sleep(100);
+  }
+}
+
+/** All that is on the bus is in the ledger. */
+async function recorded(url: string, token: string): Promise<void> {
+  await until('not all is recorded', async () => {
+    const state = await getJson<{ partitions: { lag: number }[] }>(`${url}/v1/ledger`, token);
+    return state?.partitions.every(({ lag }) => lag === 0) === true ? true : undefined;
+  });
+}
+
+async function firstAlert(url: string, token: string): Promise<{ readonly id: string }> {
+  return await until('no alert', async () => {
+    const alerts = await getJson<{ items: { id: string }[] }>(`${url}/v1/alerts?tenant=default`, token);
+    return alerts?.items[0];
+  });
+}
 
 export function repairs(deployment: () => Deployment): void {
   let service: Tripline;
@@ -53,7 +80,8 @@ export function repairs(deployment: () => Deployment): void {
     });
 
   async function stopped(): Promise<void> {
-    await settled(() => service.url, token('admin'), 90_000);
+    const url = await service.url;
+    await recorded(url, token('admin'));
     assert.equal(await service.stop(), 0);
   }
 
@@ -69,16 +97,10 @@ export function repairs(deployment: () => Deployment): void {
           headers: { authorization: `Bearer ${token('producer')}`, 'content-type': 'application/x-ndjson' },
           body: writer.event(call, timeMs + at * 1000).line,
         });
-        assert.equal(response.status, 202);
+        assert.equal(response.status, 202, await response.text());
       }
     }
-    await settled(() => url, token('admin'), 90_000);
-    const alerts = await getJson<{ items: { id: string }[] }>(
-      `${url}/v1/alerts?tenant=default`,
-      token('admin'),
-    );
-    const [alert] = alerts?.items ?? [];
-    assert.ok(alert, 'an alert');
+    const alert = await firstAlert(url, token('admin'));
     const said = await command(
       'disposition',
       alert.id,
@@ -125,8 +147,6 @@ export function repairs(deployment: () => Deployment): void {
       new Set((planned.items[0]?.['repaired'] as readonly { table: string }[]).map(({ table }) => table)),
       new Set(TABLES),
     );
-    const [again] = (await repair('--dry-run')).items;
-    assert.deepEqual(again?.['repaired'], planned.items[0]?.['repaired']);
   });
 
   it('has them again, exactly, once; who and why is on record; verify finds nothing', async () => {
@@ -135,10 +155,7 @@ export function repairs(deployment: () => Deployment): void {
     const again = await repair();
     assert.deepEqual([again.code, again.items[0]?.['repaired'], again.items[0]?.['left']], [0, [], []]);
     const url = await service.url;
-    for (let ready = false, tries = 0; !ready && tries < 300; tries += 1) {
-      ready = (await fetch(`${url}/readyz`)).status === 200;
-      if (!ready) await sleep(100);
-    }
+    await until('not ready', async () => ((await fetch(`${url}/readyz`)).status === 200 ? true : undefined));
     await stopped();
     const now = await contents();
     for (const [key, rows] of whole) assert.deepEqual((now.get(key) ?? []).slice(0, rows.length), rows, key);

@@ -211,7 +211,7 @@ test('after a flood of keys the arenas are as small as before it', () => {
     );
   const bytes = (): number => {
     const { entries, nodes, cells, undos } = stage.engine.simpleRules.memory;
-    const arrays = [entries.times, entries.links, entries.marks, nodes.columns, cells.starts, undos.starts];
+    const arrays = [entries.floats, entries.marks, nodes.columns, cells.starts, undos.floats];
     return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
   };
   for (let n = 0; n < 2_000; n++) call(`s${n % 20}`, BASE_MS + n);

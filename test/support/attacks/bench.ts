@@ -53,6 +53,14 @@ export class Bench {
     );
   }
 
+  /** Statements that make one event look as erased ones do. */
+  asErased(index: number): string[] {
+    return [
+      `ALTER TABLE payloads UPDATE subject = 999999 WHERE ${this.own} AND idx = ${index}`,
+      `ALTER TABLE events DELETE WHERE ${this.own} AND idx = ${index}`,
+    ];
+  }
+
   async append(life: Life, sent: Sent): Promise<void> {
     const producer = await life.needBus().producer();
     const { stream, seq, line } = sent;

@@ -20,7 +20,7 @@ import { verifyBundle } from '../../../services/evidence/verify.ts';
 import { randomBytes } from 'node:crypto';
 import { openEmbeddedBus } from '../../../services/platform/bus/embedded/bus.ts';
 import type { Bus, BusRecord } from '../../../services/platform/bus/port.ts';
-import { systemClock } from '../../../services/platform/clock.ts';
+import { systemClock, type Clock } from '../../../services/platform/clock.ts';
 import { loadConfig } from '../../../services/platform/config/load.ts';
 import { nodeCrypto, sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { exportLedger } from '../../../services/platform/ledger/export.ts';
@@ -239,8 +239,8 @@ async function victimOf(store: Store) {
   return { logId: row.log, origin: row.origin, partition: row.partition, head };
 }
 
-async function openBus(deployment: Deployment, dir: string): Promise<Bus> {
-  const options = { dir: join(dir, 'bus'), clock: systemClock, maxQueuedBytes: 1 << 26 };
+async function openBus(deployment: Deployment, dir: string, clock: Clock = systemClock): Promise<Bus> {
+  const options = { dir: join(dir, 'bus'), clock, maxQueuedBytes: 1 << 26 };
   const bus = await openEmbeddedBus(options);
   await bus.ensureTopics(Object.values(TOPICS), deployment.config.bus.partitions);
   return bus;
@@ -414,9 +414,9 @@ export class Life {
     return { list, head };
   }
 
-  /** Opens the bus again after somebody had its files. */
-  async reopenBus(): Promise<void> {
-    this.bus = await openBus(this.#deployment, this.dir);
+  /** Opens the bus again after somebody had its files; `clock` sets append times. */
+  async reopenBus(clock?: Clock): Promise<void> {
+    this.bus = await openBus(this.#deployment, this.dir, clock);
   }
 
   async close(): Promise<void> {

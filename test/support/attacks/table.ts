@@ -20,6 +20,8 @@ export interface AttackRow {
   readonly chain: Finding;
   readonly tree: Finding;
   readonly keeper: Finding;
+  /** Nothing was done that may not be done: whoever finds something is wrong. */
+  readonly isLawful?: true;
 }
 
 const peers = (chain: Finding, tree: Finding, keeper: Finding) => ({ chain, tree, keeper });
@@ -172,6 +174,34 @@ export const ATTACKS = [
     ...ALL_MISS,
   },
   {
+    id: 'erase-faked',
+    suite: 'rows',
+    attack: 'Erasure faked as a lawful one',
+    done: 'one event as erased ones look: its key does not exist, its row of `events` is gone; no ERASURE entry',
+    ours: { exit: 40, code: 'payload_missing' },
+    by: 'no signed ERASURE entry names the index: index, offset, session',
+    ...ALL_CATCH,
+  },
+  {
+    id: 'erase-lawful',
+    suite: 'lives',
+    attack: 'Erasure that an ERASURE entry names (no attack)',
+    done: 'the same, after a signed ERASURE entry of the tenant that says who, why, and which entries',
+    ours: { exit: 0, code: null },
+    by: 'all proofs hold, the report counts it as erased; the others cannot tell it from the one above',
+    ...ALL_CATCH,
+    isLawful: true,
+  },
+  {
+    id: 'silent-end',
+    suite: 'lives',
+    attack: 'Silent end of a stream',
+    done: 'a host is cut off after its first call: no heartbeat, no close and no other event of it arrives',
+    ours: { exit: 20, code: null },
+    by: 'a stream that was opened owes heartbeats and a close: listed as an open end, three heartbeats later by the times of its log',
+    ...ALL_MISS,
+  },
+  {
     id: 'drop',
     suite: 'lives',
     attack: 'Drop before ingest',
@@ -202,7 +232,10 @@ export const ATTACKS = [
 
 export type AttackId = (typeof ATTACKS)[number]['id'];
 
-const cell = (finding: Finding): string => (finding === 'caught' ? 'found' : '**missed**');
+function cell(finding: Finding, { isLawful }: AttackRow): string {
+  if (isLawful === true) return finding === 'caught' ? '**false alarm**' : 'right';
+  return finding === 'caught' ? 'found' : '**missed**';
+}
 
 const VERDICTS: Readonly<Record<number, string>> = {
   0: 'witnessed',
@@ -220,8 +253,8 @@ function oursOf({ ours }: AttackRow): string {
 /** services/evidence/ATTACKS.md. */
 export function attacksDocument(): string {
   const rows = ATTACKS.map(
-    (row) =>
-      `| ${row.attack} | ${row.done} | ${oursOf(row)} | ${row.by} | ${cell(row.chain)} | ${cell(row.tree)} | ${cell(row.keeper)} |`,
+    (row: AttackRow) =>
+      `| ${row.attack} | ${row.done} | ${oursOf(row)} | ${row.by} | ${cell(row.chain, row)} | ${cell(row.tree, row)} | ${cell(row.keeper, row)} |`,
   );
   return `${HEAD}${rows.join('\n')}\n${FOOT}`;
 }

@@ -92,6 +92,13 @@ export class Service {
     return (await this.#request<{ control: Control }>(route, { reason: 'over' })).control;
   }
 
+  /** Ids of the rules that have fired for a session. */
+  async firedRules(session: string): Promise<readonly string[]> {
+    const query = new URLSearchParams({ tenant: 'default', session, limit: '500' });
+    const { items } = await this.#request<{ items: { ruleId: string }[] }>(`/v1/alerts?${query.toString()}`);
+    return items.map(({ ruleId }) => ruleId);
+  }
+
   /** Every event of a session, in the order of the ledger. */
   async events(session: string): Promise<readonly EventItem[]> {
     const items: EventItem[] = [];
@@ -116,12 +123,19 @@ export class Service {
     session: string,
     isThere: (events: readonly EventItem[]) => boolean,
   ): Promise<readonly EventItem[]> {
+    return await this.eventually(() => this.events(session), isThere);
+  }
+
+  /** What `look` finds, once it is as wanted. */
+  async eventually<T>(
+    look: () => Promise<readonly T[]>,
+    isThere: (found: readonly T[]) => boolean,
+  ): Promise<readonly T[]> {
     const deadlineMs = Date.now() + SEEN_WITHIN_MS;
     for (;;) {
-      const events = await this.events(session);
-      if (isThere(events)) return events;
-      if (Date.now() > deadlineMs)
-        throw new Error(`not on record: ${events.map(({ kind }) => kind).join(' ')}`);
+      const found = await look();
+      if (isThere(found)) return found;
+      if (Date.now() > deadlineMs) throw new Error(`not on record: ${JSON.stringify(found).slice(0, 2_000)}`);
       await sleep(100);
     }
   }

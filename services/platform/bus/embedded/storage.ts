@@ -8,7 +8,7 @@ import { open, type Database, type RootDatabase } from 'lmdb';
 import type { TopicSpec } from '../../../../schemas/topics.ts';
 import { join } from 'node:path';
 import { currentPath, putCurrent, removeOthers, writeCopy } from '../../generations.ts';
-import { giveUpOwnership, takeOwnership } from './owner.ts';
+import { giveUpOwnership, takeOwnership } from '../../owner.ts';
 import { readBlockHead } from './block.ts';
 
 const KEY_BYTES = 12;

@@ -4,9 +4,12 @@
  * that lives by process id and start time; this holds on one machine, not for a directory that machines share.
  */
 import { readFileSync } from 'node:fs';
-import type { Database } from 'lmdb';
-import { TriplineError } from '../../../../schemas/errors.ts';
-import { isRunning, processStat } from '../../process-alive.ts';
+import type { RootDatabase } from 'lmdb';
+import { TriplineError } from '../../schemas/errors.ts';
+import { isRunning, processStat } from './process-alive.ts';
+
+/** Of a database in which nothing else has the key `owner`. */
+type Meta = Pick<RootDatabase, 'get' | 'putSync' | 'removeSync' | 'transactionSync'>;
 
 const OWNER_KEY = 'owner';
 
@@ -17,7 +20,7 @@ interface Owner {
 }
 
 /** Takes the directory. Throws data_dir_locked while its owner lives. */
-export function takeOwnership(meta: Database<unknown, string>): void {
+export function takeOwnership(meta: Meta): void {
   const own: Owner = { pid: process.pid, started: startOf(process.pid) };
   const holder = meta.transactionSync(() => {
     const found = meta.get(OWNER_KEY) as Owner | undefined;
@@ -29,7 +32,7 @@ export function takeOwnership(meta: Database<unknown, string>): void {
     throw new TriplineError('data_dir_locked', `Process ${holder.pid} uses the data directory.`);
 }
 
-export function giveUpOwnership(meta: Database<unknown, string>): void {
+export function giveUpOwnership(meta: Meta): void {
   meta.removeSync(OWNER_KEY);
 }
 
