@@ -178,3 +178,9 @@ export class FaultFound extends Error {
     this.fault = fault;
   }
 }
+
+/** At a place of which only this is known. */
+export function faultOf(code: FaultCode, at: Partial<Omit<Fault, 'code'>>): FaultFound {
+  const nowhere = { log: null, index: null, topic: null, partition: null, offset: null, session: null };
+  return new FaultFound({ code, ...nowhere, detail: null, ...at });
+}

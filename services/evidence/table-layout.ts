@@ -7,18 +7,7 @@ import { toBase64, toHex } from './bytes.ts';
 import type { RowReader } from './row-reader.ts';
 
 /** `ms` is Unix ms in 64 bits with sign, `bytes` a text that need not be one (base64 in NDJSON), `stream` 16 bytes (hex). */
-const zColumnType = z.enum([
-  'text',
-  'texts',
-  'bytes',
-  'stream',
-  'u16',
-  'u32',
-  'u64',
-  'ms',
-  'f64',
-  'bool?',
-]);
+const zColumnType = z.enum(['text', 'texts', 'bytes', 'stream', 'u16', 'u32', 'u64', 'ms', 'f64', 'bool?']);
 export type ColumnType = z.infer<typeof zColumnType>;
 export type Layout = readonly (readonly [name: string, type: ColumnType])[];
 

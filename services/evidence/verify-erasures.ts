@@ -6,7 +6,7 @@
 import type { ErasureBody } from '../../schemas/audit/v1.ts';
 import { parseRanges, type IndexRange } from './index-ranges.ts';
 import type { Fault } from './report.ts';
-import type { LackingRun } from './verify-log.ts';
+import type { LackingRun } from './log-settings.ts';
 
 /** What a log brought. */
 export interface ErasureFindings {

@@ -1,66 +1,21 @@
 /** One log, row by row in index order: chain, tree at every signed size, streams, content. Memory: O(streams). */
 import type { ErasureBody } from '../../schemas/audit/v1.ts';
-import type { BatchSignatures } from './batch-signature.ts';
 import { fromHex, HASH_BYTES, hashFromHex, toHex } from './bytes.ts';
-import type { EvidenceCrypto } from './bytes.ts';
 import type { BundleHead, BundleLog, BundleRows, LedgerColumns } from './bundle.ts';
-import { lookOf, type Depth, type VerifiedLog } from './depth.ts';
+import { lookOf, type VerifiedLog } from './depth.ts';
 import { ENTRY_TYPES } from './entry.ts';
 import { LeafTree } from './leaf-tree.ts';
+import { placeOf } from './log-place.ts';
+import { doesLeaveOut, type LackingRun, type LogCounts, type LogSettings } from './log-settings.ts';
 import { verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
-import type { ClassMappingVersion } from './projection.ts';
-import type { ProducerTally } from './producer-tally.ts';
-import type { LogClaims, RootClaim } from './verify-root.ts';
-import { FaultFound, type Fault, type FaultCode, type LogReport, type OpenGap } from './report.ts';
+import type { RootClaim } from './verify-root.ts';
+import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { usualContent, usualEntry } from './verify-block.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
 import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
 import { StreamOrders } from './verify-streams.ts';
-
-export interface KnownHead {
-  readonly logId: string;
-  readonly size: number;
-  readonly root: string;
-}
-
-export interface LogSettings {
-  readonly deployment: string;
-  readonly partial: boolean;
-  readonly crypto: EvidenceCrypto;
-  readonly mappings: ReadonlyMap<string, ClassMappingVersion>;
-  /** Signed heads of this log, any order; the largest ends it. */
-  readonly heads: readonly BundleHead[];
-  /** Heads that the caller kept from earlier. */
-  readonly known: readonly KnownHead[];
-  /** What the root log says of this log. */
-  readonly claims: LogClaims | undefined;
-  readonly depth: Depth;
-  /** Leaves of the root log that witnesses vouch for. */
-  readonly witnessedSize: number;
-  readonly signatures: BatchSignatures;
-  readonly tally: ProducerTally;
-}
-
-/** Neighbours of a session that lack their bytes or what follows from them: sound where ERASURE entries cover them all. */
-export interface LackingRun {
-  readonly from: number;
-  /** Inclusive. */
-  to: number;
-  /** Of the first. */
-  readonly fault: Fault;
-}
-
-export interface LogCounts {
-  equivocations: number;
-  deadLetters: number;
-  classesNotDerived: number;
-  policiesNotProjected: number;
-  /** Entries that were not looked into. */
-  sampledOut: number;
-  resumed: number;
-}
 
 /** A GAP, or an EQUIVOCATION without bytes: it stands for the entry after it, of the same line. */
 interface Herald {
@@ -380,11 +335,6 @@ const PLACE_COLUMNS = ['tenant', 'topic', 'partition'] as const;
 /** What an erasure takes of an entry: its bytes, and the rows that people query. */
 const ERASABLE: readonly FaultCode[] = ['payload_missing', 'projection_missing'];
 
-/** Entries may be missing between others, or not be looked into. */
-function doesLeaveOut({ partial, depth }: LogSettings): boolean {
-  return partial || depth.sample !== undefined || depth.below > 0;
-}
-
 function isSameLine(a: LedgerColumns, b: LedgerColumns): boolean {
   return a.offset === b.offset && a.line === b.line && a.stream_id === b.stream_id;
 }
@@ -395,27 +345,4 @@ function isInOrder(type: number): boolean {
 
 function ordered(row: LedgerColumns) {
   return { type: row.type, stream: row.stream_id, seq: row.seq };
-}
-
-interface Place {
-  readonly offset: number | null;
-  readonly session: string | null;
-}
-
-/** Where the row itself is gone, its payload or projection may still tell the place, else the entry before it. */
-function placeOf(rows: BundleRows | undefined, before: LedgerColumns | undefined): Place {
-  const fallback = before === undefined ? { offset: null, session: null } : placeOfRow(before);
-  if (rows === undefined) return fallback;
-  const [row] = rows.ledger;
-  if (row !== undefined) return placeOfRow(row);
-  const [payload] = rows.payloads;
-  const session = rows.events[0]?.['session_id'];
-  return {
-    offset: payload === undefined ? fallback.offset : payload.offset,
-    session: typeof session === 'string' ? session : fallback.session,
-  };
-}
-
-function placeOfRow(row: LedgerColumns): Place {
-  return { offset: row.offset, session: row.session_id };
 }

@@ -80,11 +80,7 @@ const TABLE_OF = {
 type Projected = Pick<CheckedRows, 'effectiveMs' | 'classDerived' | 'policyProjected'>;
 const PROJECTED: Projected = { effectiveMs: undefined, classDerived: true, policyProjected: true };
 
-export function checkProjections(
-  rows: BundleRows,
-  content: Content,
-  check: RowsCheck,
-): Projected {
+export function checkProjections(rows: BundleRows, content: Content, check: RowsCheck): Projected {
   const { row, read } = content;
   const dead = row.type === ENTRY_TYPES.deadLetter;
   const table = dead || read.kind === 'rejected' ? 'dead_letter' : read.kind;

@@ -18,16 +18,26 @@ export async function verifyPath(
   options: VerifyOptions,
   signal?: AbortSignal,
 ): Promise<VerifyReport> {
-  const report = await verifyBundle(openBundle(path, signal), nodeCrypto, options);
-  if (report.firstFault !== null || !isFolder(path)) return report;
-  const fault = await firstOther(path, signal);
+  const source = () => openBundle(path, signal);
+  if (isFolder(path)) return await verifyWithFiles({ dir: path, source }, options);
+  return await verifyBundle(source(), nodeCrypto, options);
+}
+
+/** A bundle, which is read twice, and the files in a folder that must follow from it. */
+export async function verifyWithFiles(
+  { dir, source }: { readonly dir: string; readonly source: () => AsyncIterable<Uint8Array> },
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  const report = await verifyBundle(source(), nodeCrypto, options);
+  if (report.firstFault !== null) return report;
+  const fault = await firstOther(dir, source());
   return fault === undefined ? report : invalid(report, fault);
 }
 
-async function firstOther(dir: string, signal: AbortSignal | undefined): Promise<string | undefined> {
+async function firstOther(dir: string, source: AsyncIterable<Uint8Array>): Promise<string | undefined> {
   const files = new BundleFiles(sha256);
   const beside = new Beside(dir);
-  for await (const line of readBundle(openBundle(dir, signal))) {
+  for await (const line of readBundle(source)) {
     for (const file of files.take(line)) if (beside.differs(file)) return file[0];
   }
   for (const file of files.finish()) if (beside.differs(file)) return file[0];

@@ -9,11 +9,13 @@ import { VERDICT_EXIT_CODES } from '../evidence/report.ts';
 import { reportText } from '../evidence/report-text.ts';
 import { visible } from '../evidence/visible.ts';
 import { verifyPath } from './folder.ts';
+import { verifyRootCopy } from './root-copy.ts';
 import { readTrust, type TrustFiles } from './sources.ts';
 
 const USAGE = `node tripline-verify.mjs BUNDLE [--policy FILE] [--key FILE] [--checkpoint FILE] [--tsa FILE] [--json]
 
 Checks an evidence bundle (a file, or the directory that \`tripline export\` wrote). Nothing is fetched.
+  --root-log DIR     instead of a bundle: a copy of the root log alone; needs --policy or --key
   --policy FILE      C2SP tlog-policy: the logs and witnesses that you trust, and how many must vouch
   --key FILE         log.pub of the deployment, kept from elsewhere: heads of any other key are refused
   --checkpoint FILE  checkpoint of the root log, kept from earlier: what does not extend it diverges
@@ -27,7 +29,9 @@ const FAILED = 1;
 const USAGE_FAULT = 2;
 
 interface Asked extends TrustFiles {
-  readonly bundle: string;
+  /** Or a root log. */
+  readonly bundle: string | undefined;
+  readonly rootLog: string | undefined;
   readonly json: boolean;
 }
 
@@ -36,6 +40,7 @@ function readArguments(args: readonly string[]): Asked | undefined {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
   const options = {
+    'root-log': text,
     policy: text,
     key: text,
     checkpoint: text,
@@ -53,10 +58,12 @@ function readArguments(args: readonly string[]): Asked | undefined {
   const { values, positionals } = parsed;
   if (values.help) return undefined;
   const [bundle, ...more] = positionals;
-  if (bundle === undefined || more.length > 0) throw new TriplineError('usage', 'name one bundle');
+  const rootLog = values['root-log'];
+  if ((bundle === undefined) === (rootLog === undefined) || more.length > 0)
+    throw new TriplineError('usage', 'name one bundle');
   const { policy: policyFile, key: keyFile, checkpoint: checkpointFile, tsa: tsaFile, json } = values;
   const agentKeysFile = values['agent-keys'];
-  return { bundle, policyFile, keyFile, checkpointFile, tsaFile, agentKeysFile, json };
+  return { bundle, rootLog, policyFile, keyFile, checkpointFile, tsaFile, agentKeysFile, json };
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -65,7 +72,10 @@ async function run(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const report = await verifyPath(asked.bundle, readTrust(asked));
+  const { bundle, rootLog } = asked;
+  const trust = readTrust(asked);
+  const report =
+    rootLog === undefined ? await verifyPath(bundle ?? '', trust) : await verifyRootCopy(rootLog, trust);
   process.stdout.write(`${asked.json ? JSON.stringify(report) : reportText(report)}\n`);
   return VERDICT_EXIT_CODES[report.verdict];
 }

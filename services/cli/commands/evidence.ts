@@ -16,6 +16,7 @@ import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import type { BundleFormat } from '../../platform/ledger/export.ts';
 import { verifyPath } from '../../verifier/folder.ts';
+import { verifyRootCopy } from '../../verifier/root-copy.ts';
 import { BUNDLE_FILES, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
@@ -28,6 +29,8 @@ const PROGRESS_EVERY_ENTRIES = 50_000;
 export interface VerifySources extends TrustFiles {
   /** A bundle, or a directory that `export` wrote; else the service or the data directory. */
   readonly file: string | undefined;
+  /** A copy of the root log alone. */
+  readonly rootLog: string | undefined;
   /** Look into one of so many entries. */
   readonly sampleEvery: number | undefined;
   /** State of an earlier run, which is gone on with; written as the run goes on. */
@@ -36,7 +39,9 @@ export interface VerifySources extends TrustFiles {
 
 /** Prints the report; answers the verdict's exit code. */
 export async function verify(context: CommandContext, sources: VerifySources): Promise<number> {
-  const { file, sampleEvery, resumeFile } = sources;
+  const { sampleEvery, resumeFile } = sources;
+  if (sources.file !== undefined && sources.rootLog !== undefined)
+    throw new TriplineError('usage', 'a bundle or a root log, not both', { path: '--root-log' });
   if (sampleEvery !== undefined && resumeFile !== undefined)
     throw new TriplineError('usage', 'a sample leaves no state that could be gone on with', {
       path: '--resume',
@@ -44,13 +49,7 @@ export async function verify(context: CommandContext, sources: VerifySources): P
   const options = { ...readTrust(sources), ...sampleOf(sampleEvery) };
   const state = resumeFile === undefined ? undefined : VerifyState.open(resumeFile);
   const run = { context, options, state };
-  const report =
-    file === undefined
-      ? await withReader(context, async (client) => {
-          const source = await liveBundle(client, run);
-          return await check(run, (asked) => verifyBundle(source, nodeCrypto, asked));
-        })
-      : await check(run, (asked) => verifyPath(file, asked, context.io.signal));
+  const report = await check(run, reportOf(sources, run));
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
@@ -59,6 +58,20 @@ interface VerifyRun {
   readonly context: CommandContext;
   readonly options: VerifyOptions;
   readonly state: VerifyState | undefined;
+}
+
+/** How a report comes about of what was named: a bundle, a root log, or the service or data directory. */
+function reportOf(
+  { file, rootLog }: VerifySources,
+  run: VerifyRun,
+): (options: VerifyOptions) => Promise<VerifyReport> {
+  const { signal } = run.context.io;
+  if (rootLog !== undefined) return (options) => verifyRootCopy(rootLog, options, signal);
+  if (file !== undefined) return (options) => verifyPath(file, options, signal);
+  return (options) =>
+    withReader(run.context, async (client) =>
+      verifyBundle(await liveBundle(client, run), nodeCrypto, options),
+    );
 }
 
 /** Which entries of each so many is drawn: who alters rows must not know which ones will be looked into. */

@@ -8,6 +8,7 @@ export function addEvidence(program: Command, run: Run): void {
     const { verify } = await import('../commands/evidence.ts');
     return await verify(context, {
       file: text(options, 'export'),
+      rootLog: text(options, 'rootLog'),
       keyFile: text(options, 'key'),
       policyFile: text(options, 'policy'),
       checkpointFile: text(options, 'checkpoint'),
@@ -27,6 +28,10 @@ export function addEvidence(program: Command, run: Run): void {
     run,
   )
     .option('--export <file>', 'verify a bundle instead of the service or data directory')
+    .option(
+      '--root-log <dir>',
+      'verify a copy of the root log alone (rootLog.copyDir); needs --policy or --key',
+    )
     .option(
       '--key <file>',
       'log.pub of the deployment, kept from elsewhere: heads of any other key are refused',

@@ -155,10 +155,13 @@ describe('a binary bundle', () => {
   });
 
   it('does not get around a column by leaving it out of the columns that its header names', async () => {
-    const altered = (bundles[0] ?? []).map((line) => line.replace('"tool":"read_file"', '"tool":"other_file"'));
+    const altered = (bundles[0] ?? []).map((line) => line.replace('"tool":"fetch"', '"tool":"other_file"'));
     const bytes = binaryOf(altered, 4096, { without: 'tool' });
     const report = (await outcomeOf(bytes)) as { firstFault: { code: string; detail: string } };
-    assert.deepEqual([report.firstFault.code, report.firstFault.detail], ['projection_altered', 'events.tool']);
+    assert.deepEqual(
+      [report.firstFault.code, report.firstFault.detail],
+      ['projection_altered', 'events.tool'],
+    );
   });
 
   it('is cut off where its last section is', async () => {

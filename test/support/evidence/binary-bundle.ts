@@ -7,7 +7,12 @@ import {
 } from '../../../services/evidence/bundle-binary.ts';
 import type { BundleRows } from '../../../services/evidence/bundle.ts';
 import { RowWriter } from '../../../services/evidence/row-binary.ts';
-import { TABLE_LAYOUTS, type ColumnType, type Layout, type TableLayouts } from '../../../services/evidence/table-layout.ts';
+import {
+  TABLE_LAYOUTS,
+  type ColumnType,
+  type Layout,
+  type TableLayouts,
+} from '../../../services/evidence/table-layout.ts';
 
 type Columns = Readonly<Record<string, unknown>>;
 
