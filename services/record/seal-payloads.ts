@@ -76,7 +76,7 @@ function writeBlock(out: RowWriter, block: readonly PayloadLine[], keyring: Keyr
   const [first] = block;
   if (first === undefined) return;
   if (first.subject === undefined) {
-    for (const { at, prev, bytes, batch } of block.filter(keyring.keeps))
+    for (const { at, prev, bytes, batch } of block.filter((one) => keyring.keeps(one)))
       writeSealedPayloadRow(out, at, {
         prev,
         bytes,

@@ -230,10 +230,10 @@ describe('attacks on the life of a deployment', () => {
     const life = await bench.copy('silent');
     const producer = await life.needBus().producer();
     const stream = 'dd'.repeat(16);
-    const open = { ...JSON.parse(nextEvent().line), kind: 'stream.open', stream, seq: 0 };
+    const opening = { ...JSON.parse(nextEvent().line), kind: 'stream.open', stream, seq: 0 };
     const call = { ...JSON.parse(nextEvent().line), stream, seq: 1 };
     const { victim } = bench.deployment;
-    const lines = [open, call].map((event) => Buffer.from(JSON.stringify(event)));
+    const lines = [opening, call].map((event) => Buffer.from(JSON.stringify(event)));
     const first = encodeEventRecord({ tenant: 'default', session: SESSION, stream, firstSeq: 0, lines });
     await producer.send(TOPIC, victim.partition, [first]);
     await life.recordAll();

@@ -199,7 +199,7 @@ function evidence(): void {
   });
 
   it('counts what came straight to Kafka by its signature, and by who registered the key', async () => {
-    const before = await reported(() => true);
+    const earlier = await reported(() => true);
     const [mine, stranger, foreign] = [newKeyPair(), newKeyPair(), newKeyPair()].map(
       (key) => new SigningProducer(key),
     );
@@ -218,7 +218,7 @@ function evidence(): void {
       await producer.send(TOPIC, partitionFor(key, bus.partitionCount(TOPIC)), [message]);
     };
     // A registration counts from its entry on.
-    await reported(({ entries }) => entries >= before.entries + 2);
+    await reported(({ entries }) => entries >= earlier.entries + 2);
     const record = (by: SigningProducer, number: number) => {
       const { session } = person(number);
       const lines = linesOf(person(number));
@@ -237,8 +237,8 @@ function evidence(): void {
     const forged = record(mine, 14);
     const moved = { ...forged.message.headers, 'batch-sig': good.message.headers['batch-sig'] ?? '' };
     await send(forged.session, { ...forged.message, headers: moved });
-    const report = await reported(({ entries }) => entries >= before.entries + 12);
-    const grown = (name: string): number => (report.producers[name] ?? 0) - (before.producers[name] ?? 0);
+    const report = await reported(({ entries }) => entries >= earlier.entries + 12);
+    const grown = (name: string): number => (report.producers[name] ?? 0) - (earlier.producers[name] ?? 0);
     assert.deepEqual(
       [grown('signed'), grown('unregistered'), grown('unsigned'), report.firstFault],
       [2, 4, 4, null],
@@ -267,7 +267,7 @@ function evidence(): void {
   it('counts nothing under a key that was revoked by then', async () => {
     const mine = new SigningProducer(newKeyPair());
     const { raw, keyId } = mine.agent;
-    const before = await reported(() => true);
+    const earlier = await reported(() => true);
     await command('keys', 'register', raw.toString('base64'), '--name', 'stolen', '--tenant', 'default');
     const revoked = async () =>
       (await command('keys', 'revoke', keyId, '--reason', 'stolen', '--tenant', 'default')).code === 0;
@@ -276,7 +276,7 @@ function evidence(): void {
       assert.ok(performance.now() < endMs);
       await sleep(200);
     }
-    await reported(({ entries }) => entries >= before.entries + 2);
+    await reported(({ entries }) => entries >= earlier.entries + 2);
     const one = person(20);
     const lines = linesOf(one);
     const { stream } = JSON.parse(lines[0] ?? '{}') as { stream: string };

@@ -122,9 +122,9 @@ function zombies(): void {
         0,
       );
     };
-    let before = 0;
-    await until('the signer does not answer', async () => (before = await offsets()) > 0);
-    await until('nothing is signed any more', async () => (await offsets()) > before + 20);
+    let signed = 0;
+    await until('the signer does not answer', async () => (signed = await offsets()) > 0);
+    await until('nothing is signed any more', async () => (await offsets()) > signed + 20);
   }
 
   it('of record is superseded, says so, and writes nothing twice', async () => {

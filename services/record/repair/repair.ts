@@ -64,6 +64,9 @@ interface ReadAgain {
   readonly isCut: boolean;
 }
 
+type WhyLeft = Pick<LeftRows, 'at' | 'reason'>;
+const GONE: WhyLeft = { reason: 'gone_from_bus', at: null };
+
 type LogNotes = Map<string, Map<TableName, Set<number>>>;
 
 export interface RepairWish {
@@ -165,20 +168,10 @@ class PartitionRepair {
   }
 
   /** Why a row that is missing stays so; undefined where it can be repaired. */
-  #reasonOf(
-    logId: string,
-    table: TableName,
-    index: number,
-  ): { readonly reason: LeftReason; readonly at: number | null } | undefined {
+  #reasonOf(logId: string, table: TableName, index: number): WhyLeft | undefined {
     if (this.#onlyEntries && table !== 'ledger') return { reason: 'erasure_unknown', at: null };
     const read = (this.#read.get(logId) ?? []).find(({ from, to }) => from <= index && index < to);
-    if (read === undefined) return { reason: 'gone_from_bus', at: null };
-    const proven = this.#proven.get(logId);
-    const isUnproven = proven !== undefined && index < proven.from;
-    if (index < read.sameTo && !isUnproven) return undefined;
-    if (read.isCut) return { reason: 'gone_from_bus', at: null };
-    if (index >= read.sameTo) return { reason: 'differs', at: read.sameTo };
-    return { reason: 'not_proven', at: proven?.brokenAt ?? null };
+    return read === undefined ? GONE : reasonIn(read, index, this.#proven.get(logId));
   }
 
   #repairable(): RowsOf[] {
@@ -190,10 +183,7 @@ class PartitionRepair {
 
   /** What could be made again and is not proven, and what could not be made again at all. */
   #left(): LeftRows[] {
-    const left = new Map<
-      string,
-      { hole: Pick<Hole, 'logId' | 'table'>; why: Omit<LeftRows, keyof RowsOf>; indexes: number[] }
-    >();
+    const left = new Map<string, { hole: Pick<Hole, 'logId' | 'table'>; why: WhyLeft; indexes: number[] }>();
     const leave = (logId: string, table: TableName, index: number): void => {
       const why = this.#reasonOf(logId, table, index);
       if (why === undefined) return;
@@ -285,6 +275,15 @@ class PartitionRepair {
       await this.#ports.store.insertBinary({ table, columns, format, data, rows: count, token });
     }
   }
+}
+
+/** Of an entry that was made again. */
+function reasonIn(read: ReadAgain, index: number, proven: Proven | undefined): WhyLeft | undefined {
+  const isUnproven = proven !== undefined && index < proven.from;
+  if (index < read.sameTo && !isUnproven) return undefined;
+  if (read.isCut) return GONE;
+  if (index >= read.sameTo) return { reason: 'differs', at: read.sameTo };
+  return { reason: 'not_proven', at: proven?.brokenAt ?? null };
 }
 
 function firstOf(tables: ReadonlyMap<TableName, ReadonlySet<number>> | undefined): number | undefined {

@@ -136,11 +136,11 @@ describe('rows that are lost', () => {
     it(`${where}: they are again what they were, and no more`, async () => {
       await fresh();
       await lose(bench, at, condition, tables);
-      const before = await contents(bench, at);
-      const lost = TABLES.reduce((sum, table) => sum + whole[table].length - before[table].length, 0);
+      const left = await contents(bench, at);
+      const lost = TABLES.reduce((sum, table) => sum + whole[table].length - left[table].length, 0);
       const planned = await plan(bench, at);
       assert.deepEqual([total(planned.repairable), planned.left], [lost, []]);
-      assert.deepEqual(await contents(bench, at), before, 'a plan changes nothing');
+      assert.deepEqual(await contents(bench, at), left, 'a plan changes nothing');
       assert.equal(await planned.apply(), lost);
       assert.deepEqual(await contents(bench, at), whole);
       assert.equal((await verified(bench)).exitCode, 10);
@@ -181,7 +181,7 @@ describe('rows that are lost', () => {
     await bench.store.command(
       `ALTER TABLE ledger UPDATE flags = 7 WHERE ${own} AND idx = 7 SETTINGS mutations_sync = 2`,
     );
-    const before = await contents(bench, at);
+    const left = await contents(bench, at);
     const planned = await plan(bench, at);
     assert.deepEqual(planned.repairable, []);
     assert.deepEqual(
@@ -189,7 +189,7 @@ describe('rows that are lost', () => {
       [['ledger', '2', 'not_proven', 7]],
     );
     assert.equal(await planned.apply(), 0);
-    assert.deepEqual(await contents(bench, at), before);
+    assert.deepEqual(await contents(bench, at), left);
   });
 
   it('come back without what was said where nobody knows what was erased', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +34,14 @@ async function inDirectory(act: (dir: string) => Promise<void>): Promise<void> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+async function assertCopied(dir: string, to: RootFiles, checkpoint: string): Promise<void> {
+  for (const name of filesOf(dir).filter((one) => /^tile\/(0|1|entries)\/\d+(\.p\/\d+)?$/u.test(one))) {
+    const kept = await to.read(name);
+    if (kept !== undefined) assert.deepEqual(Buffer.from(kept), readFileSync(join(rootDir(dir), name)), name);
+  }
+  assert.equal(Buffer.from((await to.read('checkpoint')) ?? []).toString(), checkpoint);
 }
 
 describe('the copy of the root log', () => {
@@ -69,14 +77,7 @@ describe('the copy of the root log', () => {
           // What a reader is shown is there in full.
           if (shown !== undefined) assert.equal(Buffer.from(shown).toString(), late);
           await copyRoot(from, to, late);
-          for (const name of filesOf(dir).filter((one) =>
-            /^tile\/(0|1|entries)\/\d+(\.p\/\d+)?$/u.test(one),
-          )) {
-            const kept = await to.read(name);
-            if (kept !== undefined)
-              assert.deepEqual(Buffer.from(kept), readFileSync(join(rootDir(dir), name)), name);
-          }
-          assert.equal(Buffer.from((await to.read('checkpoint')) ?? []).toString(), late);
+          await assertCopied(dir, to, late);
           rmSync(place, { recursive: true });
           if (!(outcome instanceof Error)) break;
           tried += 1;
@@ -87,6 +88,18 @@ describe('the copy of the root log', () => {
     });
   });
 });
+
+async function passOn(
+  url: string,
+  body: Buffer,
+  { mode, response }: { readonly mode: Mode | undefined; readonly response: ServerResponse },
+): Promise<void> {
+  const answer = await fetch(url, { method: 'POST', body: new Uint8Array(body) });
+  const text = await answer.text();
+  if (mode === 'persists but reports failure') response.writeHead(500).end();
+  else if (mode !== 'times out')
+    response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(text);
+}
 
 /** In front of a witness: the next request meets the fault, all others pass. */
 async function startDoor(
@@ -100,14 +113,7 @@ async function startDoor(
       const mode = next;
       next = undefined;
       if (mode === 'fails') return void response.writeHead(503).end();
-      void fetch(`${target}${request.url ?? ''}`, { method: 'POST', body: Buffer.concat(parts) }).then(
-        async (answer) => {
-          const body = await answer.text();
-          if (mode === 'persists but reports failure') return void response.writeHead(500).end();
-          if (mode !== 'times out')
-            response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(body);
-        },
-      );
+      void passOn(`${target}${request.url ?? ''}`, Buffer.concat(parts), { mode, response });
     });
   });
   server.listen(0, '127.0.0.1');

@@ -144,7 +144,9 @@ export function repairs(deployment: () => Deployment): void {
     const planned = await repair('--dry-run');
     assert.equal(planned.code, 0, JSON.stringify(planned.items) + planned.stderr);
     assert.deepEqual(
-      new Set((planned.items[0]?.['repaired'] as readonly { table: string }[]).map(({ table }) => table)),
+      new Set(
+        ((planned.items[0]?.['repaired'] ?? []) as readonly { table: string }[]).map(({ table }) => table),
+      ),
       new Set(TABLES),
     );
   });

@@ -27,7 +27,7 @@ it('a line of it that cannot be read is a fault with its number, and nothing is 
   const identity = Buffer.alloc(32);
   identity[0] = 1;
   const faults = {
-    [`${first}`]: /no name/,
+    [first]: /no name/,
     'not-base64! laptop': /no key in base64/,
     [`${first.slice(0, -1)} laptop`]: /no key in base64/,
     [`${FIRST.subarray(1).toString('base64')} laptop`]: /no Ed25519 public key/,
