@@ -70,6 +70,11 @@ function mcpField(mcp: Readonly<Record<string, unknown>>): Readonly<Record<strin
 const labelsOrNone = (labels: readonly string[]): readonly string[] | undefined =>
   labels.length === 0 ? undefined : labels;
 
+function setDefinition(fields: Record<string, unknown>, { definition }: CallAbout): void {
+  fields['definitionHash'] = definition?.definitionHash;
+  fields['annotations'] = definition?.annotations;
+}
+
 export function requestDraft(
   on: Connection,
   exchange: Exchange,
@@ -83,12 +88,9 @@ export function requestDraft(
 ): EventDraft {
   const { args, ambiguous, boundary, holdMs } = of;
   const { about } = exchange;
-  const body = about.kind === 'message' && about.hidesBodies ? undefined : args;
+  const body = hidesBodies(exchange) ? undefined : args;
   const fields = exchangeFields(on, exchange);
-  if (about.kind === 'call') {
-    fields['definitionHash'] = about.definition?.definitionHash;
-    fields['annotations'] = about.definition?.annotations;
-  }
+  if (about.kind === 'call') setDefinition(fields, about);
   fields['argsHash'] = args?.hash;
   fields['argsBytes'] = args === undefined ? undefined : args.span.end - args.span.start;
   fields['labels'] = labelsOrNone(ambiguous ? ['ambiguous_json', ...boundary.labels] : boundary.labels);

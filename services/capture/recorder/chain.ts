@@ -38,8 +38,8 @@ export class ChainPosition {
   }
 
   /** Back to where the chain stood. */
-  rewind(seq: number, hash: Uint8Array): void {
+  rewind(seq: number, prev: Uint8Array): void {
     this.#seq = seq;
-    this.#prev = hash;
+    this.#prev = prev;
   }
 }
