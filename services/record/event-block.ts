@@ -13,6 +13,21 @@ import type { EntryPosition } from './tables.ts';
 const TIME = "DateTime64(3, 'UTC')";
 const NO_BYTES = new Uint8Array(0);
 
+/** What the host's policy said. */
+function policyColumns(rows: number) {
+  const repeated = (): RepeatedTextColumn => new RepeatedTextColumn(rows);
+  const count = (): PlainColumn => new PlainColumn('UInt64', 8 * rows);
+  return {
+    policy_id: repeated(),
+    policy_version: count(),
+    policy_mode: repeated(),
+    policy_effect: repeated(),
+    policy_rule: repeated(),
+    policy_hash: repeated(),
+    approval_ttl_ms: count(),
+  } as const;
+}
+
 /** By the names of the table's columns. */
 function eventColumns(rows: number) {
   const plain = (type: string, bytes: number): PlainColumn => new PlainColumn(type, bytes * rows);
@@ -66,13 +81,7 @@ function eventColumns(rows: number) {
     resource_uri: text(0),
     task_id: text(0),
     decision_id: text(0),
-    policy_id: repeated(),
-    policy_version: plain('UInt64', 8),
-    policy_mode: repeated(),
-    policy_effect: repeated(),
-    policy_rule: repeated(),
-    policy_hash: repeated(),
-    approval_ttl_ms: plain('UInt64', 8),
+    ...policyColumns(rows),
     unknown_fields: new TextListColumn(rows),
     findings: new TextListColumn(rows),
   } as const satisfies Record<string, NativeColumn>;

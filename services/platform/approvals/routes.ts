@@ -16,7 +16,7 @@ import type { StepContext } from '../step.ts';
 import type { Approvals } from './board.ts';
 import { REQUESTS_SINCE_MS, type Answer, type Answered, type ApprovalIssuer } from './issuer.ts';
 import { GRANT_OBSTACLES, grantObstacle } from './obstacle.ts';
-import { readApprovalRequests, type ApprovalRequest } from './requests.ts';
+import { readApprovalRequests, type ApprovalRequest, type RequestQuery } from './requests.ts';
 
 export const APPROVAL_READERS = ['analyst', 'responder', 'auditor', 'admin'] as const;
 export const APPROVAL_ANSWERERS = ['responder', 'admin'] as const;
@@ -106,7 +106,11 @@ function registerList({ http, audit, clock, store, keys }: ApprovalRouteContext,
       });
       await approvals.catchUp();
       const asker = { id: principal.id, role: principal.role, mayAnswer: mayAnswer(principal) };
-      const page = await pageOf({ approvals, nowMs: clock.nowMs(), principal }, { store, keys, tenant }, query);
+      const page = await pageOf(
+        { approvals, nowMs: clock.nowMs(), principal },
+        { store, keys, tenant },
+        query,
+      );
       return { asker, ...page };
     },
   );
@@ -124,31 +128,36 @@ interface Viewer {
 async function pageOf(
   viewer: Viewer,
   { store, keys, tenant }: Pick<ApprovalRouteContext, 'store' | 'keys'> & { readonly tenant: string },
-  { state, limit, id, cursor }: z.output<typeof zListQuery>,
+  query: z.output<typeof zListQuery>,
 ): Promise<{ items: ApprovalItem[]; nextCursor: string | null }> {
-  const { approvals, nowMs } = viewer;
   const items: ApprovalItem[] = [];
   let looked = 0;
   let bytes = 0;
-  for await (const { place, request } of readApprovalRequests(store, {
-    keys,
-    tenant,
-    id,
-    sinceMs: nowMs - REQUESTS_SINCE_MS,
-    openAtMs: state === 'pending' ? nowMs : undefined,
-    after: cursor === undefined ? undefined : decodeCursor(cursor, zPlace),
-    wants: (of, one) => mayBe(state, approvals.get(of, one)?.decision.verdict),
-  })) {
+  const found = readApprovalRequests(store, { keys, tenant, ...soughtBy(viewer, query) });
+  for await (const { place, request } of found) {
     const item = request === undefined ? undefined : itemOf(request, viewer);
-    if (item !== undefined && (state === 'all' || item.state === state)) {
+    if (item !== undefined && (query.state === 'all' || item.state === query.state)) {
       items.push(item);
       bytes += item.args?.length ?? 0;
     }
     looked += 1;
-    if (items.length >= limit || bytes >= MAX_ANSWER_BYTES || looked >= MAX_LOOKED_THROUGH)
+    if (items.length >= query.limit || bytes >= MAX_ANSWER_BYTES || looked >= MAX_LOOKED_THROUGH)
       return { items, nextCursor: encodeCursor(place) };
   }
   return { items, nextCursor: null };
+}
+
+function soughtBy(
+  { approvals, nowMs }: Viewer,
+  { state, id, cursor }: z.output<typeof zListQuery>,
+): Omit<RequestQuery, 'keys' | 'tenant'> {
+  return {
+    id,
+    sinceMs: nowMs - REQUESTS_SINCE_MS,
+    openAtMs: state === 'pending' ? nowMs : undefined,
+    after: cursor === undefined ? undefined : decodeCursor(cursor, zPlace),
+    wants: (tenant, one) => mayBe(state, approvals.get(tenant, one)?.decision.verdict),
+  };
 }
 
 /** Of a request that was answered so, or not at all. */
@@ -159,23 +168,23 @@ function mayBe(state: z.output<typeof zListQuery>['state'], verdict: string | un
 
 function itemOf(request: ApprovalRequest, { approvals, nowMs, principal: asker }: Viewer): ApprovalItem {
   const { policy, args, principal, host, isAltered, requestedAtMs, answerableUntilMs, ...rest } = request;
-  const obstacle = mayAnswer(asker) ? grantObstacle(request, asker.id) : 'role';
   const decision = approvals.get(request.tenant, request.id)?.decision;
-  const open = nowMs < answerableUntilMs ? 'pending' : 'expired';
+  const obstacle = mayAnswer(asker) ? grantObstacle(request, asker.id) : 'role';
+  const named =
+    policy === undefined ? undefined : { id: policy.id, version: policy.version, rule: policy.rule };
   return {
     ...rest,
-    state: decision?.verdict ?? open,
-    ...(principal === undefined ? {} : { principal }),
-    ...(host === undefined ? {} : { host }),
-    ...(policy === undefined
-      ? {}
-      : { policy: { id: policy.id, version: policy.version, rule: policy.rule } }),
-    ...(args === undefined ? {} : { args }),
+    state: decision?.verdict ?? (nowMs < answerableUntilMs ? 'pending' : 'expired'),
     argsAltered: isAltered,
-    ...(obstacle === undefined ? {} : { obstacle }),
     requestedAt: new Date(requestedAtMs).toISOString(),
     answerableUntil: new Date(answerableUntilMs).toISOString(),
-    ...(decision === undefined ? {} : { decision }),
+    // What is undefined is left out of the JSON.
+    policy: named,
+    principal,
+    host,
+    args,
+    obstacle,
+    decision,
   };
 }
 

@@ -22,8 +22,8 @@ const ASKED = [
   'tasks/result',
 ] as const;
 
-const byCall = (events: readonly Event[]): readonly unknown[] =>
-  events.map(({ callId }) => callId).toSorted();
+const byCall = (events: readonly Event[]): readonly string[] =>
+  events.map(({ callId }) => callId ?? '').toSorted((a, b) => a.localeCompare(b));
 
 function checked({ receiver }: Place): void {
   const requests = distinct(receiver, 'mcp.request');

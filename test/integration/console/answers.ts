@@ -266,12 +266,12 @@ export function tailEvents(): readonly Readonly<Record<string, unknown>>[] {
 }
 
 /** Looks like `{"to":"ops@example.org"}` in a terminal. */
-export const HOSTILE_ARGS = `{"to":"ops\u202E@moc.live\u202C@example.org","note":"\u200B\u200B${'<img src=x onerror=alert(1)>'}"}`;
+export const HOSTILE_ARGS = `{"to":"ops\u202E@moc.live\u202C@example.org","note":"\u200B\u200B<img src=x onerror=alert(1)>"}`;
 const MINUTE_MS = 60_000;
 
-function approval(at: number, nowMs: number, fields: Readonly<Record<string, unknown>>) {
+function approval(digit: number, nowMs: number, fields: Readonly<Record<string, unknown>>) {
   return {
-    id: `apr-${String(at).repeat(32)}`,
+    id: `apr-${String(digit).repeat(32)}`,
     state: 'pending',
     tenant: 'default',
     session: SESSION,
@@ -283,7 +283,7 @@ function approval(at: number, nowMs: number, fields: Readonly<Record<string, unk
     class: 'message',
     policy: { id: 'desk', version: 7, rule: 'approvals/mail' },
     args: '{"to":"ops@example.org"}',
-    argsHash: SHA(`a${at}`),
+    argsHash: SHA(`a${digit}`),
     argsAltered: false,
     fourEyes: false,
     requestedAt: new Date(nowMs - MINUTE_MS).toISOString(),

@@ -259,8 +259,8 @@ describe('an edited column', () => {
       ...row,
       ...Object.fromEntries([...POLICY_COLUMNS].map((column) => [column, emptyOf(column)])),
     };
-    for (const before of [absent, empty]) {
-      const report = await verifiedLines(lines.with(at, { ...(lines[at] as Line), events: [before] }));
+    for (const older of [absent, empty]) {
+      const report = await verifiedLines(lines.with(at, { ...(lines[at] as Line), events: [older] }));
       assert.deepEqual([report.firstFault, report.policiesNotProjected], [null, 1]);
     }
     assert.equal((await verifiedLines(lines)).policiesNotProjected, 0);

@@ -71,12 +71,15 @@ export function ApprovalCard({ item, now, earlier, onAnswer }: ApprovalCardProps
             Approve…
           </button>
         </div>
-        {hasUnseen && item.obstacle === '' ? (
-          <p className="faint">All of the arguments must have been shown before they can be approved.</p>
-        ) : null}
+        <Unseen isShown={hasUnseen && item.obstacle === ''} />
       </article>
     </li>
   );
+}
+
+function Unseen({ isShown }: { readonly isShown: boolean }): ReactNode {
+  if (!isShown) return null;
+  return <p className="faint">All of the arguments must have been shown before they can be approved.</p>;
 }
 
 function timeLeft(leftMs: number): string {
