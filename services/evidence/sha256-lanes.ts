@@ -298,7 +298,7 @@ interface Memory {
 }
 interface Exports {
   readonly memory: Memory;
-  hash(from: number, groups: number, blocks: number, to: number): void;
+  readonly hash: (from: number, groups: number, blocks: number, to: number) => void;
 }
 /** What is used of the global object; Node's types do not name it. */
 interface Wasm {

@@ -26,7 +26,7 @@ import { TABLE_LAYOUTS } from './table-layout.ts';
 import type { CheckedRows, RowsCheck } from './verify-projections.ts';
 import { checkLine } from './verify-rows.ts';
 
-export interface UsualEntry {
+interface UsualEntry {
   readonly row: LedgerRow;
   readonly leafHash: Uint8Array;
 }
@@ -75,16 +75,21 @@ export function usualContent(
 ): CheckedRows | undefined {
   if (!(rows instanceof BlockEntry && row instanceof LedgerRow)) return undefined;
   if (UNUSUAL.has(row.type) || row.topic !== TOPICS.toolcalls.name) return undefined;
-  const { block, number } = rows;
-  // Whoever wrote the bundle says which columns it has: one that is left out must not go unchecked.
-  if (block.layouts !== TABLE_LAYOUTS) return undefined;
-  if (block.rowsOf(PAYLOADS, number) !== 1 || block.rowsOf(EVENTS, number) !== 1) return undefined;
-  for (let table = ALERTS; table <= DISPOSITIONS; table += 1)
-    if (block.rowsOf(table, number) !== 0) return undefined;
+  if (!hasUsualRows(rows)) return undefined;
   const [payload] = rows.payloads;
   if (payload === undefined || !isPayloadOf(payload, row, check)) return undefined;
   const effectiveMs = eventTime(rows, row, payload.raw, check);
   return effectiveMs === undefined ? undefined : new UsualContent({ row, leafHash }, payload, effectiveMs);
+}
+
+/** One payload, one row of `events`, and no other. */
+function hasUsualRows({ block, number }: BlockEntry): boolean {
+  // Whoever wrote the bundle says which columns it has: one that is left out must not go unchecked.
+  if (block.layouts !== TABLE_LAYOUTS) return false;
+  if (block.rowsOf(PAYLOADS, number) !== 1 || block.rowsOf(EVENTS, number) !== 1) return false;
+  for (let table = ALERTS; table <= DISPOSITIONS; table += 1)
+    if (block.rowsOf(table, number) !== 0) return false;
+  return true;
 }
 
 class UsualContent implements CheckedRows {

@@ -60,6 +60,8 @@ async function* bundleOf(log: RootCopy, signal: AbortSignal | undefined): AsyncG
   });
   yield encode({ type: 'root', checkpoint: log.checkpoint, cosigned: null });
   for (const note of keptOf(log)) yield encode({ type: 'root_note', note });
+  // Also where no leaf is there: without any such line it would be a bundle that only shows heads.
+  yield encode({ type: 'root_entries', first: 0, bundle: '' });
   for (const { first, bytes } of entriesOf(log)) {
     signal?.throwIfAborted();
     yield encode({ type: 'root_entries', first, bundle: bytes.toString('base64') });

@@ -14,9 +14,9 @@ const TABLES = ['ledger', 'events', 'payloads'] as const;
 /** Columns that are told by name. */
 const LARGEST = 8;
 
-function hostRecords(run: number, count: number) {
+function hostRecords(round: number, count: number) {
   return Array.from({ length: count }, (_, index) => {
-    const stream = hexOf(`${run} ${index}`).slice(0, 32);
+    const stream = hexOf(`${round} ${index}`).slice(0, 32);
     const session = hexOf(stream).slice(0, 32);
     const lines = Array.from({ length: LINES_PER_RECORD }, (_line, seq) =>
       Buffer.from(hostLine(stream, seq)),

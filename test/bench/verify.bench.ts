@@ -63,7 +63,7 @@ interface Verified {
 async function verified(file: string, options: VerifyOptions = {}): Promise<Verified> {
   const times: number[] = [];
   let entries = 0;
-  for (let run = 0; run < RUNS; run += 1) {
+  for (let turn = 0; turn < RUNS; turn += 1) {
     times.push(
       await cpuMs(async () => {
         const source = createReadStream(file, { highWaterMark: READ_BYTES });

@@ -59,13 +59,11 @@ export async function* exportLedger(store: Store, options: ExportOptions): Async
 /** As exportLedger, and how many entries stand in each piece. */
 export async function* exportPieces(store: Store, options: ExportOptions): AsyncGenerator<BundlePiece> {
   const { signed, root } = await signedNow(store, options.heads);
-  const partial = [options.session, options.event, options.sinceMs, options.untilMs].some(
-    (one) => one !== undefined,
-  );
+  const partial = leavesOut(options);
   const form = FORMS[options.format ?? 'ndjson'];
   const encode = (lines: readonly Line[]): BundlePiece => ({ bytes: form.lines(lines), entries: 0 });
-  if (form.magic.length > 0) yield { bytes: form.magic, entries: 0 };
-  yield encode([{ ...(await header(store, signed, { ...options, partial })), ...form.header }]);
+  const first = { ...(await header(store, signed, { ...options, partial })), ...form.header };
+  yield { bytes: concatBytes([form.magic, form.lines([first])]), entries: 0 };
   const logs = await logsOf(store, signed, options);
   if (root !== undefined) {
     const whole = !partial && options.tenant === undefined;
@@ -80,6 +78,10 @@ export async function* exportPieces(store: Store, options: ExportOptions): Async
   }
   if (!partial) yield encode(await straysOf(store, signed, options));
   yield encode([{ type: 'end', pending: await pendingRows(store, logs) }]);
+}
+
+function leavesOut({ session, event, sinceMs, untilMs }: RowFilter): boolean {
+  return [session, event, sinceMs, untilMs].some((one) => one !== undefined);
 }
 
 /** How lines and rows are written. */

@@ -26,6 +26,7 @@ describe('a bare copy of the root log', () => {
     // Beyond one tile, in two copies: full tiles, partial ones and a kept checkpoint in between.
     for (let epoch = 0; epoch < 4; epoch += 1) {
       await commitBatch(signer, 90);
+      root.moved();
       await root.epoch();
       if (epoch % 2 === 1) await copyRoot(diskFiles(rootDir(dir)), diskFiles(copy), checkpoint());
     }

@@ -56,8 +56,8 @@ function little(value: bigint, bytes: number): Buffer {
   return buffer.subarray(0, bytes);
 }
 
-function big(value: unknown, bytes: number): Buffer {
-  return Buffer.from(little(uint(value, bytes * 8), bytes)).reverse();
+function big(value: unknown, bytes: number): Uint8Array {
+  return little(uint(value, bytes * 8), bytes).toReversed();
 }
 
 function ledgerRow(row: Columns, idx: number): Uint8Array {
@@ -92,38 +92,34 @@ function payloadRow(row: Columns): Uint8Array {
   return out.bytes();
 }
 
-function writeValue(out: RowWriter, type: ColumnType, value: unknown): void {
-  switch (type) {
-    case 'text':
-      return out.string(text(value));
-    case 'texts':
-      need(Array.isArray(value));
-      return out.strings((value as unknown[]).map(text));
-    case 'bytes':
-      return out.blob(base64(value));
-    case 'stream':
-      return out.fixed(hex(value, 16));
-    case 'u16':
-      return out.fixed(little(uint(value, 16), 2));
-    case 'u32':
-      return out.fixed(little(uint(value, 32), 4));
-    case 'u64':
-      return out.fixed(little(uint(value, 64), 8));
-    case 'ms':
-      need(typeof value === 'string' && /^-?\d{1,18}$/.test(value));
-      return out.fixed(little(BigInt(value as string), 8));
-    case 'f64':
-      need(typeof value === 'number');
-      return out.f64(value as number);
-    case 'bool?':
-      need(value === null || typeof value === 'boolean');
-      return out.optionalBool(value as boolean | null);
-  }
-}
+const WRITE: Readonly<Record<ColumnType, (out: RowWriter, value: unknown) => void>> = {
+  text: (out, value) => out.string(text(value)),
+  texts: (out, value) => {
+    need(Array.isArray(value));
+    out.strings((value as unknown[]).map(text));
+  },
+  bytes: (out, value) => out.blob(base64(value)),
+  stream: (out, value) => out.fixed(hex(value, 16)),
+  u16: (out, value) => out.fixed(little(uint(value, 16), 2)),
+  u32: (out, value) => out.fixed(little(uint(value, 32), 4)),
+  u64: (out, value) => out.fixed(little(uint(value, 64), 8)),
+  ms: (out, value) => {
+    need(typeof value === 'string' && /^-?\d{1,18}$/.test(value));
+    out.fixed(little(BigInt(value as string), 8));
+  },
+  f64: (out, value) => {
+    need(typeof value === 'number');
+    out.f64(value as number);
+  },
+  'bool?': (out, value) => {
+    need(value === null || typeof value === 'boolean');
+    out.optionalBool(value as boolean | null);
+  },
+};
 
 function projectedRow(layout: Layout, row: Columns): Uint8Array {
   const out = new RowWriter();
-  for (const [name, type] of layout) writeValue(out, type, row[name]);
+  for (const [name, type] of layout) WRITE[type](out, row[name]);
   return out.bytes();
 }
 
@@ -155,8 +151,8 @@ export function binaryOf(
     entries = 0;
     last = -1;
   };
-  for (const text of lines) {
-    const line = JSON.parse(text) as { type: string };
+  for (const json of lines) {
+    const line = JSON.parse(json) as { type: string };
     if (line.type !== 'rows') {
       flush();
       pieces.push(lineSection(line.type === 'header' ? { ...line, tables: layouts } : line));
