@@ -136,7 +136,7 @@ async function pageOf(
   const found = readApprovalRequests(store, { keys, tenant, ...soughtBy(viewer, query) });
   for await (const { place, request } of found) {
     const item = request === undefined ? undefined : itemOf(request, viewer);
-    if (item !== undefined && (query.state === 'all' || item.state === query.state)) {
+    if (item !== undefined && isWanted(item, query.state)) {
       items.push(item);
       bytes += item.args?.length ?? 0;
     }
@@ -146,6 +146,8 @@ async function pageOf(
   }
   return { items, nextCursor: null };
 }
+
+const isWanted = ({ state }: ApprovalItem, wanted: string): boolean => wanted === 'all' || state === wanted;
 
 function soughtBy(
   { approvals, nowMs }: Viewer,
