@@ -3,15 +3,7 @@ import { z } from 'zod';
 import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
 import { alertName, latestDispositions, withDisposition, type DispositionItem } from './dispositions.ts';
-import {
-  andAlso,
-  isoOf,
-  pageOf,
-  whereOf,
-  type Page,
-  type Where,
-  type zAlertQuery,
-} from './filters.ts';
+import { andAlso, isoOf, pageOf, whereOf, type Page, type Where, type zAlertQuery } from './filters.ts';
 
 export type AlertItem = Readonly<Record<string, unknown>>;
 

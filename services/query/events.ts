@@ -5,15 +5,7 @@ import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import { PayloadReader, SEALED_COLUMNS, type SealedRow } from '../platform/payloads/read.ts';
 import { decodeCursor } from '../platform/http/cursor.ts';
 import type { Store } from '../platform/store/port.ts';
-import {
-  andAlso,
-  isoOf,
-  pageOf,
-  whereOf,
-  type Page,
-  type Where,
-  type zEventQuery,
-} from './filters.ts';
+import { andAlso, isoOf, pageOf, whereOf, type Page, type Where, type zEventQuery } from './filters.ts';
 
 const COLUMNS = `tenant, session_id, topic, partition, toString(offset) AS at_offset, line,
   toString(toUnixTimestamp64Milli(append_time)) AS append_ms,

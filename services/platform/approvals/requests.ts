@@ -95,10 +95,7 @@ const COLUMNS = `${HERE}, toString(${APPEND_MS}) AS append_ms, session_id, agent
   args_hash, lower(hex(stream_id)) AS stream, toString(seq) AS at_seq`;
 
 /** Newest first, as many as are pulled. Rejects with the store's errors. */
-export async function* readApprovalRequests(
-  store: Store,
-  query: RequestQuery,
-): AsyncGenerator<FoundRequest> {
+export async function* readApprovalRequests(store: Store, query: RequestQuery): AsyncGenerator<FoundRequest> {
   let { after } = query;
   for (;;) {
     const firsts = await readFirsts(store, { ...query, after });
@@ -185,7 +182,8 @@ async function readPage(store: Store, query: RequestQuery, page: readonly First[
 
 /** In the statement, not as parameters: to a server those travel in the URL, which is too short for them. */
 function placeInStatement({ at_log: log, at_idx: index }: First): string {
-  if (!/^[0-9a-f]{64}$/u.test(log) || !/^\d{1,20}$/u.test(index)) throw new RangeError('not a place in a log');
+  if (!/^[0-9a-f]{64}$/u.test(log) || !/^\d{1,20}$/u.test(index))
+    throw new RangeError('not a place in a log');
   return `(unhex('${log}'), ${index})`;
 }
 

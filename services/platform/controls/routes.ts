@@ -106,8 +106,10 @@ function registerSet(context: ControlRouteContext, issuer: ControlIssuer): void 
       const principal = principalOf(request);
       const { body } = request;
       const wanted = { ...body, tenant: request.query.tenant, id: requestedId(request, principal) };
-      const held = await auditingDenial(context.audit, { principal, action: 'control.set', target: body.scope }, () =>
-        issuer.set(wanted, principal),
+      const held = await auditingDenial(
+        context.audit,
+        { principal, action: 'control.set', target: body.scope },
+        () => issuer.set(wanted, principal),
       );
       return await reply.code(201).send(itemOf(held, context.clock.nowMs()));
     },
@@ -130,8 +132,10 @@ function registerLift(context: ControlRouteContext, issuer: ControlIssuer): void
     async (request) => {
       const principal = principalOf(request);
       const { id } = request.params;
-      const held = await auditingDenial(context.audit, { principal, action: 'control.lift', target: id }, () =>
-        issuer.lift(id, request.body.reason, principal),
+      const held = await auditingDenial(
+        context.audit,
+        { principal, action: 'control.lift', target: id },
+        () => issuer.lift(id, request.body.reason, principal),
       );
       return itemOf(held, context.clock.nowMs());
     },
