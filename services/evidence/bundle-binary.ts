@@ -1,6 +1,6 @@
 /**
  * An evidence bundle in binary: the lines of one in NDJSON (bundle.ts) in the same order, with the rows of a log in blocks as
- * they came out of the store. Says the same, is a third smaller and is read many times as fast; NDJSON is the one to look at.
+ * they came out of the store. Says the same, is a third smaller and is read several times as fast; NDJSON is the one to look at.
  *
  *   bundle  = "tripline/bundle/v1\0" || section ...
  *   section = u8 kind || u32 length (big endian) || body

@@ -120,7 +120,7 @@ export interface ExportOptions {
   readonly out: string;
   /** Each entry's bytes as a file of its own. */
   readonly payloads: boolean;
-  /** NDJSON is readable, binary is smaller and verified many times as fast. */
+  /** NDJSON is readable, binary is smaller and verified several times as fast. */
   readonly format: BundleFormat;
   /** Calls and alerts as OCSF events, a line each. */
   readonly ocsf: boolean;
