@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { Skipped, type Bench, type BenchResult } from './bench.ts';
+import { eventToCosigned } from './cosigned.bench.ts';
 import { disk } from './disk.bench.ts';
 import { durableCluster, durableEmbedded } from './durable.bench.ts';
 import { holdCall } from './hold.bench.ts';
@@ -11,6 +12,7 @@ import { ingestPost } from './ingest.bench.ts';
 import { alertLatency } from './alert-latency.bench.ts';
 import { gateCall } from './gate.bench.ts';
 import { detectBench } from './detect.bench.ts';
+import { appendSigned, proofBytes } from './ledger.bench.ts';
 import { matchers } from './matcher.bench.ts';
 import { matcherMemory } from './memory.bench.ts';
 import { backtestBench } from './backtest.bench.ts';
@@ -44,6 +46,9 @@ const BENCHES: readonly Bench[] = [
   holdCall,
   verifyBench,
   disk,
+  appendSigned,
+  eventToCosigned,
+  proofBytes,
 ];
 
 const { values: options } = parseArgs({

@@ -20,22 +20,24 @@ export interface ServiceOptions {
   readonly steps?: string;
   /** The section of the configuration; absent: all shipped rules. */
   readonly rules?: object;
+  /** Makes the section of the configuration of that name, given a directory of its own and the data directory. */
+  readonly rootLog?: (dir: string, dataDir: string) => Promise<object>;
 }
 
 /** No limit on the request rate: the benchmark is one client. */
-export async function startService({ steps, rules }: ServiceOptions = {}): Promise<BenchService> {
+export async function startService({ steps, rules, rootLog }: ServiceOptions = {}): Promise<BenchService> {
   const { dir, remove } = temporaryDir();
+  const dataDir = join(dir, 'data');
   const configFile = join(dir, 'tripline.yaml');
   // JSON is YAML.
-  if (rules !== undefined) writeFileSync(configFile, JSON.stringify({ rules }));
+  writeFileSync(configFile, JSON.stringify({ rules, rootLog: await rootLog?.(dir, dataDir) }));
   const service = up({
-    dataDir: join(dir, 'data'),
+    dataDir,
     logFile: join(dir, 'log'),
+    configFile,
     ...(steps === undefined ? {} : { steps }),
-    ...(rules === undefined ? {} : { configFile }),
   });
   const url = await service.url;
-  const dataDir = join(dir, 'data');
   const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
   return {

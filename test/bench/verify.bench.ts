@@ -1,14 +1,12 @@
 /**
  * Export and verification of a sound ledger of VERIFY_EVENTS events (100,000), in both forms of a bundle, and of one a quarter
- * as large, so that a cost that grows faster than the ledger shows; and the sizes of proofs.
+ * as large, so that a cost that grows faster than the ledger shows.
  */
 import assert from 'node:assert/strict';
 import { createReadStream, createWriteStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { formatTlogProof } from '../../services/evidence/tlog/proof.ts';
-import { inclusionSpans } from '../../services/evidence/merkle.ts';
 import { verifyBundle, type VerifyOptions } from '../../services/evidence/verify.ts';
 import { nodeCrypto } from '../../services/platform/ledger/crypto.ts';
 import { exportLedger } from '../../services/platform/ledger/export.ts';
@@ -76,19 +74,6 @@ async function verified(file: string, options: VerifyOptions = {}): Promise<Veri
   return { perSecond: entries / (median(times.slice(1)) / 1000), entries };
 }
 
-function proofSizes(): BenchResult[] {
-  const checkpoint = 'x'.repeat(79 + 123 + 3 * 128);
-  return [1e3, 1e6, 1e9].map((size) => {
-    const proof = inclusionSpans(Math.floor(size / 3), size).map(() => new Uint8Array(32));
-    const value = formatTlogProof({ index: Math.floor(size / 3), proof, checkpoint }).length;
-    return result(
-      `proof_bytes_of_${size}`,
-      { value, baseline: null, unit: 'bytes' },
-      'with three cosignatures',
-    );
-  });
-}
-
 /** Rates in binary, beside those in NDJSON. */
 async function measured(events: number): Promise<BenchResult[]> {
   const { dir, remove } = temporaryDir();
@@ -123,7 +108,7 @@ async function measured(events: number): Promise<BenchResult[]> {
 async function run(): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
   for (const events of [Math.ceil(EVENTS / 4), EVENTS]) results.push(...(await measured(events)));
-  return [...results, ...proofSizes()];
+  return results;
 }
 
 export const verifyBench: Bench = {
