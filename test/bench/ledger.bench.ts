@@ -21,20 +21,21 @@ import { hexOf, hostLine } from './host-lines.ts';
 import { temporaryDir } from './place.ts';
 
 const EVENTS = 100_000;
-const EVENTS_PER_BATCH = 1000;
+export const EVENTS_PER_BATCH = 1000;
 const EVENTS_PER_STREAM = 50;
 /** Of which the first warms up. */
 const RUNS = 6;
 const START_MS = Date.UTC(2026, 10, 26);
 
-interface Line {
+export interface Line {
   readonly stream: Uint8Array;
   readonly seq: number;
   readonly line: Uint8Array;
 }
 
-function lines(): Line[] {
-  return Array.from({ length: EVENTS }, (_, at) => {
+/** Lines as real hosts send them, in order. */
+export function hostLines(count: number): Line[] {
+  return Array.from({ length: count }, (_, at) => {
     const stream = hexOf(`s${Math.floor(at / EVENTS_PER_STREAM)}`).slice(0, 32);
     const seq = at % EVENTS_PER_STREAM;
     return { stream: Buffer.from(stream, 'hex'), seq, line: Buffer.from(hostLine(stream, seq)) };
@@ -85,7 +86,7 @@ class SignedLog {
   }
 }
 
-/** What it takes when each batch is on the disk before the next one is made. */
+/** Milliseconds that it takes when each batch is on the disk before the next one is made. */
 async function appended(file: string, all: readonly Line[], bytesOf: (batch: readonly Line[]) => Uint8Array) {
   const fd = openSync(file, 'w');
   const append = (): void => {
@@ -107,17 +108,22 @@ async function appended(file: string, all: readonly Line[], bytesOf: (batch: rea
 
 type Cost = Awaited<ReturnType<typeof appended>>;
 
+/** A new log in `file`. */
+export function appendedSigned(file: string, all: readonly Line[]): Promise<Cost> {
+  const log = new SignedLog();
+  return appended(file, all, (batch) => concatBytes(log.append(batch)));
+}
+
 async function runAppend(): Promise<readonly BenchResult[]> {
   const { dir, remove } = temporaryDir();
-  const all = lines();
+  const all = hostLines(EVENTS);
   const entry = new Uint8Array(ENTRY_BYTES);
   const plain = (batch: readonly Line[]) => concatBytes(batch.flatMap(({ line }) => [entry, line]));
   const ours: Cost[] = [];
   const bare: Cost[] = [];
   try {
     for (let turn = 0; turn < RUNS; turn += 1) {
-      const log = new SignedLog();
-      ours.push(await appended(join(dir, 'ours'), all, (batch) => concatBytes(log.append(batch))));
+      ours.push(await appendedSigned(join(dir, 'ours'), all));
       bare.push(await appended(join(dir, 'bare'), all, plain));
     }
   } finally {
