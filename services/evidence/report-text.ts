@@ -17,6 +17,7 @@ export function reportText(report: VerifyReport): string {
   if (report.partial)
     lines.push('entries were left out: what is here is sound, whether it is all is not told');
   lines.push(...shallowLines(report));
+  lines.push(...erasureLines(report));
   if (!report.keysPinned) lines.push('the key is the one that came along: compare it with --key log.pub');
   lines.push(...witnessLines(report), ...timestampLines(report), ...producerLines(report));
   if (report.policiesNotProjected > 0)
@@ -46,6 +47,12 @@ function shallowLines({ shallow }: VerifyReport): string[] {
       `of ${resumed} entries only chain and tree were checked: an earlier run looked into them, as its file says`,
     );
   return lines;
+}
+
+/** As the ERASURE entries are signed and in the tree like all others, what they cover is not missing. */
+function erasureLines({ erased, erasures }: VerifyReport): string[] {
+  if (erased === 0 && erasures === 0) return [];
+  return [`erased (authorised): ${erased} entries, by ${erasures} ERASURE entries that say who and why`];
 }
 
 function timestampLines({ timestamps }: VerifyReport): string[] {

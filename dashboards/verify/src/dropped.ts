@@ -1,5 +1,5 @@
 /** What was dropped: files, or a folder that `tripline export` wrote. */
-const BUNDLE_NAMES = ['bundle.ndjson', 'bundle.ndjson.gz'];
+const BUNDLE_NAMES = ['bundle.ndjson', 'bundle.ndjson.gz', 'bundle.tripline', 'bundle.tripline.gz'];
 const POLICY_NAME = 'policy';
 
 export interface Dropped {
@@ -19,7 +19,8 @@ export async function filesOf(transfer: DataTransfer): Promise<Dropped> {
 export function sorted(files: readonly File[]): Dropped {
   const policy = files.find(({ name }) => name === POLICY_NAME);
   const named = files.find(({ name }) => BUNDLE_NAMES.includes(name));
-  const bundle = named ?? files.find((file) => file !== policy && /\.(ndjson|gz|jsonl)$/.test(file.name));
+  const bundle =
+    named ?? files.find((file) => file !== policy && /\.(ndjson|tripline|gz|jsonl)$/.test(file.name));
   return { bundle, policy };
 }
 

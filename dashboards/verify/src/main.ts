@@ -128,7 +128,7 @@ async function take({ bundle: file, policy }: Dropped): Promise<void> {
   if (policy !== undefined) page.policy.value = await policy.text();
   if (file === undefined) {
     page.progress.textContent =
-      'That holds no bundle: a file that ends in .ndjson or .gz, or a folder with bundle.ndjson.';
+      'That holds no bundle: a file that ends in .ndjson, .tripline or .gz, or a folder with one.';
     return;
   }
   bundle = file;

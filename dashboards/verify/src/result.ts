@@ -115,11 +115,16 @@ function summaryPart(report: VerifyReport, about: readonly Row[]): HTMLElement {
       ['Logs', report.logs.length],
       ['Scope', scope.length === 0 ? 'everything' : `only of ${scope.join(', ')}, as the bundle says`],
       ['Left out', report.partial ? 'yes: what is here is sound, whether it is all is not told' : 'no'],
+      ['Erased (authorised)', erasedOf(report)],
       ['Second accounts of one event', report.equivocations],
       ['Lines that could not be read', report.deadLetters],
       ['Not signed yet when it was made', report.pending],
     ]),
   );
+}
+
+function erasedOf({ erased, erasures }: VerifyReport): string {
+  return erasures === 0 ? String(erased) : `${erased} entries, by ${erasures} ERASURE entries`;
 }
 
 function gapsPart({ gaps, gapCount }: VerifyReport): HTMLElement | undefined {

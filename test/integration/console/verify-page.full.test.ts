@@ -17,6 +17,7 @@ import { loadConfig } from '../../../services/platform/config/load.ts';
 import { createLogger } from '../../../services/platform/telemetry/log.ts';
 import type { RunningWitness } from '../../../services/witness/main.ts';
 import { openWitness, rootVkey, writePolicy } from '../../support/tlog/witnesses.ts';
+import { linesOf, person } from '../../support/erasure/people.ts';
 import { eventually, openPlace, tripline, type Place } from '../cli/harness.ts';
 import { findBrowser, startBrowser, type Browser, type OpenPage } from './browser.ts';
 import { CONSOLE_DIR } from './fixture.ts';
@@ -238,5 +239,34 @@ describe('the page that verifies', { skip: executable === undefined ? 'no browse
       opened.complaints.every((text) => /Content Security Policy|Failed to fetch|Refused/i.test(text)),
     );
     await opened.page.close();
+  });
+
+  it('says of a bundle in either form what was erased, and that it was authorised', async () => {
+    const someone = person(1);
+    const env = { TRIPLINE_DATA_DIR: join(place.dir, 'data') };
+    const token = readFileSync(join(env.TRIPLINE_DATA_DIR, 'producer.token'), 'utf8').trim();
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' };
+    const body = `${linesOf(someone).join('\n')}\n`;
+    assert.equal((await fetch(`${service.url}/v1/events`, { method: 'POST', headers, body })).status, 202);
+    await eventually(
+      () => tripline(env, ['session', someone.session, '--json']),
+      ({ exitCode }) => exitCode === 0,
+    );
+    const erase = ['erase', '--session', someone.session, '--reason', 'request 1'];
+    assert.equal((await tripline(env, erase)).exitCode, 0);
+    const opened = await browser.open(url);
+    for (const [format, name] of [
+      ['binary', 'bundle.tripline'],
+      ['ndjson', 'bundle.ndjson'],
+    ] as const) {
+      const out = join(dir, `erased-${format}`);
+      const scope = ['--session', someone.session, '--format', format];
+      assert.equal((await tripline(env, ['export', '--out', out, ...scope])).exitCode, 0);
+      assert.equal(await choose(opened, join(out, name)), 'verified');
+      const text = (await opened.page.locator('#result').textContent()) ?? '';
+      assert.match(text, /Erased \(authorised\)2 entries, by 1 ERASURE entries/);
+    }
+    assert.deepEqual(await violations(opened.page), []);
+    await close(opened);
   });
 });

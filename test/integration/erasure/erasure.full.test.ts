@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Service } from '../../../services/cli/service.ts';
 import { filesHolding, linesOf, person } from '../../support/erasure/people.ts';
+import { buildStandalone } from '../../support/evidence/standalone.ts';
 import { eventually, openPlace, startIn, tripline, type Place } from '../cli/harness.ts';
 
 const PEOPLE = Array.from({ length: 30 }, (_, number) => person(number));
@@ -66,6 +68,23 @@ describe('erasure', () => {
       { exitCode, erased, erasures, entries },
       { exitCode: 10, erased: 2, erasures: 1, entries: 3 },
     );
+  });
+
+  it('is told as erased, of either form, by the verifier in one file', async () => {
+    const program = await buildStandalone(place.dir);
+    const verified = async (format: string, file: string) => {
+      const out = join(place.dir, format);
+      const { exitCode, err } = await run('export', '--out', out, '--format', format);
+      assert.equal(exitCode, 0, err);
+      const { status, stdout } = spawnSync(process.execPath, [program, join(out, file)], {
+        env: {},
+        encoding: 'utf8',
+      });
+      return { status, told: stdout.split('\n').find((line) => line.startsWith('erased')) };
+    };
+    const told = 'erased (authorised): 2 entries, by 1 ERASURE entries that say who and why';
+    assert.deepEqual(await verified('binary', 'bundle.tripline'), { status: 10, told });
+    assert.deepEqual(await verified('ndjson', 'bundle.ndjson'), { status: 10, told });
   });
 
   it('erases a session', async () => {

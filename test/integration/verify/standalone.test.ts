@@ -1,15 +1,13 @@
 /** The verifier as one file: in an empty folder, without environment, with Node alone, as `tripline verify --export` says it. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { build } from 'vite';
+import { buildStandalone } from '../../support/evidence/standalone.ts';
 import { tripline } from '../cli/harness.ts';
 import { append, callLine, exported, openBench, recordOf, runWriter, type Bench } from '../record/harness.ts';
-
-const ROOT = resolve(import.meta.dirname, '../../..');
 
 describe('the verifier in one file', () => {
   let bench: Bench;
@@ -17,12 +15,7 @@ describe('the verifier in one file', () => {
   let program: string;
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), 'tripline-standalone-'));
-    const root = join(ROOT, 'services/verifier');
-    await build({ root, logLevel: 'error', build: { outDir: join(dir, 'built'), emptyOutDir: true } });
-    const empty = join(dir, 'empty');
-    mkdirSync(empty);
-    cpSync(join(dir, 'built/tripline-verify.mjs'), join(empty, 'tripline-verify.mjs'));
-    program = join(empty, 'tripline-verify.mjs');
+    program = await buildStandalone(dir);
     bench = await openBench();
     const lines = Array.from({ length: 8 }, (_, seq) => callLine('a', seq));
     await append(bench, [recordOf('a', 0, lines), recordOf('b', 0, [callLine('b', 0), callLine('b', 1)])]);
