@@ -105,6 +105,12 @@ function failingAt(store: Store, at: number, isPersisted: boolean) {
   return { faulty, state };
 }
 
+/** Two entries, and some more by the bits of `n`: the store remembers the tokens of the same rows. */
+function lossOf(n: number): string {
+  const more = [0, 3, 4, 5, 7, 8].filter((_, bit) => (n & (1 << bit)) !== 0);
+  return `idx IN (${[2, 6, ...more].join(', ')})`;
+}
+
 describe('rows that are lost', () => {
   let bench: Bench;
   let partition = -1;
@@ -156,9 +162,10 @@ describe('rows that are lost', () => {
   it('come back once, wherever the repair was cut off', async () => {
     await fresh();
     let failed = 0;
+    let losses = 0;
     for (const isPersisted of [false, true])
       for (let insert = 1; ; insert += 1) {
-        await lose(bench, at, 'idx IN (1, 6)');
+        await lose(bench, at, lossOf(losses++));
         const { faulty, state } = failingAt(bench.store, insert, isPersisted);
         const outcome = await (await plan(bench, at, faulty)).apply().catch((error: unknown) => error);
         const { inserts } = state;
@@ -168,7 +175,7 @@ describe('rows that are lost', () => {
         assert.ok(outcome instanceof TriplineError);
         failed += 1;
       }
-    assert.ok(failed >= 12, String(failed));
+    assert.ok(failed >= 6, String(failed));
     assert.equal((await verified(bench)).exitCode, 10);
   });
 
