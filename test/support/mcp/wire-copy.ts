@@ -12,13 +12,17 @@ export interface Exchange {
   response: string | undefined;
 }
 
+/** What a proxy has seen: an exchange and a body for each POST. */
+export interface HttpCopy {
+  readonly url: string;
+  readonly exchanges: Exchange[];
+  readonly bodies: Buffer[];
+}
+
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** A proxy before `upstream`; `exchanges` has a line for each POST that it has seen. */
-export async function copyOfHttp(
-  context: TestContext,
-  upstream: () => string,
-): Promise<{ readonly url: string; readonly exchanges: Exchange[]; readonly bodies: Buffer[] }> {
+/** A proxy before `upstream`. */
+export async function copyOfHttp(context: TestContext, upstream: () => string): Promise<HttpCopy> {
   const exchanges: Exchange[] = [];
   const bodies: Buffer[] = [];
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
