@@ -32,6 +32,11 @@ export function registerTools(server: McpServer): void {
     reached('big');
     return text('ä"\\'.repeat(Math.ceil(bytes / 3)).slice(0, bytes));
   });
+  server.registerTool('change', { inputSchema: {} }, () => {
+    reached('change');
+    server.registerTool('added', { inputSchema: {} }, () => text('added'));
+    return text('changed');
+  });
   server.registerTool('die', { inputSchema: {} }, () => {
     reached('die');
     process.exit(7);

@@ -17,26 +17,33 @@ export interface HttpCopy {
   readonly url: string;
   readonly exchanges: Exchange[];
   readonly bodies: Buffer[];
+  /** Streams that the server has opened for a GET. */
+  streams: number;
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** A proxy before `upstream`. */
 export async function copyOfHttp(context: TestContext, upstream: () => string): Promise<HttpCopy> {
-  const exchanges: Exchange[] = [];
-  const bodies: Buffer[] = [];
+  const copy: { -readonly [K in keyof HttpCopy]: HttpCopy[K] } = {
+    url: '',
+    exchanges: [],
+    bodies: [],
+    streams: 0,
+  };
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const body = await bodyOf(request);
     const { host: _host, ...headers } = request.headers;
     const exchange: Exchange = { request: sha256(body), response: undefined };
     if (request.method === 'POST') {
-      exchanges.push(exchange);
-      bodies.push(body);
+      copy.exchanges.push(exchange);
+      copy.bodies.push(body);
     }
     const onward = http.request(upstream(), { method: request.method ?? 'GET', headers });
     onward.on('error', () => response.destroy());
     response.on('close', () => onward.destroy());
     onward.on('response', (answer) => {
+      if (request.method === 'GET' && answer.statusCode === 200) copy.streams++;
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
       const chunks: Buffer[] = [];
@@ -55,7 +62,8 @@ export async function copyOfHttp(context: TestContext, upstream: () => string): 
   const url = await plainServer(context, (request, response) => {
     serve(request, response).catch(() => response.destroy());
   });
-  return { url: `${url}/mcp`, exchanges, bodies };
+  copy.url = `${url}/mcp`;
+  return copy;
 }
 
 /** As a process: `PREFIX COMMAND ARGS…`; what goes in and what comes out stands in PREFIX.in and PREFIX.out. */
