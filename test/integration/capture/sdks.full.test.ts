@@ -20,7 +20,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { gateBetween, tapBetween } from '../../support/mcp/between.ts';
 import { EVERYTHING } from '../../support/mcp/everything-talk.ts';
 import { callsServer, everything, modernProcess, outcomesByTool } from '../../support/mcp/gate.ts';
-import { CALLS_SERVER, MODERN_PROCESS, nodeArguments, tapEnvironment } from '../../support/mcp/host.ts';
+import {
+  CALLS_SERVER,
+  MODERN_PROCESS,
+  nodeArguments,
+  tapCommand,
+  tapEnvironment,
+} from '../../support/mcp/host.ts';
 import { openPlace, type Place } from '../../support/mcp/place.ts';
 
 type Target =
@@ -239,7 +245,9 @@ for (const { name, connect, isModern } of [
         tap.checkSame();
         await peer.close();
         const after = await openPlace(context);
-        await leave(await connect(context, tapped(after, 'leave', server).target), after);
+        const { command, args } = tapCommand({ server: [process.execPath, ...server] });
+        const env = tapEnvironment({ place: after.place, url: after.receiver.url });
+        await leave(await connect(context, { command: [command, ...args], env }), after);
       },
     );
 

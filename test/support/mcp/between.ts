@@ -15,9 +15,9 @@ type WireFile = 'host.in' | 'host.out' | 'server.in' | 'server.out';
 
 export interface TapBetween {
   readonly command: readonly string[];
-  wire(file: WireFile): Buffer;
+  readonly wire: (file: WireFile) => Buffer;
   /** Fails where a byte differs between the two sides. */
-  checkSame(): void;
+  readonly checkSame: () => void;
 }
 
 /** What passes before the tap and behind it is kept in `dir`. */
