@@ -9,7 +9,7 @@ import { nodeArguments, ROOT, tapCommand } from './host.ts';
 import type { Place } from './place.ts';
 import { copyOfHttp, type HttpCopy } from './wire-copy.ts';
 
-const COPY = [process.execPath, ...nodeArguments(path.join(ROOT, 'test/support/mcp/wire-copy.ts'))];
+const COPY = [process.execPath, ...nodeArguments(path.join(ROOT, 'test/support/mcp/stdio-copy.ts'))];
 
 type WireFile = 'host.in' | 'host.out' | 'server.in' | 'server.out';
 

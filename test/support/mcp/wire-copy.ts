@@ -1,7 +1,5 @@
-/** Keeps what passes between two peers: of a stdio connection as a process between them, of HTTP as a plain proxy. */
-import { spawn } from 'node:child_process';
+/** Keeps what passes between two peers of HTTP, as a plain proxy between them. */
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import http from 'node:http';
 import type { TestContext } from 'node:test';
 import { bodyOf, plainServer } from './gate.ts';
@@ -65,23 +63,3 @@ export async function copyOfHttp(context: TestContext, upstream: () => string): 
   copy.url = `${url}/mcp`;
   return copy;
 }
-
-/** As a process: `PREFIX COMMAND ARGS…`; what goes in and what comes out stands in PREFIX.in and PREFIX.out. */
-function copyOfStdio([prefix = '', command = '', ...args]: readonly string[]): void {
-  if (command === '') throw new RangeError('a command is needed');
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [into, out] = [createWriteStream(`${prefix}.in`), createWriteStream(`${prefix}.out`)];
-  process.stdin.pipe(child.stdin);
-  process.stdin.pipe(into);
-  child.stdout.pipe(process.stdout);
-  child.stdout.pipe(out);
-  child.stdin.on('error', () => undefined);
-  process.stdout.on('error', () => undefined);
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
-  child.on('close', (code) => {
-    process.exitCode = code ?? 1;
-    process.stdin.destroy();
-  });
-}
-
-if (import.meta.filename === process.argv[1]) copyOfStdio(process.argv.slice(2));
