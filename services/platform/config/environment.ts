@@ -74,6 +74,8 @@ const OTHER_NAMES: ReadonlySet<string> = new Set([
   'TRIPLINE_POLICY',
   'TRIPLINE_ENVIRONMENT',
   'TRIPLINE_TASK',
+  'TRIPLINE_REDACTION',
+  'TRIPLINE_REDACTION_KEY',
 ]);
 
 export const ENVIRONMENT_NAMES: readonly string[] = [...Object.keys(READERS), ...OTHER_NAMES].toSorted(

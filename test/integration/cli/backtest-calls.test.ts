@@ -127,10 +127,14 @@ suite('a backtest by calls', () => {
     let columns = 0;
     let alerts = 0;
     let firing = 0;
-    for (const [index, rule] of rules.entries()) {
+    for (const rule of rules) {
       const request = requestFor(rule, config, {});
-      // Those that read bodies are read like before, only fewer lines: a third of them will do.
-      if (request === undefined || (request.lines && index % 3 > 0)) continue;
+      // Those that read bodies are read like before, only fewer lines: a third of them will do, the same whatever joins the pack.
+      if (
+        request === undefined ||
+        (request.lines && Number.parseInt(sha256Hex(rule.id).slice(0, 8), 16) % 3 > 0)
+      )
+        continue;
       if (!request.lines) columns += 1;
       const expected = byLines(rule);
       alerts += expected.length;
@@ -138,7 +142,7 @@ suite('a backtest by calls', () => {
       assert.deepEqual(inOrder(await byCalls(rule, request)), inOrder(expected), rule.id);
     }
     console.log(`${rules.length} rules, ${columns} by columns, ${firing} fired, ${alerts} alerts`);
-    assert.ok(columns >= 15 && firing >= 10 && alerts > 100);
+    assert.ok(columns >= 15 && firing >= 10 && alerts > 100, 'it looked at something');
   });
 
   test('a range of time gives what lies in it, and says over how many events', async () => {
