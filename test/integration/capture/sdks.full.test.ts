@@ -259,7 +259,10 @@ for (const { name, connect, isModern } of [
       const between = await gateBetween(context, place, await upstream(context, place));
       const peer = await connect(context, { url: between.ahead.url });
       await talk(peer, said);
-      await place.receiver.until(() => place.receiver.of('call.result').length === outcomesOf(said).length);
+      await place.receiver.until(
+        () => place.receiver.of('call.result').length === outcomesOf(said).length,
+        60_000,
+      );
       await peer.close();
       assert.deepEqual(outcomes(place), outcomesOf(said));
       const sent = Buffer.concat(between.ahead.bodies);
@@ -296,9 +299,9 @@ for (const { name, connect, isModern } of [
     async function leave(peer: Peer, place: Place): Promise<void> {
       const slow = peer.call('slow', { ms: 60_000 });
       slow.catch(() => undefined);
-      await place.receiver.until(() => place.receiver.of('call.intent').length === 1);
+      await place.receiver.until(() => place.receiver.of('call.intent').length === 1, 60_000);
       await peer.close();
-      await place.receiver.until(() => place.receiver.of('call.result').length === 1);
+      await place.receiver.until(() => place.receiver.of('call.result').length === 1, 60_000);
       const isHttp = place.receiver.of('call.intent')[0]?.transport === 'streamable_http';
       assert.deepEqual(outcomes(place), [isModern && isHttp ? 'slow cancelled' : 'slow abandoned']);
     }
