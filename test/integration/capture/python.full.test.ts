@@ -188,7 +188,7 @@ describe('the Python client', { skip }, () => {
     const big = { do: 'call', tool: 'big', args: { bytes: 5_000_000 } };
     const tap = tapped(session, CALLS);
     const steps = [big, { do: 'change' }, { do: 'call', tool: 'die' }];
-    const said = await play({ command: tap.command, mode: 'auto', steps }, session);
+    const said = await play({ command: tap.command, mode: 'auto', steps }, session, { CHANGES: '1' });
     assert.equal(said.find((one) => one['tool'] === 'big')?.['length'], 5_000_000);
     assert.ok(said.some((one) => one['heard'] === true));
     tap.checkSame();

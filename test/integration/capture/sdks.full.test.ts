@@ -203,7 +203,11 @@ const closed = (place: Place): Promise<void> => {
 function tapped(place: Place, name: string, words: readonly string[]) {
   const server = [process.execPath, ...words];
   const tap = tapBetween(path.join(place.place.dataDir, 'wire', name), server, ['--server', 'peer']);
-  const env = tapEnvironment({ place: place.place, url: place.receiver.url });
+  const env = tapEnvironment({
+    place: place.place,
+    url: place.receiver.url,
+    env: { CHANGES: '1' },
+  });
   return { ...tap, target: { command: tap.command, env } };
 }
 
@@ -278,7 +282,7 @@ for (const { name, connect, isModern } of [
         const start = async (): Promise<string> =>
           isModern
             ? await upstream(context, place)
-            : (await callsServer(context, place.place, { JSON: '1' })).url;
+            : (await callsServer(context, place.place, { JSON: '1', CHANGES: '1' })).url;
         const config = { streams: { resumeGraceMs: 300 } };
         const between = await gateBetween(context, place, await start(), { config });
         const peer = await connect(context, { url: between.ahead.url });

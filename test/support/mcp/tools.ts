@@ -10,6 +10,15 @@ const reached = (tool: string): void => {
   if (file !== undefined) appendFileSync(file, `${tool}\n`);
 };
 
+/** A tool that changes the list of tools, where CHANGES asks for it. */
+function registerChange(server: McpServer): void {
+  server.registerTool('change', { inputSchema: {} }, () => {
+    reached('change');
+    server.registerTool('added', { inputSchema: {} }, () => text('added'));
+    return text('changed');
+  });
+}
+
 export function registerTools(server: McpServer): void {
   server.registerTool('echo', { inputSchema: { text: z.string() } }, ({ text: value }, { _meta: meta }) => {
     reached('echo');
@@ -32,13 +41,9 @@ export function registerTools(server: McpServer): void {
     reached('big');
     return text('ä"\\'.repeat(Math.ceil(bytes / 3)).slice(0, bytes));
   });
-  server.registerTool('change', { inputSchema: {} }, () => {
-    reached('change');
-    server.registerTool('added', { inputSchema: {} }, () => text('added'));
-    return text('changed');
-  });
   server.registerTool('die', { inputSchema: {} }, () => {
     reached('die');
     process.exit(7);
   });
+  if (process.env['CHANGES'] !== undefined) registerChange(server);
 }
