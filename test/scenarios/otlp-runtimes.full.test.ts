@@ -83,4 +83,17 @@ describe('runtimes from npm', () => {
     ]);
     assert.equal(intents, 2);
   });
+
+  it("OpenAI's agents SDK under OpenInference: listing the tools of an MCP server is no call", async () => {
+    const { results, intents } = await record('openai-agents.ts', 4, 'http/protobuf', [SERVER]);
+    assert.deepEqual(told(results), [
+      ['delete_file', 'tool_error', 'ops'],
+      ['echo', 'ok', 'ops'],
+      // The MCP server answered isError, and nothing in the span says so.
+      ['fail', 'ok', 'ops'],
+      ['weather', 'ok', 'ops'],
+    ]);
+    assert.equal(intents, 4);
+    assert.equal(new Set(results.map(({ session }) => session)).size, 1, 'one run is one session');
+  });
 });

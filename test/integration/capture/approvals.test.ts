@@ -9,6 +9,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { recordTransport } from '../../../services/capture/decorator.ts';
+import { makeRedactionKey } from '../../../services/capture/redaction/key.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
 import { workplace } from '../../support/mcp/host.ts';
 import { ofKind, Service } from '../../support/mcp/service.ts';
@@ -25,6 +26,14 @@ approvals:
   - { id: deletes, classes: [delete] }
   - { id: payments, classes: [payment], fourEyes: true, waitMs: 60000 }
 `;
+const DIGESTS = `
+v: 1
+id: desk
+version: 1
+rules:
+  - { id: names, tools: [delete_file], of: args, paths: ['$.what'], action: digest }
+`;
+const PRIVATE = 'home-of-mrs-Xk72qLw9';
 const ANN = 'ann-token-0123456789abcdef';
 const BOB = 'bob-token-0123456789abcdef';
 const EVE = 'eve-token-0123456789abcdef';
@@ -241,5 +250,37 @@ describe('calls that need an approval', () => {
       all.items.map((one) => one.id),
     );
     assert.equal((await ask(BOB, '/v1/approvals?cursor=bm9wZQ')).status, 400);
+  });
+
+  it('of arguments with digests: shown without their text, granted, let go once, and on no record as they were', async (context) => {
+    const redaction = path.join(place.dataDir, 'redaction.yaml');
+    writeFileSync(redaction, DIGESTS);
+    makeRedactionKey(path.join(place.dataDir, 'redaction.key'));
+    const { reached, call, refused } = await host(context, 'digest', { TRIPLINE_REDACTION: redaction });
+    const id = (await refused('delete_file', PRIVATE)).data.approvalId ?? '';
+    const shown = await waiting(id);
+    assert.match(shown.args ?? '', /^\{"what":"\[#[^"]+\]"\}$/);
+    const granted = await ask(BOB, `/v1/approvals/${id}/grant`, {
+      argsHash: shown.argsHash,
+      reason: 'the digest is that of the file that he named',
+    });
+    assert.equal(granted.status, 200);
+    await until(async () => {
+      // Another value has another digest, so what was granted does not let it go.
+      assert.notEqual((await refused('delete_file', `${PRIVATE}.2`)).data.approvalId, id);
+      return await call('delete_file', PRIVATE).then(
+        () => true,
+        () => false,
+      );
+    });
+    assert.deepEqual(reached, [`delete_file ${PRIVATE}`]);
+    assert.notEqual((await refused('delete_file', PRIVATE)).data.approvalId, id);
+    const events = await service.eventsOnce(
+      'digest',
+      (found) =>
+        ofKind(found, 'call.result').some(({ outcome }) => outcome === 'ok') &&
+        ofKind(found, 'approval').length === 1,
+    );
+    assert.ok(!JSON.stringify(events).includes(PRIVATE));
   });
 });

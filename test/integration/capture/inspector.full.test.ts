@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { inspectorInstall } from '../../support/inspector/install.ts';
 import { everything, gateBefore } from '../../support/mcp/gate.ts';
-import { ROOT, nodeArguments, tapEnvironment, workplace } from '../../support/mcp/host.ts';
+import { MODERN_PROCESS, ROOT, nodeArguments, tapEnvironment, workplace } from '../../support/mcp/host.ts';
 import { modernServer } from '../../support/mcp/modern-server.ts';
 import { ofKind, Service } from '../../support/mcp/service.ts';
 import { copyOfHttp } from '../../support/mcp/wire-copy.ts';
@@ -50,9 +50,10 @@ describe('the Inspector', { skip }, () => {
     readonly tool: string;
     readonly args: Readonly<Record<string, string>>;
     readonly expected: RegExp;
+    readonly era?: 'modern';
   }
 
-  async function inspect({ server, command, tool, args }: Call): Promise<string> {
+  async function inspect({ server, command, tool, args, era }: Call): Promise<string> {
     assert.equal(inspector.kind, 'ready');
     const cli = path.join(ROOT, 'services/cli/main.ts');
     const tap = [...nodeArguments(cli), 'tap', '--server', server, '--', process.execPath, ...command];
@@ -67,6 +68,7 @@ describe('the Inspector', { skip }, () => {
       JSON.stringify({ mcpServers: { [server]: { command: process.execPath, args: tap, env } } }),
     );
     const words = ['--cli', '--config', config, '--server', server, '--method', 'tools/call'];
+    if (era !== undefined) words.push('--protocol-era', era);
     const named = Object.entries(args).flatMap(([name, value]) => ['--tool-arg', `${name}=${value}`]);
     const trace = ['--tool-metadata', `traceparent=00-${PARENT.traceId}-${PARENT.spanId}-01`];
     const { stdout } = await run(
@@ -99,6 +101,14 @@ describe('the Inspector', { skip }, () => {
       args: {},
       expected: /entities/,
     },
+    {
+      server: 'modern',
+      command: [...nodeArguments(MODERN_PROCESS), 'stdio'],
+      tool: 'echo',
+      args: { text: 'hi' },
+      expected: /hi/,
+      era: 'modern',
+    },
   ];
   for (const call of calls) {
     it(`${call.server}: the call is on record with its trace, its parent, and both hashes`, async () => {
@@ -118,7 +128,8 @@ describe('the Inspector', { skip }, () => {
       assert.equal(result?.outcome, 'ok');
       assert.equal(result.callId, intent.callId);
       assert.equal(result.traceId, PARENT.traceId);
-      assert.equal(result.resultHash, sha256(JSON.stringify(JSON.parse(answer))));
+      // In the modern era its SDK takes resultType off before the Inspector shows the result.
+      if (call.era === undefined) assert.equal(result.resultHash, sha256(JSON.stringify(JSON.parse(answer))));
     });
   }
 

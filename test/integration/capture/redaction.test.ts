@@ -5,11 +5,16 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { recordTransport } from '../../../services/capture/decorator.ts';
 import { makeRedactionKey } from '../../../services/capture/redaction/key.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
+import { connectTo, gateBefore } from '../../support/mcp/gate.ts';
 import { connectThroughTap, nodeArguments, ROOT, workplace } from '../../support/mcp/host.ts';
-import { Service } from '../../support/mcp/service.ts';
+import { openPlace } from '../../support/mcp/place.ts';
+import { ofKind, Service } from '../../support/mcp/service.ts';
+import { copyOfHttp, type HttpCopy } from '../../support/mcp/wire-copy.ts';
+import { vaultOverHttp } from '../../support/redaction/vault-http.ts';
 import { vaultServer } from '../../support/redaction/vault.ts';
 
 const RULE = 'flow.secret-to-network';
@@ -43,6 +48,10 @@ function filesBelow(directory: string): readonly (readonly [string, string])[] {
       }
     });
 }
+
+/** Requests and whole answers, as hashes of their bytes. */
+const bytesOf = ({ exchanges }: HttpCopy): readonly string[] =>
+  exchanges.map(({ request, response }) => `${request} ${response}`).toSorted();
 
 describe('redaction at capture, with the real service', () => {
   const place = workplace();
@@ -97,6 +106,15 @@ describe('redaction at capture, with the real service', () => {
     return { vault: await connect('vault'), web: await connect('web') };
   }
 
+  /** What reached the server stands in a file of the test. */
+  function checkFiles(): void {
+    for (const [name, bytes] of filesBelow(place.dataDir)) {
+      if (name === place.reachedFile) continue;
+      for (const form of [SECRET, HEX, OTHER, Buffer.from(SECRET).toString('base64')])
+        assert.ok(!bytes.includes(form), `${form} in ${name}`);
+    }
+  }
+
   const read = { name: 'read_secret', arguments: { path: 'db' } };
   const post = (body: string) => ({
     name: 'http_post',
@@ -126,11 +144,42 @@ describe('redaction at capture, with the real service', () => {
       ({ kind, tool }) => kind === 'call.intent' && tool === 'http_post',
     );
     assert.ok(intent !== undefined && JSON.stringify(intent).includes('"redacted"'));
-    for (const [name, bytes] of filesBelow(place.dataDir)) {
-      if (name === place.reachedFile) continue;
-      for (const form of [SECRET, HEX, OTHER, Buffer.from(SECRET).toString('base64')])
-        assert.ok(!bytes.includes(form), `${form} in ${name}`);
-    }
+    checkFiles();
+  });
+
+  it('through a gate: the wire is as it was, the value is followed, no event and no file holds it', async (context) => {
+    const posted: string[] = [];
+    const upstream = await vaultOverHttp(context, SECRET, (body) => void posted.push(body));
+    const behind = await copyOfHttp(context, () => upstream);
+    const env = {
+      ...environment('gate'),
+      TRIPLINE_URL: service.url,
+      TRIPLINE_TOKEN: readFileSync(path.join(place.dataDir, 'producer.token'), 'utf8').trim(),
+    };
+    const upstreams = ['vault', 'web'].map((name) => ({ name, url: behind.url }));
+    const gate = await gateBefore(context, await openPlace(context), { config: { upstreams }, env });
+    const connect = async (name: string): Promise<readonly [Client, HttpCopy]> => {
+      const ahead = await copyOfHttp(context, () => `${gate.url}/${name}`);
+      return [(await connectTo(context, ahead.url)).client, ahead];
+    };
+    const [vault, beforeVault] = await connect('vault');
+    const [web, beforeWeb] = await connect('web');
+    assert.ok(JSON.stringify(await vault.callTool(read)).includes(SECRET));
+    await web.callTool(post(`take ${HEX} please`));
+    assert.deepEqual(posted, [`take ${HEX} please`]);
+    await service.eventually(
+      () => service.firedRules('gate'),
+      (fired) => fired.includes(RULE),
+    );
+    const events = await service.eventsOnce('gate', (found) => ofKind(found, 'call.result').length === 2);
+    const said = JSON.stringify(events);
+    assert.ok(said.includes('"redacted"'));
+    for (const form of [SECRET, HEX]) assert.ok(!said.includes(form), form);
+    checkFiles();
+    const copies = [behind, beforeVault, beforeWeb];
+    while (copies.some(({ exchanges }) => exchanges.some(({ response }) => response === undefined)))
+      await sleep(20);
+    assert.deepEqual(bytesOf(behind), [...bytesOf(beforeVault), ...bytesOf(beforeWeb)].toSorted());
   });
 
   it('a host does not start on a file with faults, a key that others may read, or without one', async () => {

@@ -17,7 +17,7 @@ import { resolveGateConfig } from '../../../services/capture/gate/config.ts';
 import { startGate, type GateOptions, type RunningGate } from '../../../services/capture/gate/gate.ts';
 import { silentLog } from '../../../services/capture/log.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
-import { nodeArguments, ROOT, type Workplace } from './host.ts';
+import { MODERN_PROCESS, nodeArguments, ROOT, type Workplace } from './host.ts';
 import type { Place } from './place.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -78,7 +78,21 @@ export async function callsServer(
   place: Workplace,
   env: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, nodeArguments(CALLS_HTTP_SERVER), {
+  return await portPrinting(context, place, nodeArguments(CALLS_HTTP_SERVER), env);
+}
+
+/** A server of SDK v2 with more of them, in the revision without sessions. */
+export async function modernProcess(context: TestContext, place: Workplace): Promise<ServerProcess> {
+  return await portPrinting(context, place, [...nodeArguments(MODERN_PROCESS), 'http']);
+}
+
+async function portPrinting(
+  context: TestContext,
+  place: Workplace,
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess> {
+  const child = spawn(process.execPath, words, {
     cwd: ROOT,
     env: { PATH: process.env['PATH'] ?? '', REACHED_FILE: place.reachedFile, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],

@@ -1,5 +1,11 @@
 /** A server of MCP 2026-07-28 (SDK v2) on loopback: no sessions, every request on its own. */
-import { acceptedContent, createMcpHandler, inputRequired, McpServer } from '@modelcontextprotocol/server';
+import {
+  acceptedContent,
+  createMcpHandler,
+  inputRequired,
+  McpServer,
+  type McpHttpHandler,
+} from '@modelcontextprotocol/server';
 import http from 'node:http';
 import { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
@@ -18,7 +24,10 @@ export interface ModernServer {
   readonly headers: http.IncomingHttpHeaders[];
 }
 
-function newServer(seen: ModernServer): McpServer {
+type Seen = Pick<ModernServer, 'reached' | 'cancelled' | 'headers'>;
+
+/** The server with our tools; what it sees it puts down in `seen`. */
+export function newModernServer(seen: Seen): McpServer {
   const server = new McpServer({ name: 'modern', version: '1.0.0' });
   server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text: value }) => {
     seen.reached.push('echo');
@@ -59,16 +68,13 @@ function newServer(seen: ModernServer): McpServer {
   return server;
 }
 
-export async function modernServer(context: TestContext): Promise<ModernServer> {
-  const seen: { -readonly [K in keyof ModernServer]: ModernServer[K] } = {
-    url: '',
-    reached: [],
-    cancelled: [],
-    headers: [],
-  };
-  const handler = createMcpHandler(() => newServer(seen));
+/** Serves a handler of the SDK to plain HTTP; a client that is gone aborts what it asked for. */
+export function listenerOf(
+  handler: McpHttpHandler,
+  seen?: Pick<ModernServer, 'headers'>,
+): http.RequestListener {
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
-    seen.headers.push(request.headers);
+    seen?.headers.push(request.headers);
     const body = await bodyOf(request);
     const abort = new AbortController();
     response.on('close', () => abort.abort());
@@ -86,9 +92,20 @@ export async function modernServer(context: TestContext): Promise<ModernServer> 
     from.on('error', () => response.destroy());
     from.pipe(response);
   };
-  const base = await plainServer(context, (request, response) => {
+  return (request, response) => {
     serve(request, response).catch(() => response.destroy());
-  });
+  };
+}
+
+export async function modernServer(context: TestContext): Promise<ModernServer> {
+  const seen: { -readonly [K in keyof ModernServer]: ModernServer[K] } = {
+    url: '',
+    reached: [],
+    cancelled: [],
+    headers: [],
+  };
+  const handler = createMcpHandler(() => newModernServer(seen));
+  const base = await plainServer(context, listenerOf(handler, seen));
   context.after(() => handler.close());
   seen.url = `${base}/mcp`;
   return seen;

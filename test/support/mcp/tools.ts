@@ -10,6 +10,15 @@ const reached = (tool: string): void => {
   if (file !== undefined) appendFileSync(file, `${tool}\n`);
 };
 
+/** A tool that changes the list of tools, where CHANGES asks for it. */
+function registerChange(server: McpServer): void {
+  server.registerTool('change', { inputSchema: {} }, () => {
+    reached('change');
+    server.registerTool('added', { inputSchema: {} }, () => text('added'));
+    return text('changed');
+  });
+}
+
 export function registerTools(server: McpServer): void {
   server.registerTool('echo', { inputSchema: { text: z.string() } }, ({ text: value }, { _meta: meta }) => {
     reached('echo');
@@ -36,4 +45,5 @@ export function registerTools(server: McpServer): void {
     reached('die');
     process.exit(7);
   });
+  if (process.env['CHANGES'] !== undefined) registerChange(server);
 }

@@ -1,7 +1,5 @@
-/** Keeps what passes between two peers: of a stdio connection as a process between them, of HTTP as a plain proxy. */
-import { spawn } from 'node:child_process';
+/** Keeps what passes between two peers of HTTP, as a plain proxy between them. */
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import http from 'node:http';
 import type { TestContext } from 'node:test';
 import { bodyOf, plainServer } from './gate.ts';
@@ -12,27 +10,38 @@ export interface Exchange {
   response: string | undefined;
 }
 
+/** What a proxy has seen: an exchange and a body for each POST. */
+export interface HttpCopy {
+  readonly url: string;
+  readonly exchanges: Exchange[];
+  readonly bodies: Buffer[];
+  /** Streams that the server has opened for a GET. */
+  streams: number;
+}
+
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** A proxy before `upstream`; `exchanges` has a line for each POST that it has seen. */
-export async function copyOfHttp(
-  context: TestContext,
-  upstream: () => string,
-): Promise<{ readonly url: string; readonly exchanges: Exchange[]; readonly bodies: Buffer[] }> {
-  const exchanges: Exchange[] = [];
-  const bodies: Buffer[] = [];
+/** A proxy before `upstream`. */
+export async function copyOfHttp(context: TestContext, upstream: () => string): Promise<HttpCopy> {
+  const copy: { -readonly [K in keyof HttpCopy]: HttpCopy[K] } = {
+    url: '',
+    exchanges: [],
+    bodies: [],
+    streams: 0,
+  };
   const serve = async (request: http.IncomingMessage, response: http.ServerResponse): Promise<void> => {
     const body = await bodyOf(request);
     const { host: _host, ...headers } = request.headers;
     const exchange: Exchange = { request: sha256(body), response: undefined };
     if (request.method === 'POST') {
-      exchanges.push(exchange);
-      bodies.push(body);
+      copy.exchanges.push(exchange);
+      copy.bodies.push(body);
     }
     const onward = http.request(upstream(), { method: request.method ?? 'GET', headers });
     onward.on('error', () => response.destroy());
     response.on('close', () => onward.destroy());
     onward.on('response', (answer) => {
+      if (request.method === 'GET' && answer.statusCode === 200) copy.streams++;
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
       const chunks: Buffer[] = [];
@@ -51,25 +60,6 @@ export async function copyOfHttp(
   const url = await plainServer(context, (request, response) => {
     serve(request, response).catch(() => response.destroy());
   });
-  return { url: `${url}/mcp`, exchanges, bodies };
+  copy.url = `${url}/mcp`;
+  return copy;
 }
-
-/** As a process: `PREFIX COMMAND ARGS…`; what goes in and what comes out stands in PREFIX.in and PREFIX.out. */
-function copyOfStdio([prefix = '', command = '', ...args]: readonly string[]): void {
-  if (command === '') throw new RangeError('a command is needed');
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [into, out] = [createWriteStream(`${prefix}.in`), createWriteStream(`${prefix}.out`)];
-  process.stdin.pipe(child.stdin);
-  process.stdin.pipe(into);
-  child.stdout.pipe(process.stdout);
-  child.stdout.pipe(out);
-  child.stdin.on('error', () => undefined);
-  process.stdout.on('error', () => undefined);
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
-  child.on('close', (code) => {
-    process.exitCode = code ?? 1;
-    process.stdin.destroy();
-  });
-}
-
-if (import.meta.filename === process.argv[1]) copyOfStdio(process.argv.slice(2));

@@ -13,6 +13,9 @@ import mcp_types as types
 from mcp import Client, MCPError, StdioServerParameters
 
 
+changed = asyncio.Event()
+
+
 def say(**fields) -> None:
     print(json.dumps(fields), flush=True)
 
@@ -68,6 +71,14 @@ async def cancel(client, given):
     return {"cancelled": False}
 
 
+async def change(client, _given):
+    """Has the server change its list of tools, and waits until it tells."""
+    changed.clear()
+    await client.call_tool("change", {})
+    await asyncio.wait_for(changed.wait(), 20)
+    return {"heard": True, "tools": len((await client.list_tools()).tools)}
+
+
 async def timeout(client, given):
     try:
         await client.call_tool(given["tool"], given["args"], read_timeout_seconds=given["after"])
@@ -84,7 +95,7 @@ async def leave(client, given):
     os._exit(3)
 
 
-STEPS = {f.__name__: f for f in (lists, call, many, progress, cancel, timeout, leave)}
+STEPS = {f.__name__: f for f in (lists, call, many, progress, cancel, change, timeout, leave)}
 
 
 async def main(given) -> None:
@@ -97,6 +108,8 @@ async def main(given) -> None:
 
     async def heard(message):
         changes.append(type(message).__name__)
+        if isinstance(message, types.ToolListChangedNotification):
+            changed.set()
 
     async with Client(
         server,

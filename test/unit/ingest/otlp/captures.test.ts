@@ -3,6 +3,10 @@
  * outside of the project; without them this file checks nothing, and emitters.test.ts holds the same readers to inputs
  * of the same form.
  */
+import { OpenInferenceTracingProcessor } from '@arizeai/openinference-instrumentation-openai-agents';
+import type { Span, SpanData, Trace } from '@openai/agents';
+import { SpanStatusCode } from '@opentelemetry/api';
+import { tracing } from '@opentelemetry/sdk-node';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -11,6 +15,7 @@ import { belongs } from '../../../../services/ingest/otlp/belong.ts';
 import { TraceMemory } from '../../../../services/ingest/otlp/trace-memory.ts';
 import { readJsonSpans } from '../../../../services/ingest/otlp/wire/json.ts';
 import { readProtobufSpans } from '../../../../services/ingest/otlp/wire/protobuf.ts';
+import { traceRequest, type Plain, type PlainSpan } from '../../../support/otlp/build.ts';
 import { encodeOtlp } from '../../../support/otlp/encode.ts';
 import { LIMITS, readCalls, TENANT, type ReadCall } from './read.ts';
 
@@ -121,6 +126,54 @@ function rowOf({ seen, belongs: found }: ReadCall): Row {
   ];
 }
 
+/** A span as OpenAI's agents SDK hands it to a processor, written down. */
+interface OwnSpan {
+  readonly object: 'trace' | 'trace.span';
+  readonly id: string;
+  readonly trace_id: string;
+  readonly parent_id: string | null;
+  readonly started_at: string;
+  readonly ended_at: string;
+  readonly span_data: SpanData;
+  readonly error: object | null;
+}
+
+/** The spans that OpenInference's processor makes of a run, when it is told of it again. */
+async function instrumented(own: readonly OwnSpan[]): Promise<readonly PlainSpan[]> {
+  const exporter = new tracing.InMemorySpanExporter();
+  const tracerProvider = new tracing.BasicTracerProvider({
+    spanProcessors: [new tracing.SimpleSpanProcessor(exporter)],
+  });
+  const processor = new OpenInferenceTracingProcessor({ tracerProvider });
+  const run = { traceId: own[0]?.id ?? '', name: 'Agent workflow' } as Trace;
+  const told = own
+    .filter(({ object }) => object === 'trace.span')
+    .map(
+      (span) =>
+        ({
+          traceId: span.trace_id,
+          spanId: span.id,
+          parentId: span.parent_id,
+          startedAt: span.started_at,
+          endedAt: span.ended_at,
+          spanData: span.span_data,
+          error: span.error,
+        }) as Span<SpanData>,
+    );
+  await processor.onTraceStart(run);
+  // They were written down as they ended: the children of a span stand before it.
+  for (const span of told.toReversed()) await processor.onSpanStart(span);
+  for (const span of told) await processor.onSpanEnd(span);
+  await processor.onTraceEnd(run);
+  return exporter.getFinishedSpans().map((span) => ({
+    ...span.spanContext(),
+    ...(span.parentSpanContext === undefined ? {} : { parentSpanId: span.parentSpanContext.spanId }),
+    name: span.name,
+    attributes: span.attributes as Readonly<Record<string, Plain>>,
+    ...(span.status.code === SpanStatusCode.ERROR ? { error: span.status.message ?? '' } : {}),
+  }));
+}
+
 describe('captures of real runtimes', { skip }, () => {
   for (const [file, { spans, rows }] of Object.entries(CAPTURES)) {
     it(`${file}: each call with its agent, session, arguments and end`, () => {
@@ -159,5 +212,26 @@ describe('captures of real runtimes', { skip }, () => {
       const told = (call: ReadCall) => [call.seen.call.tool, call.seen.call.args, call.seen.call.outcome];
       assert.deepEqual(readCalls(items).map(told), readCalls(json.items).map(told));
     }
+  });
+
+  it('openai-agents-spans.json: the spans of its own form, made into OTLP by its instrumentation', async () => {
+    const own = JSON.parse(readFileSync(join(DIR, 'openai-agents-spans.json'), 'utf8')) as readonly OwnSpan[];
+    const spans = await instrumented(own);
+    const decoded = readJsonSpans(Buffer.from(JSON.stringify(traceRequest(spans))), LIMITS);
+    assert.deepEqual(
+      readCalls(decoded.items).map((call) => rowOf(call).slice(1)),
+      [
+        ['weather', '{"city":"Paris"}', 'ok', '18 in Paris', 'ops', 'trace'],
+        [
+          'delete_file',
+          '{"path":"/etc"}',
+          'tool_error',
+          'An error occurred while running the tool. Please try again.',
+          'ops',
+          'trace',
+        ],
+        ['echo', '{"message":"hi"}', 'ok', '{"type":"text","text":"Echo: hi"}', 'ops', 'trace'],
+      ],
+    );
   });
 });

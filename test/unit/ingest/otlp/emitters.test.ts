@@ -129,6 +129,13 @@ describe('other conventions', () => {
       ['weather', 'weather-agent', 's-1', 'ok'],
     );
   });
+  it('OpenInference of the OpenAI agents SDK: a list of tools is no call, a tool of that name is one', () => {
+    const attributes = { 'openinference.span.kind': 'TOOL', 'output.value': '["echo"]' };
+    assert.deepEqual(calls([{ traceId: T, spanId: spanIdOf('s'), name: 'mcp_tools', attributes }]), []);
+    const named = oneCall({ ...attributes, 'tool.name': 'mcp_tools' }, { name: 'mcp_tools' });
+    assert.equal(named.tool, 'mcp_tools');
+  });
+
   it('OpenInference: a failed ToolMessage is a failed call, whatever the status', () => {
     const output = {
       output: {
