@@ -74,7 +74,11 @@ export function addExport(program: Command, run: Run): void {
     run,
   )
     .requiredOption('--out <dir>', 'directory to write into')
-    .option('--format <name>', 'ndjson (readable) or binary (smaller, verified several times as fast)', 'ndjson')
+    .option(
+      '--format <name>',
+      'ndjson (readable) or binary (smaller, verified several times as fast)',
+      'ndjson',
+    )
     .option('--event <id>', 'one event, as the API and alerts name it')
     .option('--ocsf', 'calls and alerts as OCSF events too (ocsf.ndjson)')
     .option('--payloads', 'the bytes of each entry as a file of its own too')
