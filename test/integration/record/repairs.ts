@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { it } from 'node:test';
+import { TOPICS } from '../../../schemas/topics.ts';
 import type { Store } from '../../../services/platform/store/port.ts';
 import { CALLS, StreamWriter } from '../../support/scenario/events.ts';
 import { getJson } from '../../support/scenario/ledger.ts';
@@ -33,11 +34,19 @@ async function until<Value>(what: string, look: () => Promise<Value | undefined>
   }
 }
 
-/** All that is on the bus is in the ledger. */
+/** All that hosts sent and rules found is in the ledger, and that somebody judged of it. The look itself is audited: topic audit is never quiet. */
 async function recorded(url: string, token: string): Promise<void> {
   await until('not all is recorded', async () => {
-    const state = await getJson<{ partitions: { lag: number }[] }>(`${url}/v1/ledger`, token);
-    return state?.partitions.every(({ lag }) => lag === 0) === true ? true : undefined;
+    const state = await getJson<{ partitions: { topic: string; lag: number }[] }>(`${url}/v1/ledger`, token);
+    const said = state?.partitions.filter(({ topic }) => topic !== TOPICS.audit.name);
+    return said?.every(({ lag }) => lag === 0) === true ? true : undefined;
+  });
+  await until('the disposition is not recorded', async () => {
+    const alerts = await getJson<{ items: { disposition: unknown }[] }>(
+      `${url}/v1/alerts?tenant=default`,
+      token,
+    );
+    return alerts?.items.some(({ disposition }) => disposition !== null) === true ? true : undefined;
   });
 }
 
