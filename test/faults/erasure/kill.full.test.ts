@@ -13,7 +13,8 @@ import { killAll, lastLines, tripline, up, type Tripline } from '../../support/s
 const PEOPLE = Array.from({ length: 1000 }, (_, number) => person(number));
 const VICTIMS = 3;
 const KILLS_EACH = 3;
-const WITHIN_MS = 180_000;
+/** An engine that was killed may keep parts that a mutation replaced for the 8 minutes of a server (services/sign/erasure/rows.ts). */
+const WITHIN_MS = 600_000;
 
 describe('kill -9 while a principal is erased', () => {
   const root = mkdtempSync(join(tmpdir(), 'tripline-erase-'));
