@@ -12,7 +12,13 @@ import type { SignedHeadList } from '../evidence/bundle.ts';
 import type { Clock } from '../platform/clock.ts';
 import { ed25519Sign, sha256 } from '../platform/ledger/crypto.ts';
 import { listsOf } from '../platform/ledger/heads.ts';
-import { giveUpOwnership, takeOwnership } from '../platform/owner.ts';
+import {
+  announceOwner,
+  giveUpOwnership,
+  refuseAnnounced,
+  takeOwnership,
+  withdrawOwner,
+} from '../platform/owner.ts';
 import type { RootSource } from '../platform/ledger/root-source.ts';
 import type {
   AcceptedLoss,
@@ -104,12 +110,16 @@ export function openSignerState(dir: string): RootDatabase {
 
 /** Opens (or makes) key and state of `dir`. */
 export async function openLocalSigner(options: LocalSignerOptions): Promise<LocalSigner> {
+  const ownerFile = options.exclusive === true ? path.join(options.dir, 'signer.owner') : undefined;
+  if (ownerFile !== undefined) refuseAnnounced(ownerFile);
   const database = openSignerState(options.dir);
-  const isOwner = options.exclusive === true;
   try {
-    if (isOwner) takeOwnership(database);
+    if (ownerFile !== undefined) {
+      takeOwnership(database);
+      announceOwner(ownerFile);
+    }
     const key = await openLogKey(options.dir, database);
-    return new LmdbSigner(database, { key, clock: options.clock, isOwner });
+    return new LmdbSigner(database, { key, clock: options.clock, ownerFile });
   } catch (error) {
     await database.close();
     throw error;
@@ -124,16 +134,16 @@ class LmdbSigner implements LocalSigner {
   readonly #clock: Clock;
   readonly #listeners: (() => void)[] = [];
 
-  readonly #isOwner: boolean;
+  readonly #ownerFile: string | undefined;
 
   constructor(
     database: RootDatabase,
-    parts: { readonly key: SigningKey; readonly clock: Clock; readonly isOwner: boolean },
+    parts: { readonly key: SigningKey; readonly clock: Clock; readonly ownerFile: string | undefined },
   ) {
     this.#database = database;
     this.#key = parts.key;
     this.#clock = parts.clock;
-    this.#isOwner = parts.isOwner;
+    this.#ownerFile = parts.ownerFile;
     this.rootLedger = this.#openRootLedger();
   }
 
@@ -289,7 +299,10 @@ class LmdbSigner implements LocalSigner {
   }
 
   async close(): Promise<void> {
-    if (this.#isOwner) giveUpOwnership(this.#database);
+    if (this.#ownerFile !== undefined) {
+      giveUpOwnership(this.#database);
+      withdrawOwner(this.#ownerFile);
+    }
     await this.#database.close();
   }
 

@@ -1,6 +1,6 @@
 /** Events of many principals, each of whom says something that nobody else says; and where on disk it is found. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, type Dirent } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Person {
@@ -68,16 +68,29 @@ export function filesHolding(dir: string, texts: readonly string[]): string[] {
 }
 
 export function filesHoldingBytes(dir: string, wanted: readonly Uint8Array[]): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => {
-      const bytes = readOrNothing(path);
-      return wanted.some((one) => bytes.indexOf(one) >= 0);
-    });
+  return filesBelow(dir).filter((path) => {
+    const bytes = readOrNothing(path);
+    return wanted.some((one) => bytes.indexOf(one) >= 0);
+  });
 }
 
-/** A running service removes files while they are listed. */
+/** Folder by folder: a running service removes folders and files while they are listed. */
+function filesBelow(dir: string): string[] {
+  return entriesOf(dir).flatMap((entry) => {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+
+function entriesOf(dir: string): Dirent[] {
+  try {
+    return readdirSync(dir, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+}
+
 function readOrNothing(path: string): Buffer {
   try {
     return readFileSync(path);
