@@ -6,7 +6,7 @@ import type { Depth } from './depth.ts';
 import type { ProducerTally } from './producer-tally.ts';
 import type { ClassMappingVersion } from './projection.ts';
 import type { Fault } from './report.ts';
-import type { LogClaims } from './verify-root.ts';
+import type { LogClaims } from './root-claims.ts';
 
 export interface KnownHead {
   readonly logId: string;

@@ -9,7 +9,7 @@ import { placeOf } from './log-place.ts';
 import { doesLeaveOut, type LackingRun, type LogCounts, type LogSettings } from './log-settings.ts';
 import { verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
-import type { RootClaim } from './verify-root.ts';
+import type { RootClaim } from './root-claims.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
 import type { Fail, RowsCheck } from './verify-projections.ts';
 import { usualContent, usualEntry } from './verify-block.ts';

@@ -15,7 +15,8 @@ import { equalBytes, fromBase64, hashFromHex, toHex, utf8, type EvidenceCrypto }
 import { LogKeys, type KeyRotation } from './log-keys.ts';
 import { answersQuery, parseTimestamp, type StampCheck } from './timestamp.ts';
 import { CompactRange, leafHash, verifyConsistency, verifyInclusion } from './merkle.ts';
-import { logId as logIdOf, noteNameOf, rootOrigin } from './origin.ts';
+import { noteNameOf, rootOrigin } from './origin.ts';
+import { RootClaims, type LogClaims } from './root-claims.ts';
 import { NotBeforeClaims } from './not-before.ts';
 import {
   FaultFound,
@@ -28,18 +29,10 @@ import {
   decodeRootLeaf,
   LOSS_ACCEPTED,
   encodeRootLeaf,
-  type CoveredLog,
   type CoverageLeaf,
-  type CoveredPartition,
-  type HeadLeaf,
   type KeyLeaf,
 } from './root-leaf.ts';
-import {
-  parseCheckpoint,
-  parseCheckpointText,
-  type Checkpoint,
-  type SignedCheckpoint,
-} from './tlog/checkpoint.ts';
+import { parseCheckpoint, type Checkpoint, type SignedCheckpoint } from './tlog/checkpoint.ts';
 import { checkNote, noteKey, NOTE_KEY_TYPES, type NoteKey } from './tlog/note.ts';
 import { cosigners, type Cosigners, type Policy } from './tlog/policy.ts';
 import { decodeBundle } from './tlog/tiles.ts';
@@ -59,60 +52,14 @@ export interface RootSettings {
   readonly whole: boolean;
 }
 
-/** A head that the root log holds. */
-export interface RootClaim {
-  readonly size: number;
-  /** Hex. */
-  readonly root: string;
-  readonly index: number;
-}
-
-/** Indexes [firstIndex, nextIndex) came from offsets [firstOffset, nextOffset). */
-export interface CoveredRange {
-  readonly firstIndex: number;
-  readonly nextIndex: number;
-  readonly firstOffset: number;
-  readonly nextOffset: number;
-}
-
-export interface LogClaims {
-  readonly origin: string;
-  /** In order of size. */
-  readonly heads: readonly RootClaim[];
-  /** Empty where the bundle does not bring them. */
-  readonly ranges: readonly CoveredRange[];
-}
-
-interface Claims {
-  readonly origin: string;
-  readonly heads: RootClaim[];
-  readonly ranges: CoveredRange[];
-}
-
 interface CheckedCheckpoint extends SignedCheckpoint {
   readonly cosigners: Cosigners | undefined;
-}
-
-interface CoveredUntil {
-  readonly epoch: number;
-  readonly firstOffset: number;
-  readonly nextOffset: number;
-}
-
-/** The next offsets, or another piece of the same ones. */
-function continues(before: CoveredUntil | undefined, now: CoveredUntil): boolean {
-  const isPiece =
-    before?.epoch === now.epoch &&
-    before.firstOffset === now.firstOffset &&
-    before.nextOffset === now.nextOffset;
-  return isPiece || (now.firstOffset === (before?.nextOffset ?? 0) && now.nextOffset > now.firstOffset);
 }
 
 export class RootVerifier {
   readonly #settings: RootSettings;
   readonly #range: CompactRange;
-  readonly #claims = new Map<string, Claims>();
-  readonly #covered = new Map<string, CoveredUntil>();
+  readonly #claims: RootClaims;
   readonly #notBefore: NotBeforeClaims;
   #checkpoint: CheckedCheckpoint | undefined;
   #cosigned: CheckedCheckpoint | undefined;
@@ -128,6 +75,7 @@ export class RootVerifier {
     this.#rotations = settings.rotations ?? [];
     this.#range = new CompactRange(0, settings.crypto.sha256);
     this.#notBefore = new NotBeforeClaims(settings.crypto.sha256);
+    this.#claims = new RootClaims(settings.crypto.sha256, (...about) => this.#fault(...about));
   }
 
   /** True when the bundle brought all leaves. */
@@ -231,7 +179,7 @@ export class RootVerifier {
     const leaf = decodeRootLeaf(bytes);
     if (leaf === undefined) throw this.#fault('root_entries_invalid', 'form', index);
     if (leaf.type === 'finding' && leaf.code === LOSS_ACCEPTED) this.#losses += 1;
-    if (leaf.type === 'head') this.#head(leaf, index);
+    if (leaf.type === 'head') this.#claims.head(leaf, index);
     if (leaf.type === 'coverage') this.#coverage(leaf, index);
     if (leaf.type === 'key') this.#key(leaf, index);
     this.#range.append(leafHash(bytes, this.#settings.crypto.sha256));
@@ -241,7 +189,7 @@ export class RootVerifier {
   #coverage(leaf: CoverageLeaf, index: number): void {
     if (!this.#notBefore.accept(leaf.notBefore, index))
       throw this.#fault('coverage_differs', 'not_before', index);
-    for (const at of leaf.partitions) this.#cover(leaf, at, index);
+    this.#claims.cover(leaf, index);
   }
 
   /** The header names all rotations; here stands each of them, over the leaves that it says it follows. */
@@ -253,50 +201,6 @@ export class RootVerifier {
       leaf.rootBefore === toHex(this.#range.root());
     if (!isNext) throw this.#fault('key_rotation_invalid', 'leaf', index);
     this.#rotated += 1;
-  }
-
-  /** Each head of a log names the one before, so that none is left out of what a reader of proofs is shown. */
-  #head(leaf: HeadLeaf, index: number): void {
-    const { id, checkpoint } = this.#named(leaf, index);
-    const claims = this.#claimsOf(id, checkpoint.origin);
-    const before = claims.heads.at(-1);
-    const follows = leaf.previous === (before?.index ?? null) && checkpoint.size > (before?.size ?? 0);
-    if (!follows) throw this.#fault('root_entries_invalid', 'previous', index);
-    claims.heads.push({ size: checkpoint.size, root: toHex(checkpoint.root), index });
-  }
-
-  #named(leaf: HeadLeaf, index: number): { readonly id: string; readonly checkpoint: Checkpoint } {
-    const checkpoint = parseCheckpointText(leaf.checkpoint);
-    if (checkpoint === undefined) throw this.#fault('root_entries_invalid', 'head', index);
-    return { id: toHex(logIdOf(checkpoint.origin, this.#settings.crypto.sha256)), checkpoint };
-  }
-
-  #claimsOf(id: string, origin: string): Claims {
-    const known = this.#claims.get(id);
-    if (known !== undefined) return known;
-    const claims: Claims = { origin, heads: [], ranges: [] };
-    this.#claims.set(id, claims);
-    return claims;
-  }
-
-  /** Offsets of a partition follow each other without a hole, and so do the indexes of each log. */
-  #cover({ epoch }: CoverageLeaf, at: CoveredPartition, index: number): void {
-    const name = `${at.topic}/${at.partition}`;
-    const { firstOffset, nextOffset } = at;
-    const now: CoveredUntil = { epoch, firstOffset, nextOffset };
-    if (!continues(this.#covered.get(name), now)) throw this.#fault('coverage_differs', name, index);
-    this.#covered.set(name, now);
-    for (const log of at.logs) this.#coverLog(log, at, index);
-  }
-
-  #coverLog({ logId, firstIndex, nextIndex }: CoveredLog, at: CoveredPartition, index: number): void {
-    const claims = this.#claims.get(logId);
-    if (claims === undefined) throw this.#fault('coverage_differs', logId, index);
-    const isNext = firstIndex === (claims.ranges.at(-1)?.nextIndex ?? 0);
-    const isHead = claims.heads.at(-1)?.size === nextIndex && nextIndex > firstIndex;
-    if (!isNext || !isHead) throw this.#fault('coverage_differs', logId, index);
-    const { firstOffset, nextOffset } = at;
-    claims.ranges.push({ firstIndex, nextIndex, firstOffset, nextOffset });
   }
 
   #compareAt(size: number): void {
@@ -324,11 +228,8 @@ export class RootVerifier {
     const decoded = decodeRootLeaf(bytes);
     const isProved = checkpoint !== undefined && verifyInclusion(claim, this.#settings.crypto.sha256);
     if (!isProved || decoded?.type !== 'head') throw this.#fault('root_entries_invalid', 'proof', index);
-    const named = this.#named(decoded, index);
-    if (named.id !== logId) throw this.#fault('root_entries_invalid', 'log', index);
+    this.#claims.newest(decoded, { logId, index });
     if (note !== undefined) this.#checkHeadNote(note, decoded.checkpoint, index);
-    const { origin, size: logSize, root } = named.checkpoint;
-    this.#claimsOf(logId, origin).heads.push({ size: logSize, root: toHex(root), index });
   }
 
   /** It says what the leaf says, in the form of other tools. */
@@ -355,13 +256,8 @@ export class RootVerifier {
     if (isShort) throw this.#fault('root_entries_invalid', 'size');
     if (this.#hasEntries && this.#rotated < this.#rotations.length)
       throw this.#fault('key_rotation_invalid', 'missing');
-    if (this.#hasEntries) this.#expectCoverage();
+    if (this.#hasEntries) this.#claims.expectCoverage();
     this.#compareKept(size);
-  }
-
-  #expectCoverage(): void {
-    for (const { heads, ranges, origin } of this.#claims.values())
-      if (ranges.at(-1)?.nextIndex !== heads.at(-1)?.size) throw this.#fault('coverage_differs', origin);
   }
 
   /** What was kept must be a beginning of what is here; without all leaves only the same size can be compared. */
@@ -381,11 +277,11 @@ export class RootVerifier {
   }
 
   claims(): ReadonlyMap<string, LogClaims> {
-    return this.#claims;
+    return this.#claims.all();
   }
 
   claimsFor(logId: string): LogClaims | undefined {
-    return this.#claims.get(logId);
+    return this.#claims.all().get(logId);
   }
 
   /** Leaves below this index are under a checkpoint that meets the policy; 0 without one. */

@@ -4,17 +4,16 @@
  * server that breaks off.
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import type { Control } from '../../../schemas/control/v1.ts';
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import { pendingKey } from '../exchange.ts';
 import type { AboutLine, Passed } from '../passed.ts';
 import type { CaptureLog } from '../log.ts';
 import type { WireLine, WireMessage } from '../message.ts';
-import { hostControl } from '../controls/host-control.ts';
 import type { ExchangesEnd } from '../exchanges.ts';
 import { answerPost, refuse } from './answers.ts';
 import type { GateUpstream } from './config.ts';
 import { isModern, mismatchedHeaders } from './header-check.ts';
+import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
 import type { Peer } from './identity.ts';
 import type { ParamHeaders } from './param-headers.ts';
 import { readBody, readRequest, type HeldBytes } from './request-body.ts';
@@ -55,9 +54,6 @@ export interface ExchangeOptions {
 
 type End = 'complete' | 'client_gone' | 'server_gone' | 'refused';
 
-const MAX_LABELS = 8;
-const MAX_LABEL_CHARACTERS = 64;
-const MISMATCH_MS = 60_000;
 const CLIENT_LEFT = 'The client closed the stream.';
 /** Systems say so where nobody listens: what an upstream knew of its sessions is gone. */
 const NOBODY_LISTENS = 'ECONNREFUSED';
@@ -128,7 +124,7 @@ export class Exchange {
     const { request, response, served } = this.#options;
     const mismatched = mismatchedHeaders(this.#messages, request.headers, (tool) => served.params.of(tool));
     const mustRefuse = mismatched.length > 0 && served.upstream.headerMismatch === 'refuse';
-    const passed = await this.#pass(body, { read, labels: labelsOf(mismatched), mustRefuse });
+    const passed = await this.#pass(body, { read, labels: mismatchLabels(mismatched), mustRefuse });
     if (mustRefuse) return this.#refuse('header_mismatch', mismatched.join(', '));
     if (passed.forward === undefined) {
       this.#end('refused');
@@ -386,16 +382,4 @@ function mustNotPass(incoming: IncomingMessage): boolean {
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return true;
   const status = incoming.statusCode ?? 0;
   return status >= 300 && status < 400 && status !== 304;
-}
-
-function labelsOf(mismatched: readonly string[]): readonly string[] {
-  if (mismatched.length === 0) return [];
-  const named = mismatched.slice(0, MAX_LABELS).map((name) => `header_mismatch:${name}`);
-  return ['header_mismatch', ...named.map((label) => label.slice(0, MAX_LABEL_CHARACTERS))];
-}
-
-/** The gate's own configuration refuses; on record it stands where a control would. */
-function mismatchControl(nowMs: number): Control {
-  const reason = 'A header of the request contradicts its body.';
-  return hostControl({ id: 'header_mismatch', reason, nowMs, forMs: MISMATCH_MS });
 }

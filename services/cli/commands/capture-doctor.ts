@@ -343,9 +343,9 @@ function operatorTokenOf(
 
 const MARKS = { ok: 'ok  ', warn: 'warn', fail: 'FAIL', skipped: '-   ' } as const;
 
-function lineOf({ check, status, detail, do: todo, ms }: Finding): string {
+function lineOf({ check, status, detail, do: advice, ms }: Finding): string {
   const time = ms === undefined ? '' : ` (${ms.toFixed(0)} ms)`;
-  return `${MARKS[status]}  ${check}: ${detail}${time}${todo === undefined ? '' : `\n        → ${todo}`}`;
+  return `${MARKS[status]}  ${check}: ${detail}${time}${advice === undefined ? '' : `\n        → ${advice}`}`;
 }
 
 const word = (fact: boolean | null): string => (fact === null ? 'not tried' : fact ? 'yes' : 'NO');

@@ -1,9 +1,8 @@
 /** policy check and policy test: exit codes, places, and what recorded calls would have met. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
+import { openFiles } from './files.ts';
 import { tripline } from './harness.ts';
 
 const POLICY = `v: 1
@@ -32,13 +31,7 @@ const event = (seq: number, over: object): string =>
   });
 
 describe('tripline policy', () => {
-  const directory = mkdtempSync(path.join(tmpdir(), 'tripline-policy-'));
-  after(() => rmSync(directory, { recursive: true, force: true }));
-  const file = (name: string, text: string): string => {
-    const at = path.join(directory, name);
-    writeFileSync(at, text);
-    return at;
-  };
+  const { directory, file } = openFiles();
 
   it('check: a fault fails with its line, a warning only where it is asked to', async () => {
     const good = file('good.yaml', POLICY);

@@ -1,12 +1,12 @@
 /** redaction check, key, test and prove: exit codes, places, and what is shown. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { statSync } from 'node:fs';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { readRedactionKey } from '../../../services/capture/redaction/key.ts';
 import { zRedaction } from '../../../schemas/redaction/v1.ts';
 import { newRedactor } from '../../support/redaction/redactor.ts';
+import { openFiles } from './files.ts';
 import { tripline } from './harness.ts';
 
 const RULES = [{ id: 'value', paths: ['$.value'], action: 'digest' }];
@@ -18,13 +18,7 @@ rules:
 `;
 
 describe('tripline redaction', () => {
-  const directory = mkdtempSync(path.join(tmpdir(), 'tripline-redaction-'));
-  after(() => rmSync(directory, { recursive: true, force: true }));
-  const file = (name: string, text: string): string => {
-    const at = path.join(directory, name);
-    writeFileSync(at, text);
-    return at;
-  };
+  const { directory, file } = openFiles();
   const good = file('good.yaml', REDACTION);
 
   it('check: every fault with its line', async () => {
