@@ -1,7 +1,6 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
-import { AnswerQueue, isOnlyAnswers, type QueuedAnswer } from './answer-queue.ts';
 import { timingsOf, type CaptureOptions, type CaptureTimings, type SharedParts } from './capture-options.ts';
 import type { ControlGuard } from './controls/guard.ts';
 import { newGuard } from './controls/new-guard.ts';
@@ -9,6 +8,7 @@ import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import type { ExchangesEnd } from './exchanges.ts';
 import type { HoldSettings } from './holds.ts';
+import { isOnlyAnswers, LineQueue, type QueuedLine } from './line-queue.ts';
 import type { Direction } from './message.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
@@ -31,6 +31,7 @@ import { WaitingCalls } from './waiting-calls.ts';
 const MAX_PENDING_CALLS = 10_000;
 const EXPIRE_INTERVAL_MS = 1_000;
 const NO_MAPPINGS: ReturnType<ObserverOptions['mappings']> = [];
+const ALLOW: CallDecision = { kind: 'allow' };
 
 export class Capture {
   readonly session: string;
@@ -50,12 +51,14 @@ export class Capture {
   readonly #redaction: HostRedaction | undefined;
   readonly #redactor: StreamRedaction | undefined;
   readonly #waiting: WaitingCalls;
-  readonly #answers = new AnswerQueue((answers) => this.#look(answers));
+  readonly #gone = new LineQueue((lines) => this.#look(lines));
   readonly #answersGoFirst: boolean;
+  readonly #requestsGoFirst: boolean;
+  #heartbeat: NodeJS.Timeout | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
-  /** When the answer that is looked at came. */
-  #cameAt: QueuedAnswer | undefined;
+  /** The line that is looked at after it has gone on. */
+  #goneOn: QueuedLine | undefined;
 
   constructor(options: CaptureOptions) {
     const { settings } = options;
@@ -70,15 +73,16 @@ export class Capture {
     this.#redaction = redactionOf(options);
     this.#redactor = this.#newRedactor(options);
     this.#answersGoFirst = answersGoFirst(settings, [this.#policy, this.#redaction]);
+    this.#requestsGoFirst = this.#answersGoFirst && this.#hold === undefined && !settings.injectTrace;
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
       options.shared?.guard ??
-      newGuard(options, this.#timings, (draft) => void this.#recorder.record([draft]));
+      newGuard(options, this.#timings, (draft) => this.#recordAfterGone([draft]));
     this.#waiting = new WaitingCalls({
       recorder: this.#recorder,
       guard: this.#guard,
       hold: settings.hold,
-      beforeRecord: () => this.#answers.empty(),
+      beforeRecord: () => this.#gone.empty(),
     });
     this.#observer = this.#newObserver(options);
     this.#drainer = options.shared?.drainer ?? newDrainer(options);
@@ -94,14 +98,13 @@ export class Capture {
       agent: settings.agent,
       session: this.session,
       clock: {
-        nowMs: () => this.#cameAt?.timeMs ?? Date.now(),
-        monotonicMs: () => this.#cameAt?.monotonicMs ?? performance.now(),
+        nowMs: () => this.#goneOn?.timeMs ?? Date.now(),
+        monotonicMs: () => this.#goneOn?.monotonicMs ?? performance.now(),
       },
       sha256Hex,
       randomHex,
       spans: options.spans ?? randomSpans(randomHex),
-      decide: (call) =>
-        this.#refusal === undefined ? this.#guard.decide(call) : { kind: 'refuse', control: this.#refusal },
+      decide: (call) => this.#decide(call),
       mappings: () => NO_MAPPINGS,
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
@@ -111,6 +114,12 @@ export class Capture {
       policy: this.#newPolicy(options),
       shown: this.#redactor?.shown,
     });
+  }
+
+  #decide(call: ControlledCall): CallDecision {
+    // Nothing was in force when it went on, whatever has come since.
+    if (this.#goneOn !== undefined) return ALLOW;
+    return this.#refusal === undefined ? this.#guard.decide(call) : { kind: 'refuse', control: this.#refusal };
   }
 
   #newRedactor({ server, log }: CaptureOptions): StreamRedaction | undefined {
@@ -150,6 +159,8 @@ export class Capture {
     const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
     const redaction = this.#redaction === undefined ? {} : { redaction: this.#redaction.identity };
     this.#recorder.open({ ...this.#opening, ...policy, ...redaction });
+    this.#heartbeat = setInterval(() => this.note({}), this.#timings.heartbeatMs);
+    this.#heartbeat.unref();
     this.#unsubscribe = this.#policy?.subscribe((news) => this.note({ ...news }));
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
@@ -163,7 +174,7 @@ export class Capture {
   }
 
   get counts(): RecorderCounts {
-    this.#answers.empty();
+    this.#gone.empty();
     return this.#recorder.counts;
   }
 
@@ -172,14 +183,20 @@ export class Capture {
   }
 
   #expire(): void {
-    this.#answers.empty();
+    this.#gone.empty();
     this.#recorder.record(this.#observer.expire());
+  }
+
+  /** What has gone on has its place in the stream before anything that comes later. */
+  #recordAfterGone(drafts: readonly EventDraft[]): void {
+    this.#gone.empty();
+    this.#recorder.record(drafts);
   }
 
   /**
    * Takes one line that travels in `direction`; when it answers, what must be on record before the line leaves is in
-   * the spool. Answers at once except before the first call (controls) and while a full spool blocks. Answers to the
-   * client go on first and are looked at after it, where the host wants nothing of them changed or held.
+   * the spool, or the line itself in its journal. Answers at once except before the first call (controls) and while a
+   * full spool blocks. Where nothing of a line can be changed, held or refused it goes on first and is looked at after it.
    */
   pass(direction: Direction, line: Uint8Array, about: AboutLine = {}): Passed | Promise<Passed> {
     if (!this.#guard.isReady && direction === 'to_server' && Observer.holdsControlled(line)) {
@@ -189,12 +206,8 @@ export class Capture {
   }
 
   #passNow(direction: Direction, line: Uint8Array, about: AboutLine): Passed | Promise<Passed> {
-    if (this.#answersGoFirst && direction === 'to_client' && isOnlyAnswers(line)) {
-      const { scope } = about;
-      this.#answers.add({ line, scope, timeMs: Date.now(), monotonicMs: performance.now() });
-      return { forward: line, answers: [] };
-    }
-    this.#answers.empty();
+    if (this.#goesFirst(direction, line, about)) return { forward: line, answers: [] };
+    this.#gone.empty();
     this.#refusal = about.refuse;
     const observed = this.#observer.observe(direction, line, about.scope, about.read);
     this.#refusal = undefined;
@@ -206,13 +219,31 @@ export class Capture {
     return this.#recordWhenRoom(drafts).then(passed);
   }
 
-  #look(answers: readonly QueuedAnswer[]): void {
-    const drafts: EventDraft[] = [];
-    for (const answer of answers) {
-      this.#cameAt = answer;
-      drafts.push(...this.#observer.observe('to_client', answer.line, answer.scope).drafts);
+  /** True when the line may go on now and is queued to be looked at. */
+  #goesFirst(direction: Direction, line: Uint8Array, { scope, read, labels, refuse }: AboutLine): boolean {
+    const timeMs = Date.now();
+    switch (direction) {
+      case 'to_client':
+        if (!this.#answersGoFirst || !isOnlyAnswers(line)) return false;
+        break;
+      case 'to_server':
+        if (!this.#requestsGoFirst || refuse !== undefined || labels !== undefined) return false;
+        if (!this.#guard.allowsAll) return false;
+        // The journal holds one line.
+        this.#gone.empty();
+        if (!this.#recorder.keepLine(line, timeMs)) return false;
     }
-    this.#cameAt = undefined;
+    this.#gone.add({ direction, line, scope, read, timeMs, monotonicMs: performance.now() });
+    return true;
+  }
+
+  #look(lines: readonly QueuedLine[]): void {
+    const drafts: EventDraft[] = [];
+    for (const gone of lines) {
+      this.#goneOn = gone;
+      drafts.push(...this.#observer.observe(gone.direction, gone.line, gone.scope, gone.read).drafts);
+    }
+    this.#goneOn = undefined;
     this.#recorder.record(drafts);
   }
 
@@ -223,20 +254,20 @@ export class Capture {
 
   /** Of these requests (by pendingKey), those that are waited for. */
   unanswered(keys: readonly string[]): readonly string[] {
-    this.#answers.empty();
+    this.#gone.empty();
     return this.#observer.unanswered(keys);
   }
 
   /** Ends calls (by pendingKey) that will not be answered; those that have ended are left alone. */
   endCalls(keys: readonly string[], end: ExchangesEnd): void {
     if (keys.length === 0) return;
-    this.#answers.empty();
+    this.#gone.empty();
     this.#recorder.record(this.#observer.end(keys, end));
   }
 
   /** Puts changed facts of the connection on record, as a heartbeat. */
   note(fields: Readonly<Record<string, unknown>>): void {
-    this.#answers.empty();
+    this.#gone.empty();
     this.#recorder.note(fields);
   }
 
@@ -256,7 +287,7 @@ export class Capture {
    * answered. Where it names a call, that one does.
    */
   decide(decision: Decision): string {
-    this.#answers.empty();
+    this.#gone.empty();
     const id = randomHex(16);
     const of = { id, server: this.#server, timeMs: Date.now(), sha256Hex };
     this.#recorder.record([decisionDraft(decision, of)]);
@@ -267,8 +298,9 @@ export class Capture {
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
   async close(): Promise<void> {
     clearInterval(this.#expiry);
+    clearInterval(this.#heartbeat);
     this.#unsubscribe?.();
-    this.#answers.empty();
+    this.#gone.empty();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);
     if (this.#shared !== undefined) return await this.#closeShared(this.#shared);

@@ -128,6 +128,12 @@ export class ControlGuard {
     return decideCall(this.#keeper?.controls ?? [], call, this.#options.nowMs());
   }
 
+  /** True when `decide` allows every call. */
+  get allowsAll(): boolean {
+    const isClosed = this.#lost && this.#options.onChannelLost === 'closed';
+    return this.#isReady && !isClosed && this.#keeper?.holdsAny === false;
+  }
+
   /** The verdicts on calls of this stream will be asked for. */
   watch(stream: string): void {
     this.#channel.watch(stream);

@@ -39,6 +39,7 @@ export class ControlKeeper {
   readonly #options: KeeperOptions;
   readonly #held = new Map<string, Held>();
   #list: readonly Control[] = [];
+  #holdsAny = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -47,6 +48,11 @@ export class ControlKeeper {
   /** All that are held, whatever their state; decideCall looks at expiry and state. */
   get controls(): readonly Control[] {
     return this.#list;
+  }
+
+  /** False when each that is held is lifted: then no call is refused. */
+  get holdsAny(): boolean {
+    return this.#holdsAny;
   }
 
   /** Takes what an earlier life or a sibling left on disk; each is verified again, a file is no authority. */
@@ -80,6 +86,7 @@ export class ControlKeeper {
         this.#held.set(control.id, { control, signed });
         this.#forgetExpired();
         this.#list = [...this.#held.values()].map((held) => held.control);
+        this.#holdsAny = this.#list.some(({ state }) => state === 'set');
         return { kind: control.state === 'set' ? 'applied' : 'lifted', control };
     }
   }

@@ -8,6 +8,7 @@ import { readAgentKey } from './agent-key.ts';
 import { BatchSigner } from './batch-signer.ts';
 import { Drainer } from './drain.ts';
 import { ownerTag } from './owner.ts';
+import { LineJournal } from './line-journal.ts';
 import { httpPublisher, type Publisher } from './publisher.ts';
 import { Recorder, type RecorderOptions } from './recorder.ts';
 import { Spool } from './spool.ts';
@@ -89,8 +90,16 @@ export function newRecorder(
           sealAfterMs: timings.flushIntervalMs,
           keep: (batch) => spool.keepSignature(batch),
         });
+  const { server, transport } = options;
+  const journal = new LineJournal({
+    directory: spool.directory,
+    server,
+    transport,
+    fsync: settings.spoolFsync,
+  });
   return new Recorder({
     spool,
+    journal,
     signer,
     publisher: publisherOf(options),
     identity: {
@@ -104,7 +113,6 @@ export function newRecorder(
     randomHex,
     onSpoolFull: settings.onSpoolFull,
     flushIntervalMs: timings.flushIntervalMs,
-    heartbeatMs: timings.heartbeatMs,
     log: options.log,
     redact,
   });

@@ -8,11 +8,13 @@ import type { CaptureLog } from '../log.ts';
 import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
 import { SendLoop } from './send-loop.ts';
+import type { LineJournal } from './line-journal.ts';
 import type { Publisher } from './publisher.ts';
 import type { AppendOutcome, Spool } from './spool.ts';
 
 export interface RecorderOptions {
   readonly spool: Spool;
+  readonly journal: LineJournal;
   /** Undefined: nothing is signed. */
   readonly signer?: BatchSigner | undefined;
   readonly publisher: Publisher;
@@ -23,7 +25,6 @@ export interface RecorderOptions {
   readonly onSpoolFull: 'gap' | 'block';
   /** Events of this long are sent together; 0 sends at once. */
   readonly flushIntervalMs: number;
-  readonly heartbeatMs: number;
   readonly log: CaptureLog;
   /** What goes on record of a draft; undefined: all of it. Before anything is hashed or written. */
   readonly redact?: ((draft: EventDraft) => EventDraft) | undefined;
@@ -56,7 +57,6 @@ export class Recorder {
   #places: readonly number[] = [];
   #gap = 0;
   #dropped = 0;
-  #heartbeat: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: RecorderOptions) {
@@ -74,13 +74,8 @@ export class Recorder {
     return this.#options.identity.stream;
   }
 
-  /** Puts stream.open (with `fields`) on record and starts the heartbeat. */
+  /** Puts stream.open (with `fields`) on record. */
   open(fields: Readonly<Record<string, unknown>> = {}): RecordOutcome {
-    this.#heartbeat = setInterval(
-      () => void this.record([this.#draft('stream.heartbeat')]),
-      this.#options.heartbeatMs,
-    );
-    this.#heartbeat.unref();
     const { signer } = this.#options;
     const certificate = signer === undefined ? {} : { certificate: signer.certificate };
     return this.record([this.#draft('stream.open', { ...fields, ...certificate })]);
@@ -118,6 +113,14 @@ export class Recorder {
         if (canWait && this.#options.onSpoolFull === 'block') return 'full';
         return this.#overflow(prepared.length, outcome);
     }
+  }
+
+  /**
+   * Keeps a line until it is put on record, which must be what is recorded next. False: it must be on record before it
+   * goes on.
+   */
+  keepLine(line: Uint8Array, timeMs: number): boolean {
+    return !this.#closed && this.#options.journal.keep({ line, seq: this.#chain.nextSeq, timeMs });
   }
 
   /** A segment is sent on its own, and so a batch must not go on in the next one. */
@@ -166,7 +169,7 @@ export class Recorder {
     this.#loop.flush();
   }
 
-  /** A heartbeat now, with fields that changed. */
+  /** A heartbeat, with fields that changed. */
   note(fields: Readonly<Record<string, unknown>>): RecordOutcome {
     return this.record([this.#draft('stream.heartbeat', fields)]);
   }
@@ -188,11 +191,11 @@ export class Recorder {
    */
   async close(timeoutMs: number): Promise<void> {
     if (this.#closed) return;
-    clearInterval(this.#heartbeat);
     const count = this.#chain.nextSeq + (this.#gap === 0 ? 1 : 2);
     this.record([this.#draft('stream.close', { streamState: { count } })]);
     this.#closed = true;
     await this.#loop.finish(timeoutMs);
+    this.#options.journal.close();
     this.#options.spool.close();
     this.#options.publisher.close();
   }

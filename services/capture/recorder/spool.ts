@@ -70,6 +70,11 @@ export class Spool {
     mkdirSync(this.#path, { recursive: true, mode: 0o700 });
   }
 
+  /** Of this stream. */
+  get directory(): string {
+    return this.#path;
+  }
+
   /** Bytes that the service has not taken. */
   get unsentBytes(): number {
     return this.#unsentBytes;
@@ -143,6 +148,7 @@ export class Spool {
     writeAll(fd, bytes, 0);
     const segment = { file, fd, headerBytes: bytes.length, size: bytes.length, sentTo: bytes.length };
     this.#segments.push(segment);
+    if (last !== undefined && last.sentTo >= last.size) this.#drop(last);
     return segment;
   }
 
@@ -160,13 +166,16 @@ export class Spool {
     }
   }
 
-  /** The service has `bytes` bytes more; segments that are sent are deleted, the newest when it is full. */
+  /**
+   * The service has `bytes` bytes more; segments that are sent are deleted, but for the newest: it says where the stream
+   * stands.
+   */
   advance(bytes: number): void {
     const segment = this.#segments.find((candidate) => candidate.sentTo < candidate.size);
     if (segment === undefined) return;
     segment.sentTo += bytes;
     this.#unsentBytes -= bytes;
-    if (segment.sentTo >= segment.size && segment.size >= this.#options.segmentBytes) this.#drop(segment);
+    if (segment.sentTo >= segment.size && segment !== this.#segments.at(-1)) this.#drop(segment);
   }
 
   #drop(segment: Segment): void {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { BoundaryConfig } from '../../../schemas/labels/v1.ts';
-import { isOnlyAnswers, MAX_QUEUED_ANSWERS } from '../../../services/capture/answer-queue.ts';
+import { isOnlyAnswers, MAX_QUEUED_LINES } from '../../../services/capture/line-queue.ts';
 import { Capture } from '../../../services/capture/capture.ts';
 import { NO_BOUNDARY } from '../../../services/capture/labels/boundary.ts';
 import { silentLog } from '../../../services/capture/log.ts';
@@ -137,7 +137,7 @@ describe('answers that go on first', () => {
     for (let id = 1; id <= calls; id++) pass('to_server', call(id));
     const results = (): number => spooledEvents(dataDir).filter(({ kind }) => kind === 'call.result').length;
     for (let id = 1; id <= calls; id++) pass('to_client', answer(id));
-    assert.ok(results() >= calls - MAX_QUEUED_ANSWERS, `${results()} on record`);
+    assert.ok(results() >= calls - MAX_QUEUED_LINES, `${results()} on record`);
     await turn();
     assert.equal(results(), calls);
     // By bytes: the second is only taken once the first is on record.

@@ -1,22 +1,28 @@
 /**
- * Answers that have gone on to the client and are yet to be looked at. Nothing of them can be refused or changed, so the
- * client need not wait for what is put on record of them. They are looked at in their order, before anything else of the
- * connection is, at the latest when the turn of the event loop ends: what the wire said first has the lower sequence.
+ * Lines that have gone on and are yet to be looked at: answers to the client, and lines to the server that a journal
+ * keeps (recorder/line-journal.ts), where nothing of them can be refused or changed. So their receiver need not wait for
+ * what is put on record of them. They are looked at in their order, before anything else of the connection is, at the
+ * latest when the turn of the event loop ends: what the wire said first has the lower sequence.
  *
  * A process that is killed in that turn leaves its calls without a result on record, as one that is killed just before
  * the answer comes.
  */
-export interface QueuedAnswer {
+import type { Direction, WireLine } from './message.ts';
+
+export interface QueuedLine {
+  readonly direction: Direction;
   readonly line: Uint8Array;
   /** Number space of its ids. */
   readonly scope: string | undefined;
+  /** What stands in it, where that has been read. */
+  readonly read?: WireLine | undefined;
   /** When it came: Unix ms, and monotonic ms. */
   readonly timeMs: number;
   readonly monotonicMs: number;
 }
 
-/** Where so much is held, it is looked at before another answer goes on, which slows their source. */
-export const MAX_QUEUED_ANSWERS = 256;
+/** Where so much is held, it is looked at before another line goes on, which slows their source. */
+export const MAX_QUEUED_LINES = 256;
 export const MAX_QUEUED_BYTES = 1024 * 1024;
 
 /** A member of this name makes a request or a notification of a message. */
@@ -31,44 +37,44 @@ export function isOnlyAnswers(line: Uint8Array): boolean {
 }
 
 /** Queues of this process with something in them: at its exit there is no further turn. */
-const waiting = new Set<AnswerQueue>();
+const waiting = new Set<LineQueue>();
 let atExit: (() => void) | undefined;
 
 function emptyAll(): void {
   for (const queue of waiting) queue.empty();
 }
 
-export class AnswerQueue {
-  readonly #take: (answers: readonly QueuedAnswer[]) => void;
-  #answers: QueuedAnswer[] = [];
+export class LineQueue {
+  readonly #take: (lines: readonly QueuedLine[]) => void;
+  #lines: QueuedLine[] = [];
   #bytes = 0;
   #turn: NodeJS.Immediate | undefined;
 
-  /** `take` looks at answers and puts them on record; it must not wait. */
-  constructor(take: (answers: readonly QueuedAnswer[]) => void) {
+  /** `take` looks at lines and puts them on record; it must not wait. */
+  constructor(take: (lines: readonly QueuedLine[]) => void) {
     this.#take = take;
     if (atExit !== undefined) return;
     atExit = emptyAll;
     process.on('exit', atExit);
   }
 
-  add(answer: QueuedAnswer): void {
-    if (this.#answers.length >= MAX_QUEUED_ANSWERS || this.#bytes >= MAX_QUEUED_BYTES) this.empty();
-    this.#answers.push(answer);
-    this.#bytes += answer.line.length;
+  add(line: QueuedLine): void {
+    if (this.#lines.length >= MAX_QUEUED_LINES || this.#bytes >= MAX_QUEUED_BYTES) this.empty();
+    this.#lines.push(line);
+    this.#bytes += line.line.length;
     waiting.add(this);
     this.#turn ??= setImmediate(() => this.empty());
   }
 
   /** Looks at all of them, now. */
   empty(): void {
-    if (this.#answers.length === 0) return;
-    const answers = this.#answers;
-    this.#answers = [];
+    if (this.#lines.length === 0) return;
+    const lines = this.#lines;
+    this.#lines = [];
     this.#bytes = 0;
     waiting.delete(this);
     clearImmediate(this.#turn);
     this.#turn = undefined;
-    this.#take(answers);
+    this.#take(lines);
   }
 }
