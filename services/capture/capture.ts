@@ -29,6 +29,8 @@ import { randomSpans } from './spans.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
 const MAX_PENDING_CALLS = 10_000;
+/** Kept for whoever reads the journal. */
+const MAX_OPEN_CALLS = 64;
 const EXPIRE_INTERVAL_MS = 1_000;
 const NO_MAPPINGS: ReturnType<ObserverOptions['mappings']> = [];
 const ALLOW: CallDecision = { kind: 'allow' };
@@ -53,7 +55,7 @@ export class Capture {
   readonly #waiting: WaitingCalls;
   readonly #gone = new LineQueue((lines) => this.#look(lines));
   readonly #answersGoFirst: boolean;
-  readonly #requestsGoFirst: boolean;
+  readonly #linesGoFirst: boolean;
   #heartbeat: NodeJS.Timeout | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
@@ -73,11 +75,10 @@ export class Capture {
     this.#redaction = redactionOf(options);
     this.#redactor = this.#newRedactor(options);
     this.#answersGoFirst = answersGoFirst(settings, [this.#policy, this.#redaction]);
-    this.#requestsGoFirst = this.#answersGoFirst && this.#hold === undefined && !settings.injectTrace;
+    this.#linesGoFirst = this.#answersGoFirst && linesGoFirst(options);
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
-      options.shared?.guard ??
-      newGuard(options, this.#timings, (draft) => this.#recordAfterGone([draft]));
+      options.shared?.guard ?? newGuard(options, this.#timings, (draft) => this.#recordAfterGone([draft]));
     this.#waiting = new WaitingCalls({
       recorder: this.#recorder,
       guard: this.#guard,
@@ -119,7 +120,9 @@ export class Capture {
   #decide(call: ControlledCall): CallDecision {
     // Nothing was in force when it went on, whatever has come since.
     if (this.#goneOn !== undefined) return ALLOW;
-    return this.#refusal === undefined ? this.#guard.decide(call) : { kind: 'refuse', control: this.#refusal };
+    return this.#refusal === undefined
+      ? this.#guard.decide(call)
+      : { kind: 'refuse', control: this.#refusal };
   }
 
   #newRedactor({ server, log }: CaptureOptions): StreamRedaction | undefined {
@@ -220,25 +223,30 @@ export class Capture {
   }
 
   /** True when the line may go on now and is queued to be looked at. */
-  #goesFirst(direction: Direction, line: Uint8Array, { scope, read, labels, refuse }: AboutLine): boolean {
+  #goesFirst(
+    direction: Direction,
+    line: Uint8Array,
+    { scope = '', read, labels, refuse }: AboutLine,
+  ): boolean {
+    const isAnswer = direction === 'to_client' && this.#answersGoFirst && isOnlyAnswers(line);
+    const isAllowed =
+      this.#linesGoFirst && this.#guard.allowsAll && refuse === undefined && labels === undefined;
+    if (!isAnswer && (direction === 'to_client' || !isAllowed)) return false;
     const timeMs = Date.now();
-    switch (direction) {
-      case 'to_client':
-        if (!this.#answersGoFirst || !isOnlyAnswers(line)) return false;
-        break;
-      case 'to_server':
-        if (!this.#requestsGoFirst || refuse !== undefined || labels !== undefined) return false;
-        if (!this.#guard.allowsAll) return false;
-        // The journal holds one line.
-        this.#gone.empty();
-        if (!this.#recorder.keepLine(line, timeMs)) return false;
-    }
-    this.#gone.add({ direction, line, scope, read, timeMs, monotonicMs: performance.now() });
+    const isJournalled =
+      this.#linesGoFirst && this.#recorder.keepLine({ direction, line, scope, timeMs }, this.#openCalls);
+    if (!isAnswer && !isJournalled) return false;
+    const monotonicMs = performance.now();
+    this.#gone.add({ direction, line, scope, read, isJournalled, timeMs, monotonicMs });
     return true;
   }
 
+  /** Asked when all that has gone on is looked at. */
+  readonly #openCalls = (): ReturnType<Observer['openCalls']> => this.#observer.openCalls(MAX_OPEN_CALLS);
+
   #look(lines: readonly QueuedLine[]): void {
     const drafts: EventDraft[] = [];
+    this.#recorder.looksAt(lines.filter(({ isJournalled }) => isJournalled).length);
     for (const gone of lines) {
       this.#goneOn = gone;
       drafts.push(...this.#observer.observe(gone.direction, gone.line, gone.scope, gone.read).drafts);
@@ -328,6 +336,11 @@ function answersGoFirst(
   if (parts.some((part) => part !== undefined)) return false;
   const isChanged = boundary !== undefined && (boundary.resultMeta || boundary.instructions !== 'off');
   return !isChanged && onSpoolFull === 'gap';
+}
+
+/** Where a line can wait for its record: nothing of it is changed, held or timed (spans), and no disk is waited for. */
+function linesGoFirst({ settings, spans }: CaptureOptions): boolean {
+  return settings.hold === undefined && !settings.injectTrace && !settings.spoolFsync && spans === undefined;
 }
 
 function policyOf({ shared, settings: { policy }, log }: CaptureOptions): HostPolicy | undefined {

@@ -91,6 +91,15 @@ export class Exchanges {
     return drafts;
   }
 
+  openCalls(max: number): readonly { readonly key: string; readonly callId: string }[] {
+    const calls: { readonly key: string; readonly callId: string }[] = [];
+    for (const { about, ended, key, callId } of this.#pending.all()) {
+      if (calls.length >= max) break;
+      if (about.kind === 'call' && !ended) calls.push({ key, callId });
+    }
+    return calls;
+  }
+
   isOpenAt(key: string): boolean {
     return this.#pending.find(key) !== undefined;
   }

@@ -1,11 +1,12 @@
 /**
- * Lines that have gone on and are yet to be looked at: answers to the client, and lines to the server that a journal
- * keeps (recorder/line-journal.ts), where nothing of them can be refused or changed. So their receiver need not wait for
- * what is put on record of them. They are looked at in their order, before anything else of the connection is, at the
- * latest when the turn of the event loop ends: what the wire said first has the lower sequence.
+ * Lines that have gone on and are yet to be looked at, where nothing of them can be refused or changed: so their receiver
+ * need not wait for what is put on record of them. They are looked at in their order, before anything else of the
+ * connection is: what the wire said first has the lower sequence.
  *
- * A process that is killed in that turn leaves its calls without a result on record, as one that is killed just before
- * the answer comes.
+ * Those that a journal keeps (recorder/line-journal.ts) wait for some milliseconds, so that calls that follow each other
+ * closely do not wait for the record of the one before, and are looked at a few at a time. Without a journal only answers
+ * go first, and are looked at when the turn of the event loop ends: a process that is killed in that turn leaves its calls
+ * without a result on record, as one that is killed just before the answer comes.
  */
 import type { Direction, WireLine } from './message.ts';
 
@@ -16,6 +17,7 @@ export interface QueuedLine {
   readonly scope: string | undefined;
   /** What stands in it, where that has been read. */
   readonly read?: WireLine | undefined;
+  readonly isJournalled: boolean;
   /** When it came: Unix ms, and monotonic ms. */
   readonly timeMs: number;
   readonly monotonicMs: number;
@@ -24,6 +26,11 @@ export interface QueuedLine {
 /** Where so much is held, it is looked at before another line goes on, which slows their source. */
 export const MAX_QUEUED_LINES = 256;
 export const MAX_QUEUED_BYTES = 1024 * 1024;
+
+/** So long may the record of a line wait that is in the journal. */
+const PAUSE_MS = 2;
+/** So many are looked at in one turn. */
+const FEW_LINES = 4;
 
 /** A member of this name makes a request or a notification of a message. */
 const METHOD = Buffer.from('"method"');
@@ -49,6 +56,7 @@ export class LineQueue {
   #lines: QueuedLine[] = [];
   #bytes = 0;
   #turn: NodeJS.Immediate | undefined;
+  #pause: NodeJS.Timeout | undefined;
 
   /** `take` looks at lines and puts them on record; it must not wait. */
   constructor(take: (lines: readonly QueuedLine[]) => void) {
@@ -63,7 +71,21 @@ export class LineQueue {
     this.#lines.push(line);
     this.#bytes += line.line.length;
     waiting.add(this);
-    this.#turn ??= setImmediate(() => this.empty());
+    if (!line.isJournalled) this.#turn ??= setImmediate(() => this.empty());
+    else this.#pause ??= setTimeout(() => this.#few(), PAUSE_MS).unref();
+  }
+
+  /** Looks at the first few, and at the next ones when others have had their turn. */
+  #few(): void {
+    const few = this.#lines.splice(0, FEW_LINES);
+    if (this.#lines.length === 0) this.#rest();
+    else
+      this.#turn ??= setImmediate(() => {
+        this.#turn = undefined;
+        this.#few();
+      });
+    for (const { line } of few) this.#bytes -= line.length;
+    this.#take(few);
   }
 
   /** Looks at all of them, now. */
@@ -72,9 +94,15 @@ export class LineQueue {
     const lines = this.#lines;
     this.#lines = [];
     this.#bytes = 0;
+    this.#rest();
+    this.#take(lines);
+  }
+
+  #rest(): void {
     waiting.delete(this);
     clearImmediate(this.#turn);
+    clearTimeout(this.#pause);
     this.#turn = undefined;
-    this.#take(lines);
+    this.#pause = undefined;
   }
 }

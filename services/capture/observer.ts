@@ -100,6 +100,16 @@ export class Observer {
     return readLine(line).messages.some(({ method }) => method === 'tools/call' || isControlled(method));
   }
 
+  /** Calls that wait for their answer, the first `max` of them. */
+  openCalls(max: number): readonly { readonly key: string; readonly callId: string }[] {
+    return this.#exchanges.openCalls(max);
+  }
+
+  /** Goes on with a call that an observer before this one has seen leave. */
+  resume(call: Exchange): void {
+    this.#exchanges.open(call, newLineState());
+  }
+
   /** The next tool call follows from this decision. */
   decided(decisionId: string): void {
     this.#calls.decided(decisionId);

@@ -1,46 +1,34 @@
 /**
  * Sends what crashed processes left in the spool directory. A stream is taken over by renaming its directory (atomic:
- * one taker wins). What the dead writer could not say is added first and made durable: its open calls are `abandoned`
- * and the stream ends; then the segments are sent and deleted. A second crash repeats all of it: the same bytes.
+ * one taker wins). What the dead writer could not say is added first and made durable: lines that it had let go and not
+ * looked at, its open calls as `abandoned`, and the end of the stream; then the segments are sent and deleted. A second crash repeats all of it: the same bytes.
  * Signatures that the dead writer kept go along; what it had not signed, and what is added here, is sent unsigned.
  */
-import { appendFileSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { LineWriter, prepareLines, type StreamIdentity } from '../encode.ts';
-import type { EventDraft } from '../draft.ts';
 import type { CaptureLog } from '../log.ts';
 import type { ReadProcess } from '../session.ts';
 import { ChainPosition } from './chain.ts';
+import { finishedSegment, type FinishOptions } from './finish-stream.ts';
+import { JOURNAL_FILE } from './line-journal.ts';
 import { ownershipOf } from './owner.ts';
 import type { PublishOutcome, Publisher } from './publisher.ts';
 import { parseSealed, planRequest, SEALED_FILE, type SealedBatch } from './sealed.ts';
-import { cutLines, type SegmentHeader, type SpoolBatch } from './spool.ts';
+import { readSegments, type Segment } from './segments.ts';
 
-export interface DrainerOptions {
+export interface DrainerOptions extends FinishOptions {
   readonly directory: string;
   readonly owner: string;
   readonly publisher: () => Publisher;
   readonly readProcess: ReadProcess;
   readonly bootId: string;
   readonly pidSpace: string;
-  readonly nowMs: () => number;
-  readonly randomHex: (bytes: number) => string;
   readonly log: CaptureLog;
 }
 
 const FIRST_DRAIN_MS = 200;
 const DRAIN_INTERVAL_MS = 15_000;
 const MAX_BATCH_LINES = 512;
-
-interface Segment {
-  readonly file: string;
-  readonly header: SegmentHeader;
-  readonly lines: readonly Uint8Array[];
-  /** Bytes of the file up to its last newline. */
-  readonly wholeBytes: number;
-}
-
-type Line = Readonly<Record<string, unknown>>;
 
 export class Drainer {
   readonly #options: DrainerOptions;
@@ -104,8 +92,7 @@ export class Drainer {
   async #drain(directory: string, stream: string): Promise<void> {
     const publisher = this.#options.publisher();
     try {
-      const segments = readSegments(directory, stream);
-      this.#finishStream(segments, stream);
+      this.#finishStream(directory, stream);
       const sealed = readSealed(directory);
       for (const segment of readSegments(directory, stream)) {
         if (!(await this.#send(segment, sealed, publisher))) return;
@@ -121,42 +108,17 @@ export class Drainer {
     }
   }
 
-  /** Adds what the dead writer owed to the end of the last segment, after cutting a torn line. */
-  #finishStream(segments: readonly Segment[], stream: string): void {
-    const last = segments.at(-1);
-    if (last === undefined) return;
-    const lines = segments.flatMap((segment) => segment.lines.map(parsedLine));
-    const end = lines.at(-1);
-    if (end === undefined || end['kind'] === 'stream.close') return;
-    const chain = new ChainPosition(stream, last.header.firstSeq, last.header.prev);
-    for (const line of last.lines) chain.add(line);
-    const drafts = this.#owed(lines, chain.nextSeq);
-    const identity = identityOf(end, stream);
-    const writer = new LineWriter();
-    for (const prepared of drafts.flatMap(prepareLines)) {
-      const place = { seq: chain.nextSeq, nonce: this.#options.randomHex(16) };
-      chain.add(writer.add(prepared, identity, place));
-    }
-    truncateSync(last.file, last.wholeBytes);
-    appendFileSync(last.file, writer.bytes, { flush: true });
-  }
-
-  #owed(lines: readonly Line[], nextSeq: number): readonly EventDraft[] {
-    const open = new Map<string, Line>();
-    for (const line of lines) {
-      const callId = typeof line['callId'] === 'string' ? line['callId'] : '';
-      if (line['kind'] === 'call.intent') open.set(callId, line);
-      else if (line['kind'] === 'call.result') open.delete(callId);
-    }
-    const timeMs = this.#options.nowMs();
-    const abandoned = [...open.values()].map((intent): EventDraft => ({
-      kind: 'call.result',
-      timeMs,
-      fields: { ...callFields(intent), outcome: 'abandoned', labels: ['writer_crashed'] },
-    }));
-    const count = nextSeq + abandoned.length + 1;
-    const fields = { streamState: { count, reason: 'writer_crashed' } };
-    return [...abandoned, { kind: 'stream.close', timeMs, fields }];
+  /**
+   * Puts what the dead writer owed at the end of its last segment, which is replaced as a whole: a crash in between
+   * leaves the one or the other.
+   */
+  #finishStream(directory: string, stream: string): void {
+    const segments = readSegments(directory, stream);
+    const finished = finishedSegment(segments, readJournalFile(directory), this.#options);
+    if (finished === undefined) return;
+    const temporary = `${finished.file}.tmp`;
+    writeFileSync(temporary, finished.bytes, { mode: 0o600, flush: true });
+    renameSync(temporary, finished.file);
   }
 
   /** True when the service has the segment or refused it for good. */
@@ -215,33 +177,6 @@ function joined(lines: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(lines.flatMap((line) => [line, Buffer.from('\n')]));
 }
 
-const CALL_FIELDS =
-  'callId logicalCallId traceId spanId parentSpanId server transport tool class verdict controlId'.split(' ');
-
-function callFields(intent: Line): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(intent).filter(([name]) => CALL_FIELDS.includes(name)));
-}
-
-function identityOf(line: Line, stream: string): StreamIdentity {
-  const text = (name: string): string | undefined =>
-    typeof line[name] === 'string' ? line[name] : undefined;
-  return {
-    stream,
-    session: text('session') ?? 'unknown',
-    agent: text('agent') ?? 'unknown',
-    principal: text('principal'),
-    host: text('host'),
-  };
-}
-
-function parsedLine(line: Uint8Array): Line {
-  try {
-    return JSON.parse(new TextDecoder().decode(line)) as Line;
-  } catch {
-    return {};
-  }
-}
-
 /** A last line that a crash cut off is none. */
 function readSealed(directory: string): readonly SealedBatch[] {
   let text: string;
@@ -253,24 +188,10 @@ function readSealed(directory: string): readonly SealedBatch[] {
   return text.split('\n').flatMap((line) => parseSealed(line) ?? []);
 }
 
-function readSegments(directory: string, stream: string): readonly Segment[] {
-  return readdirSync(directory)
-    .filter((name) => /^\d{16,}\.ndjson$/u.test(name))
-    .toSorted()
-    .map((name) => readSegment(path.join(directory, name), stream))
-    .filter((segment): segment is Segment => segment !== undefined);
-}
-
-function readSegment(file: string, stream: string): Segment | undefined {
-  const { bytes, lines } = cutAll(readFileSync(file));
-  const [first, ...rest] = lines;
-  if (first === undefined) return undefined;
-  const header = parsedLine(first) as Partial<SegmentHeader>;
-  const isOurs = header.format === 'tripline-spool/1' && header.stream === stream;
-  if (!isOurs || header.firstSeq === undefined || header.prev === undefined) return undefined;
-  return { file, header: header as SegmentHeader, lines: rest, wholeBytes: bytes.length };
-}
-
-function cutAll(bytes: Uint8Array): SpoolBatch {
-  return cutLines(bytes, Number.MAX_SAFE_INTEGER);
+function readJournalFile(directory: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path.join(directory, JOURNAL_FILE));
+  } catch {
+    return undefined; // Of a host whose lines are on record before they go on.
+  }
 }

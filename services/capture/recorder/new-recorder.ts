@@ -59,6 +59,7 @@ export function newDrainer({ settings, log }: CaptureOptions): Drainer {
     pidSpace: pidSpace(),
     nowMs: () => Date.now(),
     randomHex,
+    boundary: settings.boundary,
     log,
   });
 }
@@ -91,12 +92,7 @@ export function newRecorder(
           keep: (batch) => spool.keepSignature(batch),
         });
   const { server, transport } = options;
-  const journal = new LineJournal({
-    directory: spool.directory,
-    server,
-    transport,
-    fsync: settings.spoolFsync,
-  });
+  const journal = new LineJournal({ directory: spool.directory, server, transport });
   return new Recorder({
     spool,
     journal,

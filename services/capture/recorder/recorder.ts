@@ -8,7 +8,7 @@ import type { CaptureLog } from '../log.ts';
 import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
 import { SendLoop } from './send-loop.ts';
-import type { LineJournal } from './line-journal.ts';
+import type { JournalledLine, LineJournal, OpenCall } from './line-journal.ts';
 import type { Publisher } from './publisher.ts';
 import type { AppendOutcome, Spool } from './spool.ts';
 
@@ -115,12 +115,14 @@ export class Recorder {
     }
   }
 
-  /**
-   * Keeps a line until it is put on record, which must be what is recorded next. False: it must be on record before it
-   * goes on.
-   */
-  keepLine(line: Uint8Array, timeMs: number): boolean {
-    return !this.#closed && this.#options.journal.keep({ line, seq: this.#chain.nextSeq, timeMs });
+  /** True when the line is in the journal of this stream and may go on before it is on record. */
+  keepLine(line: JournalledLine, openCalls: () => readonly OpenCall[]): boolean {
+    return !this.#closed && this.#options.journal.keep(line, openCalls);
+  }
+
+  /** The next `lines` of the kept ones are looked at now; what comes of it is recorded next. */
+  looksAt(lines: number): void {
+    this.#options.journal.looksAt(lines, this.#chain.nextSeq);
   }
 
   /** A segment is sent on its own, and so a batch must not go on in the next one. */
