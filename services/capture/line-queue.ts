@@ -3,8 +3,8 @@
  * need not wait for what is put on record of them. They are looked at in their order, before anything else of the
  * connection is: what the wire said first has the lower sequence.
  *
- * Those that a journal keeps (recorder/line-journal.ts) wait for some milliseconds, so that calls that follow each other
- * closely do not wait for the record of the one before, and are looked at a few at a time. Without a journal only answers
+ * Those that a journal keeps (recorder/line-journal.ts) wait until the connection is quiet, so that calls that follow each
+ * other closely do not wait for the record of the one before, and are looked at a few at a time. Without a journal only answers
  * go first, and are looked at when the turn of the event loop ends: a process that is killed in that turn leaves its calls
  * without a result on record, as one that is killed just before the answer comes.
  */
@@ -27,10 +27,12 @@ export interface QueuedLine {
 export const MAX_QUEUED_LINES = 256;
 export const MAX_QUEUED_BYTES = 1024 * 1024;
 
-/** So long may the record of a line wait that is in the journal. */
-const PAUSE_MS = 2;
-/** So many are looked at in one turn. */
-const FEW_LINES = 4;
+/** Lines in the journal are looked at when none has come for so long, */
+const QUIET_MS = 2;
+/** or, while they keep coming, when the first has waited for this. */
+const MAX_WAIT_MS = 20;
+/** So many are looked at in one turn: those that come meanwhile wait for less than a millisecond. */
+const FEW_LINES = 16;
 
 /** A member of this name makes a request or a notification of a message. */
 const METHOD = Buffer.from('"method"');
@@ -56,7 +58,9 @@ export class LineQueue {
   #lines: QueuedLine[] = [];
   #bytes = 0;
   #turn: NodeJS.Immediate | undefined;
-  #pause: NodeJS.Timeout | undefined;
+  #quiet: NodeJS.Timeout | undefined;
+  #firstMs = 0;
+  #lastMs = 0;
 
   /** `take` looks at lines and puts them on record; it must not wait. */
   constructor(take: (lines: readonly QueuedLine[]) => void) {
@@ -72,7 +76,20 @@ export class LineQueue {
     this.#bytes += line.line.length;
     waiting.add(this);
     if (!line.isJournalled) this.#turn ??= setImmediate(() => this.empty());
-    else this.#pause ??= setTimeout(() => this.#few(), PAUSE_MS).unref();
+    else this.#wait(line.monotonicMs);
+  }
+
+  #wait(nowMs: number): void {
+    this.#lastMs = nowMs;
+    if (this.#quiet !== undefined) return;
+    this.#firstMs = nowMs;
+    this.#quiet = setTimeout(() => this.#lookWhenQuiet(), QUIET_MS).unref();
+  }
+
+  #lookWhenQuiet(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#lastMs >= QUIET_MS || nowMs - this.#firstMs >= MAX_WAIT_MS) this.#few();
+    else this.#quiet?.refresh();
   }
 
   /** Looks at the first few, and at the next ones when others have had their turn. */
@@ -101,8 +118,8 @@ export class LineQueue {
   #rest(): void {
     waiting.delete(this);
     clearImmediate(this.#turn);
-    clearTimeout(this.#pause);
+    clearTimeout(this.#quiet);
     this.#turn = undefined;
-    this.#pause = undefined;
+    this.#quiet = undefined;
   }
 }

@@ -18,7 +18,7 @@ export interface SendLoopOptions {
 const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 const MAX_BATCH_LINES = 512;
 /** Flush intervals between requests while events keep coming. */
-const STEADY_INTERVALS = 4;
+const STEADY_INTERVALS = 8;
 /** As much as this is sent without a pause. */
 const BACKLOG_BYTES = 256 * 1024;
 const FIRST_BACKOFF_MS = 100;
