@@ -246,13 +246,12 @@ export class Capture {
 
   #look(lines: readonly QueuedLine[]): void {
     const drafts: EventDraft[] = [];
-    this.#recorder.looksAt(lines.filter(({ isJournalled }) => isJournalled).length);
     for (const gone of lines) {
       this.#goneOn = gone;
       drafts.push(...this.#observer.observe(gone.direction, gone.line, gone.scope, gone.read).drafts);
     }
     this.#goneOn = undefined;
-    this.#recorder.record(drafts);
+    this.#recorder.recordKept(drafts, lines.filter(({ isJournalled }) => isJournalled).length);
   }
 
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {

@@ -34,7 +34,7 @@ export function finishedSegment(
   const end = last?.lines.at(-1) ?? segments.at(-2)?.lines.at(-1);
   if (last === undefined || end === undefined || parsedLine(end)['kind'] === 'stream.close') return undefined;
   const nextSeq = last.header.firstSeq + last.lines.length;
-  const left = journal === undefined ? undefined : readJournal(journal, { nextSeq, isTorn: last.isTorn });
+  const left = journal === undefined ? undefined : readJournal(journal, nextSeq);
   const kept = last.lines.slice(0, Math.max(0, (left?.fromSeq ?? nextSeq) - last.header.firstSeq));
   const ending = new StreamEnding(last, kept, identityOf(parsedLine(end), last.header.stream), options);
   ending.finish([...before, ...kept.map(parsedLine)], left);

@@ -12,14 +12,6 @@ import {
   type OpenCall,
 } from './line-journal.ts';
 
-/** Where the spool of the stream ends. */
-export interface SpoolEnd {
-  /** The sequence after the last whole line. */
-  readonly nextSeq: number;
-  /** Something stands behind it that a crash cut off. */
-  readonly isTorn: boolean;
-}
-
 export interface LeftLines {
   readonly names: JournalNames;
   readonly openCalls: readonly OpenCall[];
@@ -35,13 +27,13 @@ interface Part extends JournalledLine {
   readonly bytes: number;
 }
 
-/** undefined where the file is none. */
-export function readJournal(file: Uint8Array, end: SpoolEnd): LeftLines | undefined {
+/** `nextSeq`: the sequence after the last whole line of the spool. undefined where the file is no journal. */
+export function readJournal(file: Uint8Array, nextSeq: number): LeftLines | undefined {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.length);
   const named = readNames(bytes);
   if (named === undefined) return undefined;
   const parts = readBatch(bytes.subarray(MARK_BYTES + named.bytes));
-  const { from, fromSeq } = firstLeft(bytes, parts[0]?.batch, end);
+  const { from, fromSeq } = firstLeft(bytes, parts[0]?.batch, nextSeq);
   const opening = parts.find(({ kind }) => kind === 'open_calls');
   return {
     names: named.names,
@@ -99,20 +91,19 @@ function readPart(bytes: Buffer, number: number): Part | undefined {
 }
 
 /**
- * The first part that is not on record. The mark was written before the spool: where the spool has not grown since, its
- * lines are left; where it has, they are on record, whole unless the write was cut off. Without a mark of this batch all
- * are left.
+ * The first part that is not on record. The mark was written before the spool: where that has not come to the end of the
+ * record, the lines of it are left. Without a mark of this batch all are.
  */
 function firstLeft(
   bytes: Buffer,
   batch: number | undefined,
-  { nextSeq, isTorn }: SpoolEnd,
+  nextSeq: number,
 ): { readonly from: number; readonly fromSeq: number } {
   const mark = bytes.subarray(0, MARK_BYTES);
   if (!isWhole(mark) || mark.readUInt32LE(4) !== batch) return { from: 0, fromSeq: nextSeq };
-  const [from, to, seq] = [mark.readUInt32LE(8), mark.readUInt32LE(12), mark.readDoubleLE(16)];
-  if (nextSeq > seq && !isTorn) return { from: to, fromSeq: nextSeq };
-  return { from, fromSeq: Math.min(seq, nextSeq) };
+  const isOnRecord = nextSeq >= mark.readDoubleLE(24);
+  if (isOnRecord) return { from: mark.readUInt32LE(12), fromSeq: nextSeq };
+  return { from: mark.readUInt32LE(8), fromSeq: Math.min(mark.readDoubleLE(16), nextSeq) };
 }
 
 function openCallsOf(text: Uint8Array): readonly OpenCall[] {

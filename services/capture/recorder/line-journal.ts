@@ -3,8 +3,8 @@
  * between leaves them here, and whoever drains its spool puts them on record (left-lines.ts). One write for a line, one
  * more for each time that some are looked at, none when they are done with.
  *
- * The file, little-endian. First the mark: which lines of which batch were looked at last, and the sequence that the
- * stream had before: the spool itself tells whether it came to that. Then the names of the connection. Then the lines of
+ * The file, little-endian. First the mark: which lines of which batch were looked at last, and the sequences of their
+ * record: the spool itself tells whether it came to that. Then the names of the connection. Then the lines of
  * one batch: until all are looked at, when the next batch is written over it. Every part begins with the CRC-32 of the
  * rest of it: what a crash cut off, and what an older batch left behind, is no line.
  */
@@ -20,8 +20,8 @@ export const MAX_JOURNALLED_BYTES = 64 * 1024;
 const MAX_BATCH_BYTES = 1024 * 1024;
 
 export const CRC_BYTES = 4;
-/** CRC-32, batch, first line, line after the last, sequence. */
-export const MARK_BYTES = CRC_BYTES + 4 + 4 + 4 + 8;
+/** CRC-32, batch, first line, line after the last, first sequence of their record, the one after it. */
+export const MARK_BYTES = CRC_BYTES + 4 + 4 + 4 + 8 + 8;
 /** CRC-32, bytes. */
 export const NAMES_HEAD_BYTES = CRC_BYTES + 4;
 /** CRC-32, batch, number in the batch, kind, bytes of scope, bytes of content, Unix ms. */
@@ -139,8 +139,8 @@ export class LineJournal {
     this.#parts++;
   }
 
-  /** The next `lines` of those that are kept are looked at now, and put on record at `seq`. */
-  looksAt(lines: number, seq: number): void {
+  /** The next `lines` of those that are kept are looked at, and put on record now: from `seq` on, before `nextSeq`. */
+  looksAt(lines: number, seq: number, nextSeq: number): void {
     if (lines === 0 || this.#fd === undefined) return;
     const mark = this.#mark;
     mark.writeUInt32LE(this.#batch, 4);
@@ -148,6 +148,7 @@ export class LineJournal {
     this.#seen += lines;
     mark.writeUInt32LE(this.#seen, 12);
     mark.writeDoubleLE(seq, 16);
+    mark.writeDoubleLE(nextSeq, 24);
     mark.writeUInt32LE(crc32(mark.subarray(CRC_BYTES)), 0);
     if (this.#seen === this.#parts) {
       this.#parts = 0;

@@ -90,6 +90,16 @@ export class Recorder {
    * for a caller that can wait, and where the spool blocks; what nobody waits for becomes a gap on record instead.
    */
   record(drafts: readonly EventDraft[], canWait = false): RecordOutcome {
+    return this.#record(drafts, canWait, 0);
+  }
+
+  /** The same of the next `lines` of the journal. */
+  recordKept(drafts: readonly EventDraft[], lines: number): RecordOutcome {
+    if (drafts.length === 0) this.#options.journal.looksAt(lines, this.#chain.nextSeq, this.#chain.nextSeq);
+    return this.#record(drafts, false, lines);
+  }
+
+  #record(drafts: readonly EventDraft[], canWait: boolean, journalled: number): RecordOutcome {
     if (drafts.length === 0 || this.#closed) return 'stored';
     const { redact } = this.#options;
     const linesOf = drafts.map((draft) => prepareLines(redact === undefined ? draft : redact(draft)));
@@ -97,6 +107,7 @@ export class Recorder {
     const gap = this.#gap === 0 ? [] : prepareLines(this.#gapDraft());
     const { nextSeq: firstSeq, prev, hash } = this.#chain;
     const placed = this.#place(gap, prepared);
+    this.#options.journal.looksAt(journalled, firstSeq, this.#chain.nextSeq);
     const outcome = this.#append(this.#writer.bytes, { firstSeq, prev });
     this.#writer.clear();
     this.#places = [];
@@ -118,11 +129,6 @@ export class Recorder {
   /** True when the line is in the journal of this stream and may go on before it is on record. */
   keepLine(line: JournalledLine, openCalls: () => readonly OpenCall[]): boolean {
     return !this.#closed && this.#options.journal.keep(line, openCalls);
-  }
-
-  /** The next `lines` of the kept ones are looked at now; what comes of it is recorded next. */
-  looksAt(lines: number): void {
-    this.#options.journal.looksAt(lines, this.#chain.nextSeq);
   }
 
   /** A segment is sent on its own, and so a batch must not go on in the next one. */

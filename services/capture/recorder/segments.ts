@@ -7,10 +7,8 @@ export interface Segment {
   readonly file: string;
   readonly header: SegmentHeader;
   readonly lines: readonly Uint8Array[];
-  /** Its first line and those lines, each with its newline. */
+  /** Its first line and those lines, each with its newline; what a crash cut off behind them is left out. */
   readonly bytes: Uint8Array;
-  /** A crash cut off what stands behind them. */
-  readonly isTorn: boolean;
 }
 
 /** An event as JSON; empty where it is none. */
@@ -34,18 +32,11 @@ export function readSegments(directory: string, stream: string): readonly Segmen
 }
 
 function readSegment(file: string, stream: string): Segment | undefined {
-  const written = readFileSync(file);
-  const { bytes, lines } = cutLines(written, Number.MAX_SAFE_INTEGER);
+  const { bytes, lines } = cutLines(readFileSync(file), Number.MAX_SAFE_INTEGER);
   const [first, ...rest] = lines;
   if (first === undefined) return undefined;
   const header = parsedLine(first) as Partial<SegmentHeader>;
   const isOurs = header.format === 'tripline-spool/1' && header.stream === stream;
   if (!isOurs || header.firstSeq === undefined || header.prev === undefined) return undefined;
-  return {
-    file,
-    header: header as SegmentHeader,
-    lines: rest,
-    bytes,
-    isTorn: bytes.length < written.length,
-  };
+  return { file, header: header as SegmentHeader, lines: rest, bytes };
 }

@@ -1,6 +1,7 @@
-/** Answers go on before they are looked at: which do, and what is on record when. */
+/** Lines go on before they are looked at: which do, and what is in the journal and on record when. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
@@ -9,6 +10,7 @@ import { isOnlyAnswers, MAX_QUEUED_LINES } from '../../../services/capture/line-
 import { Capture } from '../../../services/capture/capture.ts';
 import { NO_BOUNDARY } from '../../../services/capture/labels/boundary.ts';
 import { silentLog } from '../../../services/capture/log.ts';
+import { JOURNAL_FILE, MAX_JOURNALLED_BYTES } from '../../../services/capture/recorder/line-journal.ts';
 import type { Passed } from '../../../services/capture/passed.ts';
 import { readSettings, type CaptureSettings } from '../../../services/capture/settings.ts';
 import { spooledEvents } from '../../support/capture/spooled.ts';
@@ -21,7 +23,18 @@ const call = (id: number): Buffer =>
   );
 const answer = (id: number, text = 'x'): Buffer =>
   Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }] } }));
+const CALL_IN_JOURNAL = /"method":"tools\/call"/u;
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+const until = async (isSo: () => boolean): Promise<void> => {
+  while (!isSo()) await turn();
+};
+function journalFile(dataDir: string): string {
+  const spool = path.join(dataDir, 'spool');
+  const [stream = ''] = readdirSync(spool);
+  return path.join(spool, stream, JOURNAL_FILE);
+}
+const journalText = (dataDir: string): string => readFileSync(journalFile(dataDir), 'latin1');
 
 async function started(context: TestContext, settings: Partial<CaptureSettings> = {}) {
   const place = workplace();
@@ -48,11 +61,12 @@ async function started(context: TestContext, settings: Partial<CaptureSettings> 
   // The first call waits for the first word of the channel.
   await capture.pass('to_server', call(0));
   const seen = (): readonly string[] => spooledEvents(dataDir).map(({ kind }) => kind);
-  return { dataDir, pass, seen };
+  const looked = (): void => void capture.counts;
+  return { dataDir, pass, seen, looked, capture };
 }
 
-describe('answers that go on first', () => {
-  it('are those in which nobody can read a method', () => {
+describe('lines that go on first', () => {
+  it('answers are those in which nobody can read a method', () => {
     const lines: readonly [string, boolean][] = [
       ['{"jsonrpc":"2.0","id":1,"result":{}}', true],
       ['{"jsonrpc":"2.0","id":1,"result":{"text":"\\u00e9 \\"method\\" tools/call"}}', true],
@@ -67,7 +81,7 @@ describe('answers that go on first', () => {
     for (const [line, expected] of lines) assert.equal(isOnlyAnswers(Buffer.from(line)), expected, line);
   });
 
-  it('none has a method for a parser, however its name is escaped', () => {
+  it('no answer has a method for a parser, however its name is escaped', () => {
     const letter = (character: string): fc.Arbitrary<string> => {
       const hex = character.charCodeAt(0).toString(16).padStart(4, '0');
       return fc.constantFrom(character, `\\u${hex}`, `\\u${hex.toUpperCase()}`);
@@ -85,19 +99,49 @@ describe('answers that go on first', () => {
     );
   });
 
-  it('a call is in the spool when it may leave, an answer when the turn is over', async (context) => {
-    const { pass, seen } = await started(context);
-    const before = seen();
-    assert.deepEqual(before, ['stream.open', 'call.intent']);
-    const line = answer(0);
+  it('each line is in the journal when it may leave, and on record when the connection is quiet', async (context) => {
+    const { dataDir, pass, seen } = await started(context);
+    assert.deepEqual(seen(), ['stream.open']);
+    assert.match(journalText(dataDir), CALL_IN_JOURNAL);
+    const line = answer(0, 'a text of the answer');
     assert.equal(pass('to_client', line).forward, line, 'the very same bytes');
-    assert.deepEqual(seen(), before);
-    await turn();
-    assert.deepEqual(seen(), [...before, 'call.result']);
+    assert.ok(journalText(dataDir).includes(line.toString()), 'the answer is in the journal');
+    assert.deepEqual(seen(), ['stream.open'], 'nothing waits for the record');
+    await until(() => seen().length === 3);
+    assert.deepEqual(seen(), ['stream.open', 'call.intent', 'call.result']);
+  });
+
+  it('while lines keep coming, the first does not wait for ever', async (context) => {
+    const { pass, seen } = await started(context);
+    let id = 0;
+    await until(() => {
+      pass('to_server', call(++id));
+      return seen().length > 1;
+    });
+    assert.ok(id > 1, `${id} calls`);
+  });
+
+  it('a call is on record when it may leave where lines cannot wait for it', async (context) => {
+    const bytes = MAX_JOURNALLED_BYTES + 1;
+    const all: readonly Partial<CaptureSettings>[] = [
+      { spoolFsync: true },
+      { injectTrace: true },
+      { hold: { classes: new Set(), budgetMs: 1, onTimeout: 'open' } },
+    ];
+    for (const settings of all) {
+      const { dataDir, seen } = await started(context, settings);
+      assert.deepEqual(seen(), ['stream.open', 'call.intent'], JSON.stringify(settings));
+      assert.equal(existsSync(journalFile(dataDir)), false, 'no journal');
+    }
+    const { pass, seen, looked } = await started(context);
+    looked();
+    const before = seen();
+    pass('to_server', Buffer.concat([call(1), Buffer.alloc(bytes, ' ')]));
+    assert.deepEqual(seen(), [...before, 'call.intent'], 'too long for the journal');
   });
 
   it('what the wire said first has the lower sequence, and every call one result', async (context) => {
-    const { dataDir, pass } = await started(context);
+    const { dataDir, pass, looked } = await started(context);
     pass('to_server', call(1));
     pass('to_client', answer(0));
     pass('to_server', call(2));
@@ -106,7 +150,7 @@ describe('answers that go on first', () => {
     const tick = Buffer.from('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}');
     pass('to_client', tick);
     pass('to_server', call(3));
-    await turn();
+    looked();
     const events = spooledEvents(dataDir);
     const callIds = [
       ...new Set(events.flatMap(({ callId, kind }) => (kind === 'call.intent' ? [callId] : []))),
@@ -131,14 +175,14 @@ describe('answers that go on first', () => {
     );
   });
 
-  it('a flood of answers in one turn waits for its record once so many are held', async (context) => {
-    const { dataDir, pass } = await started(context);
+  it('a flood of lines in one turn waits for its record once so many are held', async (context) => {
+    const { dataDir, pass, looked } = await started(context);
     const calls = 1_000;
     for (let id = 1; id <= calls; id++) pass('to_server', call(id));
     const results = (): number => spooledEvents(dataDir).filter(({ kind }) => kind === 'call.result').length;
     for (let id = 1; id <= calls; id++) pass('to_client', answer(id));
     assert.ok(results() >= calls - MAX_QUEUED_LINES, `${results()} on record`);
-    await turn();
+    looked();
     assert.equal(results(), calls);
     // By bytes: the second is only taken once the first is on record.
     for (const id of [calls + 1, calls + 2, calls + 3]) pass('to_server', call(id));
@@ -146,7 +190,7 @@ describe('answers that go on first', () => {
     assert.equal(results(), calls + 1);
   });
 
-  it('wait for their record where the host wants them changed, or held while the spool is full', async (context) => {
+  it('answers wait for their record where the host wants them changed, or held while the spool is full', async (context) => {
     const boundary: BoundaryConfig = { ...NO_BOUNDARY, resultMeta: true };
     const all: readonly Partial<CaptureSettings>[] = [{ boundary }, { onSpoolFull: 'block' }];
     for (const settings of all) {
