@@ -1,6 +1,7 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
+import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import { AnswerQueue, isOnlyAnswers, type QueuedAnswer } from './answer-queue.ts';
 import { timingsOf, type CaptureOptions, type CaptureTimings, type SharedParts } from './capture-options.ts';
 import type { ControlGuard } from './controls/guard.ts';
@@ -9,6 +10,7 @@ import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
 import type { ExchangesEnd } from './exchanges.ts';
 import type { HoldSettings } from './holds.ts';
+import { changesAnswers, HostLabels, type LabelNews } from './labels/host-labels.ts';
 import type { Direction } from './message.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
@@ -46,12 +48,15 @@ export class Capture {
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
   readonly #policy: HostPolicy | undefined;
-  #unsubscribe: (() => void) | undefined;
+  readonly #labels: HostLabels | undefined;
+  /** Of this connection: it changes between two lines. */
+  #mapping: BoundaryConfig | undefined;
+  #unsubscribe: readonly ((() => void) | undefined)[] = [];
   readonly #redaction: HostRedaction | undefined;
   readonly #redactor: StreamRedaction | undefined;
   readonly #waiting: WaitingCalls;
   readonly #answers = new AnswerQueue((answers) => this.#look(answers));
-  readonly #answersGoFirst: boolean;
+  readonly #answersMayGoFirst: boolean;
   /** Of the line under way. */
   #refusal: Control | undefined;
   /** When the answer that is looked at came. */
@@ -69,7 +74,9 @@ export class Capture {
     this.#policy = policyOf(options);
     this.#redaction = redactionOf(options);
     this.#redactor = this.#newRedactor(options);
-    this.#answersGoFirst = answersGoFirst(settings, [this.#policy, this.#redaction]);
+    this.#labels = labelsOf(options);
+    this.#mapping = this.#labels?.mapping;
+    this.#answersMayGoFirst = answersMayGoFirst(settings, [this.#policy, this.#redaction]);
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
       options.shared?.guard ??
@@ -106,7 +113,7 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
-      boundary: settings.boundary,
+      boundary: () => this.#mapping,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
       policy: this.#newPolicy(options),
       shown: this.#redactor?.shown,
@@ -149,12 +156,29 @@ export class Capture {
     if (this.#policy?.isLoaded === false || this.#redaction?.isLoaded === false) await this.loadPolicy();
     const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
     const redaction = this.#redaction === undefined ? {} : { redaction: this.#redaction.identity };
-    this.#recorder.open({ ...this.#opening, ...policy, ...redaction });
-    this.#unsubscribe = this.#policy?.subscribe((news) => this.note({ ...news }));
+    // One that was applied meanwhile has told nobody of this connection.
+    this.#mapping = this.#labels?.mapping;
+    const labelMapping = this.#labels === undefined ? {} : { labelMapping: this.#labels.stamp };
+    this.#recorder.open({ ...this.#opening, ...policy, ...redaction, ...labelMapping });
+    this.#unsubscribe = [
+      this.#policy?.subscribe((news) => this.note({ ...news })),
+      this.#labels?.subscribe((news) => this.#remapped(news)),
+    ];
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What came before is labelled as it was then. */
+  #remapped(news: LabelNews): void {
+    this.note({ ...news });
+    this.#mapping = this.#labels?.mapping;
+  }
+
+  /** Where no answer is changed (labels, marks). */
+  get #answersGoFirst(): boolean {
+    return this.#answersMayGoFirst && (this.#mapping === undefined || !changesAnswers(this.#mapping));
   }
 
   /** What the controls that this host holds say of a call; nothing is recorded. */
@@ -247,6 +271,7 @@ export class Capture {
       drainer: this.#drainer,
       policy: this.#policy,
       redaction: this.#redaction,
+      labels: this.#labels,
       publisher: sharedPublisher(this.#address),
     };
   }
@@ -267,7 +292,7 @@ export class Capture {
   /** Abandoned calls and the end of the stream on record; sends for a bounded time, the rest stays spooled. */
   async close(): Promise<void> {
     clearInterval(this.#expiry);
-    this.#unsubscribe?.();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe?.();
     this.#answers.empty();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);
@@ -287,15 +312,17 @@ function redactionOf({ shared, settings: { redaction } }: CaptureOptions): HostR
   return shared?.redaction ?? (redaction === undefined ? undefined : new HostRedaction(redaction));
 }
 
-/** Where no answer is changed (labels, marks), nor held while the spool is full. */
-function answersGoFirst(
-  { boundary, onSpoolFull }: CaptureSettings,
+/** Where no answer is held while the spool is full, nor asked for by policy or redaction. */
+function answersMayGoFirst(
+  { onSpoolFull }: CaptureSettings,
   parts: readonly (HostPolicy | HostRedaction | undefined)[],
 ): boolean {
   // A policy filters lists; what an answer holds must be known before it can come again in another body.
-  if (parts.some((part) => part !== undefined)) return false;
-  const isChanged = boundary !== undefined && (boundary.resultMeta || boundary.instructions !== 'off');
-  return !isChanged && onSpoolFull === 'gap';
+  return onSpoolFull === 'gap' && parts.every((part) => part === undefined);
+}
+
+function labelsOf({ shared, settings: { boundary }, log }: CaptureOptions): HostLabels | undefined {
+  return shared?.labels ?? (boundary === undefined ? undefined : new HostLabels(boundary, log));
 }
 
 function policyOf({ shared, settings: { policy }, log }: CaptureOptions): HostPolicy | undefined {

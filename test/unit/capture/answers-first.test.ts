@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import type { BoundaryConfig } from '../../../schemas/labels/v1.ts';
 import { isOnlyAnswers, MAX_QUEUED_ANSWERS } from '../../../services/capture/answer-queue.ts';
 import { Capture } from '../../../services/capture/capture.ts';
 import { NO_BOUNDARY } from '../../../services/capture/labels/boundary.ts';
+import { fixedBoundary } from '../../../services/capture/labels/host-labels.ts';
 import { silentLog } from '../../../services/capture/log.ts';
 import type { Passed } from '../../../services/capture/passed.ts';
 import { readSettings, type CaptureSettings } from '../../../services/capture/settings.ts';
@@ -147,7 +147,7 @@ describe('answers that go on first', () => {
   });
 
   it('wait for their record where the host wants them changed, or held while the spool is full', async (context) => {
-    const boundary: BoundaryConfig = { ...NO_BOUNDARY, resultMeta: true };
+    const boundary = fixedBoundary({ ...NO_BOUNDARY, resultMeta: true });
     const all: readonly Partial<CaptureSettings>[] = [{ boundary }, { onSpoolFull: 'block' }];
     for (const settings of all) {
       const { pass, seen } = await started(context, settings);
