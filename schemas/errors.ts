@@ -345,6 +345,12 @@ export const ERRORS = {
     502,
     'Configure the URL that it redirects to, or switch its compression off.',
   ),
+  upstream_transport_unsupported: entry(
+    'The MCP server speaks HTTP+SSE of 2024-11-05; the gate passes streamable HTTP alone.',
+    false,
+    501,
+    'Configure its URL for streamable HTTP; or let the host start a bridge from stdio to HTTP+SSE behind `tripline tap`.',
+  ),
   data_dir_locked: entry(
     'Another process uses the data directory.',
     true,

@@ -110,15 +110,20 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function everything(context: TestContext, port?: number): Promise<ServerProcess> {
+/** `sse`: the transport of 2024-11-05. */
+export async function everything(
+  context: TestContext,
+  port?: number,
+  transport: 'streamableHttp' | 'sse' = 'streamableHttp',
+): Promise<ServerProcess> {
   const own = port ?? (await freePort());
-  const child = spawn(process.execPath, [EVERYTHING, 'streamableHttp'], {
+  const child = spawn(process.execPath, [EVERYTHING, transport], {
     env: { PATH: process.env['PATH'] ?? '', PORT: String(own) },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await once(child.stderr, 'data');
   child.stderr.resume();
-  return controlled(context, child, `http://127.0.0.1:${own}/mcp`);
+  return controlled(context, child, `http://127.0.0.1:${own}/${transport === 'sse' ? 'sse' : 'mcp'}`);
 }
 
 export interface HttpHost {
