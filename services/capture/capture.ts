@@ -8,6 +8,7 @@ import type { ControlGuard } from './controls/guard.ts';
 import { newGuard } from './controls/new-guard.ts';
 import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
+import { given } from './exchange-drafts.ts';
 import type { ExchangesEnd } from './exchanges.ts';
 import type { HoldSettings } from './holds.ts';
 import { changesAnswers, HostLabels, type LabelNews } from './labels/host-labels.ts';
@@ -154,12 +155,9 @@ export class Capture {
   async start(): Promise<void> {
     // Where nothing is to be waited for, the stream is open when this call returns.
     if (this.#policy?.isLoaded === false || this.#redaction?.isLoaded === false) await this.loadPolicy();
-    const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
-    const redaction = this.#redaction === undefined ? {} : { redaction: this.#redaction.identity };
     // One that was applied meanwhile has told nobody of this connection.
     this.#mapping = this.#labels?.mapping;
-    const labelMapping = this.#labels === undefined ? {} : { labelMapping: this.#labels.stamp };
-    this.#recorder.open({ ...this.#opening, ...policy, ...redaction, ...labelMapping });
+    this.#recorder.open({ ...this.#opening, ...this.#inForce() });
     this.#unsubscribe = [
       this.#policy?.subscribe((news) => this.note({ ...news })),
       this.#labels?.subscribe((news) => this.#remapped(news)),
@@ -168,6 +166,15 @@ export class Capture {
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What stream.open says of the host's files. */
+  #inForce(): Readonly<Record<string, unknown>> {
+    return given({
+      policy: this.#policy?.identity,
+      redaction: this.#redaction?.identity,
+      labelMapping: this.#labels?.stamp,
+    });
   }
 
   /** What came before is labelled as it was then. */
