@@ -76,6 +76,7 @@ export function checkContent(
     erasure: undefined,
     ledger: row,
     leafHash,
+    hasBytes: false,
     prevEventHash: undefined,
     effectiveMs: undefined,
     classDerived: true,
@@ -100,7 +101,7 @@ export function checkContent(
   const projected = checkProjections(rows, { row, read, bytes }, check);
   const erasure =
     row.type === ENTRY_TYPES.erasure && read.kind === 'audit' ? read.event.audit.erasure : undefined;
-  return { ...bare, erasure, prevEventHash: payload.prev_ev_hash, ...projected };
+  return { ...bare, erasure, hasBytes: true, prevEventHash: payload.prev_ev_hash, ...projected };
 }
 
 function checkPayloadPlace(row: LedgerColumns, payload: PayloadColumns, fail: Fail): void {
