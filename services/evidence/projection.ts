@@ -276,10 +276,14 @@ export function projectEvent(input: ProjectionInput): EventProjection {
   };
 }
 
-/** Entry flags that follow from the line and its append time. */
-export function lineFlags(event: Event, appendMs: number): number {
+/** Entry flags that follow from the line, its time and its append time. */
+export function lineFlags(
+  event: Event,
+  appendMs: number,
+  eventMs: number = lineTimeMs(event.time, appendMs),
+): number {
   let flags = 0;
-  if (appendMs - lineTimeMs(event.time, appendMs) > BACKFILL_AFTER_MS) flags |= ENTRY_FLAGS.backfill;
+  if (appendMs - eventMs > BACKFILL_AFTER_MS) flags |= ENTRY_FLAGS.backfill;
   const cutArguments = (event.argsBytes ?? 0) > MAX_INLINE_BODY_BYTES && event.args === undefined;
   const cutResult = (event.resultBytes ?? 0) > MAX_INLINE_BODY_BYTES && event.result === undefined;
   if (event.kind === 'call.body' || cutArguments || cutResult) flags |= ENTRY_FLAGS.oversizeBody;

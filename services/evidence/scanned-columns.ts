@@ -4,15 +4,15 @@
  * what is no copy of a field; whatever is out of the ordinary it leaves to the comparison of values.
  */
 import { classify, destHost, destHostIn, type Classification } from '../../detectors/classify/index.ts';
-import { effectiveTimeMs } from '../../detectors/engine/time.ts';
+import { effectiveTimeMs, timeMsAt } from '../../detectors/engine/time.ts';
 import { numberOfField } from '../../schemas/event/line-fields.ts';
 import { LineView } from '../../schemas/event/line-view.ts';
 import type { Event } from '../../schemas/event/v1.ts';
 import type { LedgerRow } from './block-entry.ts';
 import { STREAM_ID_BYTES } from './bytes.ts';
+import type { LedgerLine } from './lines.ts';
 import {
   findingsOf,
-  lineTimeMs,
   messageColumns,
   NONE,
   policyColumns,
@@ -46,11 +46,20 @@ const view = new LineView();
 const { scanner } = view;
 const event = view as unknown as Event;
 /** As readLedgerLine answers; of the line that was scanned last. */
-export const scannedLine = { kind: 'event', event, unknownFields: NONE } as const;
+const line = { kind: 'event' as const, event, unknownFields: NONE, timeMs: 0 } satisfies LedgerLine;
+export const scannedLine: Readonly<typeof line> = line;
+
+const TIME = numberOfField('time');
+/** With its quotes. */
+const TIME_BYTES = 26;
 
 /** True where the bytes are a usual event, which `scannedLine` is from now on. */
 export function scanLine(bytes: Uint8Array, from: number, end: number): boolean {
-  return scanner.scan(bytes, from, end) && scanner.kind !== 'call.body';
+  if (!scanner.scan(bytes, from, end) || scanner.kind === 'call.body') return false;
+  const timeAt = scanner.starts[TIME] as number;
+  if (scanner.plain[TIME] !== 1 || scanner.ends[TIME] !== timeAt + TIME_BYTES) return false;
+  line.timeMs = timeMsAt(bytes, timeAt + 1);
+  return true;
 }
 
 function isField(row: RowReader, number: number): boolean {
@@ -153,7 +162,7 @@ export function sameScanned(
   { ledger, mapping, previousEffectiveMs }: ScannedRow,
 ): number | undefined {
   const appendMs = ledger.append_ms;
-  const eventMs = lineTimeMs(event.time, appendMs);
+  const eventMs = line.timeMs;
   const derived: Derived = {
     ledger,
     mapping,
