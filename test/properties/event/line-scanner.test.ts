@@ -231,7 +231,7 @@ test('a duration reads as JSON.parse reads it', () => {
   const decimals = fc
     .tuple(
       fc.nat(999_999_999_999),
-      fc.option(fc.string({ unit: fc.constantFrom(...'0123456789'), maxLength: 5 })),
+      fc.option(fc.string({ unit: fc.constantFrom('0', '1', '5', '9'), maxLength: 5 })),
     )
     .map(([whole, fraction]) => (fraction === null ? String(whole) : `${whole}.${fraction}`));
   const odd = fc.constantFrom(
