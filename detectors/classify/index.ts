@@ -6,5 +6,4 @@ export type {
   ClassSource,
   ToolClass,
 } from './classify.ts';
-export { destHostIn } from './dest-host-bytes.ts';
 export { destHost, hostsIn, UNSEEN_HOST } from './dest-host.ts';

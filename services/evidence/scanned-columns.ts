@@ -3,7 +3,8 @@
  * column is held to the bytes that it was made of. What it finds the same is the same for projectEvent, whose parts say
  * what is no copy of a field; whatever is out of the ordinary it leaves to the comparison of values.
  */
-import { classify, destHost, destHostIn, type Classification } from '../../detectors/classify/index.ts';
+import { classify, destHost, type Classification } from '../../detectors/classify/index.ts';
+import { destHostIn } from '../../detectors/classify/dest-host-bytes.ts';
 import { effectiveTimeMs, timeMsAt } from '../../detectors/engine/time.ts';
 import { numberOfField } from '../../schemas/event/line-fields.ts';
 import { LineView } from '../../schemas/event/line-view.ts';

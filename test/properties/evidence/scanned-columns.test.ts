@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { destHost, destHostIn } from '../../../detectors/classify/index.ts';
+import { destHostIn } from '../../../detectors/classify/dest-host-bytes.ts';
+import { destHost } from '../../../detectors/classify/index.ts';
 import { isTriplineError } from '../../../schemas/errors.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import { EVENT_KINDS, OUTCOMES, TOOL_CLASSES, TRANSPORTS } from '../../../schemas/event/v1.ts';
