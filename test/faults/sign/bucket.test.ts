@@ -17,6 +17,9 @@ import { commitBatch, openRoot, openSigner, rootDir } from '../../support/tlog/r
 /** Names that say what is newest; all others are written once. */
 const MOVING = ['checkpoint', 'tsr/sizes'];
 
+/** To the bucket the same as 503, which is had at every request. */
+const LIKE_503: readonly Fault[] = ['answers 403', 'breaks off', 'never answers'];
+
 describe('a bucket that holds the copy', () => {
   let dir: string;
   let bucket: Bucket;
@@ -107,7 +110,10 @@ describe('a bucket that holds the copy', () => {
     // Both moving names, bundles and tiles, two kept checkpoints, a stamp.
     assert.ok(sound.length >= 10 && requests >= 14, `${sound.length} ${requests}`);
     for (const fault of Object.keys(FAULTS) as Fault[]) {
-      const each = Array.from({ length: requests }, (_, at) => meets(fault, at + 1, new Map(sound)));
+      const places = Array.from({ length: requests }, (_, at) => at + 1).filter(
+        (at) => !LIKE_503.includes(fault) || at % 4 === 1,
+      );
+      const each = places.map((at) => meets(fault, at, new Map(sound)));
       const codes = new Set(await Promise.all(each));
       const expected = typeof FAULTS[fault].end === 'number' ? 'copy_refused' : 'copy_unreachable';
       assert.deepEqual([...codes], [expected], fault);
