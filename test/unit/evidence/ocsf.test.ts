@@ -89,7 +89,7 @@ describe('OCSF events of a bundle', () => {
     const judges = { 6003: ajv.compile(API_ACTIVITY), 2004: ajv.compile(DETECTION_FINDING) };
     const other = [
       { ...CALL, class: 'code_exec', outcome: 'error', dest_host: 'example.org' },
-      { kind: 'call.result' },
+      { kind: 'call.result', event_time: '5' },
     ];
     const bare = { alert_id: '', rule_id: '', rule_hash: '', title: '', level: '', effective_time: 0 };
     const more = [
