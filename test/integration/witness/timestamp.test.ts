@@ -192,7 +192,7 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
     const get = async (path: string): Promise<string> =>
       await (await fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${token}` } })).text();
     const sizes = (): string => readFileSync(join(place.dir, 'data/root-log/tsr/sizes'), 'utf8');
-    const before = sizes();
+    const earlier = sizes();
     authority.mode = 'stamps another nonce';
     // A stamp is asked for where the log has grown: each look at the ledger is on record.
     await eventually(
@@ -203,11 +203,11 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
       await get('/metrics'),
       /tripline_root_log_faults_total\{part="time stamps",code="timestamp_refused"\} [1-9]/u,
     );
-    assert.equal(sizes(), before);
+    assert.equal(sizes(), earlier);
     authority.mode = 'sound';
     await eventually(
       () => Promise.resolve(sizes()),
-      (text) => text.length > before.length && text.startsWith(before),
+      (text) => text.length > earlier.length && text.startsWith(earlier),
     );
     await eventually(
       () => get('/readyz'),

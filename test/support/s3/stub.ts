@@ -97,19 +97,26 @@ export async function startBucket(): Promise<Bucket> {
     return 200;
   }
 
+  function get(key: string): { status: number; content: Buffer } {
+    const content = objects.get(key)?.at(-1);
+    return content === undefined
+      ? { status: 404, content: Buffer.from('<Code>NoSuchKey</Code>') }
+      : { status: 200, content };
+  }
+
   function take(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
     const [, prefix = '', key = ''] = /^\/evidence\/([^/]*\/)(.*)$/u.exec(request.url ?? '') ?? [];
     assertSigned(request, body);
     const count = (counts.get(prefix) ?? 0) + 1;
     counts.set(prefix, count);
     const fault = faults.get(`${prefix}${count}`);
-    const isPut = request.method === 'PUT';
     const takesEffect = fault === undefined || FAULTS[fault].stored;
-    const status = isPut && takesEffect ? put(request, prefix + key, body) : 200;
-    const found = isPut ? Buffer.alloc(0) : objects.get(prefix + key)?.at(-1);
-    if (fault !== undefined) breakWith(response, fault, found ?? Buffer.alloc(0));
-    else if (found === undefined) answerWith(response, 404, Buffer.from('<Code>NoSuchKey</Code>'));
-    else answerWith(response, status, found);
+    const { status, content } =
+      request.method === 'PUT'
+        ? { status: takesEffect ? put(request, prefix + key, body) : 200, content: Buffer.alloc(0) }
+        : get(prefix + key);
+    if (fault === undefined) answerWith(response, status, content);
+    else breakWith(response, fault, content);
   }
 
   const server = createServer((request, response) => {
