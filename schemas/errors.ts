@@ -215,13 +215,25 @@ export const ERRORS = {
     'The place of the second copy of the root log refused a file.',
     true,
     502,
-    'Look at the rights of the key (s3:PutObject, s3:GetObject) and at the lock settings of the bucket.',
+    'Look at the rights of the key (s3:PutObject, s3:GetObject, s3:ListBucket: without it a name that is not there is a 403; with a retention s3:PutObjectRetention) and at the lock settings of the bucket. It is tried again, and goes on where it stopped.',
+  ),
+  copy_unreachable: entry(
+    'The place of the second copy of the root log does not answer.',
+    true,
+    503,
+    'Bring it back, or mend `rootLog.copyS3.endpoint`. It is tried again, and goes on where it stopped; what the root log signs meanwhile is on disk.',
   ),
   timestamp_refused: entry(
     'The time stamp authority gave no stamp for what it was asked.',
     true,
     502,
-    'Look at `rootLog.timestamp.url`: it must take RFC 3161 queries over HTTP with SHA-256.',
+    'Look at `rootLog.timestamp.url`: it must take RFC 3161 queries over HTTP with SHA-256. It is asked again.',
+  ),
+  timestamp_unreachable: entry(
+    'The time stamp authority does not answer.',
+    true,
+    503,
+    'Mend `rootLog.timestamp.url` or the way there. It is asked again; checkpoints go without a stamp meanwhile, which witnesses do not need.',
   ),
   root_log_diverges: entry(
     'The root log on disk is not the one that was signed last.',
@@ -344,6 +356,12 @@ export const ERRORS = {
     false,
     502,
     'Configure the URL that it redirects to, or switch its compression off.',
+  ),
+  upstream_transport_unsupported: entry(
+    'The MCP server speaks HTTP+SSE of 2024-11-05; the gate passes streamable HTTP alone.',
+    false,
+    501,
+    'Configure its URL for streamable HTTP; or let the host start a bridge from stdio to HTTP+SSE behind `tripline tap`.',
   ),
   data_dir_locked: entry(
     'Another process uses the data directory.',

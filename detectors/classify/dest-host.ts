@@ -19,6 +19,8 @@ const ADDRESS_NAMES = new Set(
   ),
 );
 
+export const isAddressName = (name: string): boolean => ADDRESS_NAMES.has(name.toLowerCase());
+
 /** `scheme://authority`, anywhere in a text. Unicode dots and letters are left to the URL parser. */
 const URL_IN_TEXT =
   /\b(?:https?|wss?|ftps?|sftp|ssh|git|smtps?|ldaps?|tcp|udp):\/\/[^\s"'<>`{}|\\^)\]]{1,2048}/giu;
@@ -74,6 +76,17 @@ function* hostsInAddress(scanned: string): Generator<string> {
   if (BARE_HOST.test(bare.slice(0, 512))) yield hostOfUrl(`http://${bare.slice(0, 512)}`);
 }
 
+/** The first outside host of one value, '' where there is none. */
+export function outsideHostInText(
+  text: string,
+  isAddress: boolean,
+  internalHosts: readonly string[],
+): string {
+  for (const host of hostsInText(text, isAddress))
+    if (host !== '' && !isInternalHost(host, internalHosts)) return host;
+  return '';
+}
+
 interface Walk {
   values: number;
   readonly internalHosts: readonly string[];
@@ -82,10 +95,7 @@ interface Walk {
 function outsideHost(value: unknown, isAddress: boolean, depth: number, walk: Walk): string {
   if (typeof value === 'string') {
     if (walk.values++ >= MAX_VALUES) return '';
-    for (const host of hostsInText(value, isAddress)) {
-      if (host !== '' && !isInternalHost(host, walk.internalHosts)) return host;
-    }
-    return '';
+    return outsideHostInText(value, isAddress, walk.internalHosts);
   }
   if (typeof value !== 'object' || value === null || depth >= MAX_DEPTH) return '';
   return Array.isArray(value)
@@ -107,7 +117,7 @@ function outsideHostOfObject(object: Record<string, unknown>, depth: number, wal
   let inText = '';
   for (const name in object) {
     if (walk.values >= MAX_VALUES) break;
-    const isAddress = ADDRESS_NAMES.has(name.toLowerCase());
+    const isAddress = isAddressName(name);
     const host = isAddress || inText === '' ? outsideHost(object[name], isAddress, depth + 1, walk) : '';
     if (host === '') continue;
     if (isAddress) return host;
@@ -145,7 +155,7 @@ function collectHosts(value: unknown, isAddress: boolean, depth: number, into: C
   if (depth >= MAX_DEPTH || into.values > MAX_VALUES) return void into.hosts.add(UNSEEN_HOST);
   const isList = Array.isArray(value);
   for (const [name, member] of Object.entries(value))
-    collectHosts(member, isList ? isAddress : ADDRESS_NAMES.has(name.toLowerCase()), depth + 1, into);
+    collectHosts(member, isList ? isAddress : isAddressName(name), depth + 1, into);
 }
 
 /** All hosts that the arguments name, inside or outside; UNSEEN_HOST among them where a bound left something out. */

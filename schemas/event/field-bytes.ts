@@ -40,6 +40,27 @@ export function countAt(bytes: Uint8Array, from: number, end: number): number {
   return value;
 }
 
+const DOT = 0x2e;
+/** Of a fraction; with those before it fewer than a double holds exactly. */
+const MAX_FRACTION_DIGITS = 3;
+const POWERS = [1, 10, 100, 1000];
+
+/**
+ * Value of digits with at most three more after a dot, -1 for anything else. As JSON.parse has it: both numbers are exact,
+ * so that their quotient is rounded once (W. Clinger, "How to read floating point numbers accurately").
+ */
+export function decimalAt(bytes: Uint8Array, from: number, end: number): number {
+  let dot = end - 1;
+  while (dot > from && end - dot <= MAX_FRACTION_DIGITS && bytes[dot] !== DOT) dot -= 1;
+  if (dot <= from || bytes[dot] !== DOT)
+    return isShortCount(bytes, from, end) ? countAt(bytes, from, end) : -1;
+  const fraction = end - dot - 1;
+  if (fraction === 0 || !isShortCount(bytes, from, dot)) return -1;
+  const rest = countAt(bytes, dot + 1, end);
+  const power = POWERS[fraction] as number;
+  return rest < 0 ? -1 : (countAt(bytes, from, dot) * power + rest) / power;
+}
+
 const TIME_FORM = new TextEncoder().encode('0000-00-00T00:00:00.000Z');
 const twoAt = (bytes: Uint8Array, at: number): number =>
   ((bytes[at] as number) - ZERO) * 10 + (bytes[at + 1] as number) - ZERO;

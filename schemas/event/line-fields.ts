@@ -7,7 +7,7 @@ import { FIELD_CHECKS, REQUIRED_FIELDS } from './validate.ts';
 export const FIELD_NAMES: readonly string[] = [...FIELD_CHECKS.keys()];
 export const numberOfField = (name: string): number => FIELD_NAMES.indexOf(name);
 
-export type Form = 'any' | 'one' | 'name' | 'hex' | 'choice' | 'count' | 'time' | 'checked';
+export type Form = 'any' | 'one' | 'name' | 'hex' | 'choice' | 'count' | 'duration' | 'time' | 'checked';
 const HEX_DIGITS: Readonly<Record<string, number>> = {
   stream: 32,
   nonce: 32,
@@ -35,7 +35,7 @@ const FORMS: Readonly<Record<string, Form>> = {
   seq: 'count',
   argsBytes: 'count',
   resultBytes: 'count',
-  durationMs: 'count',
+  durationMs: 'duration',
   time: 'time',
 };
 export const FORM_OF: readonly Form[] = FIELD_NAMES.map((name) => FORMS[name] ?? 'checked');

@@ -3,7 +3,7 @@
  * is out of the ordinary (a fault, an unknown field, an escape in a name, names that may repeat) is left to that one: the
  * pass says so, and never takes a line that it would refuse. Producers control every byte; time is linear, memory bounded.
  */
-import { isUsualName, isHex, isShortCount, isUsualTime, countAt } from './field-bytes.ts';
+import { countAt, decimalAt, isHex, isShortCount, isUsualName, isUsualTime } from './field-bytes.ts';
 import { COLON, COMMA, JsonBytes, OPEN_BRACE, QUOTE } from './json-bytes.ts';
 import {
   CHECK_OF,
@@ -50,7 +50,7 @@ export class LineScanner extends JsonBytes {
   private readonly texts = new TextTable();
   /** Of the line at hand, where it was taken: by number of a field where its value stands, 0 where it is missing. */
   readonly starts = new Int32Array(FIELD_NAMES.length);
-  private readonly ends = new Int32Array(FIELD_NAMES.length);
+  readonly ends = new Int32Array(FIELD_NAMES.length);
   /** Fields that it has, in its order. */
   private found = new Uint8Array(FIELD_NAMES.length);
   /** Those of the line before: most lines have theirs in the same order. */
@@ -58,7 +58,7 @@ export class LineScanner extends JsonBytes {
   foundCount = 0;
   kind = '';
   /** By number of a field 1 where its value is ASCII without escapes. */
-  private readonly plain = new Uint8Array(FIELD_NAMES.length);
+  readonly plain = new Uint8Array(FIELD_NAMES.length);
 
   /** True where the bytes from `from` to `end` are an event in its usual form; false where `readEventLine` has to say. */
   scan(bytes: Uint8Array, from: number, end: number): boolean {
@@ -98,6 +98,17 @@ export class LineScanner extends JsonBytes {
     return isShortCount(this.bytes, from, end)
       ? countAt(this.bytes, from, end)
       : (parseSlice(this.bytes, from, end) as number);
+  }
+
+  /** Value of a field of the line at hand, as JSON.parse gives it; undefined where it is missing. Not to be changed. */
+  jsonOf(number: number): unknown {
+    const from = this.starts[number] as number;
+    if (from === 0) return undefined;
+    const end = this.ends[number] as number;
+    if (this.plain[number] === 1 && this.bytes[from] === QUOTE)
+      return this.texts.text(this.bytes, from + 1, end - 1);
+    const count = decimalAt(this.bytes, from, end);
+    return count >= 0 ? count : parseSlice(this.bytes, from, end);
   }
 
   private fields(): boolean {
@@ -166,6 +177,7 @@ export class LineScanner extends JsonBytes {
     if (form === 'any') return true;
     if (form === 'one') return end === from + 1 && bytes[from] === ZERO + 1;
     if (form === 'count') return isShortCount(bytes, from, end);
+    if (form === 'duration') return decimalAt(bytes, from, end) >= 0;
     const isPlainText = this.flags === 0 && bytes[from] === QUOTE;
     return isPlainText && this.fitsText(form, number, { from: from + 1, end: end - 1 });
   }

@@ -208,6 +208,17 @@ export const zPolicyChange = z.looseObject({
   faults: z.array(z.string().max(512)).max(8).optional(),
 });
 export type PolicyChange = z.infer<typeof zPolicyChange>;
+/** The mapping of labels that is in force at a host (stream.open), and what of it changes bytes. */
+export const zLabelMappingStamp = z.looseObject({
+  /** SHA-256 of its file's exact bytes; of its JSON where it stands in a gate's configuration. */
+  hash: zHex64,
+  resultMeta: z.boolean(),
+  instructions: z.string().max(64),
+});
+export type LabelMappingStamp = z.infer<typeof zLabelMappingStamp>;
+/** Its file was changed; on a heartbeat, whose `labelMapping` is what is in force from then on. */
+export const zLabelMappingChange = zPolicyChange.omit({ previousMode: true });
+export type LabelMappingChange = z.infer<typeof zLabelMappingChange>;
 export const zControlAck = z.looseObject({
   state: z.enum(['applied', 'lifted', 'rejected', 'channel_lost', 'channel_restored']),
   version: zCount.optional(),
@@ -342,6 +353,8 @@ export const zEvent = z.looseObject({
   /** The policy that decided, or is in force (stream.open). */
   policy: zPolicyStamp.optional(),
   policyChange: zPolicyChange.optional(),
+  labelMapping: zLabelMappingStamp.optional(),
+  labelMappingChange: zLabelMappingChange.optional(),
   controlId: zName.optional(),
   approvalId: zName.optional(),
   hold: zHold.optional(),

@@ -1,5 +1,6 @@
 /** What a recorded connection is made of: how shells ask for one, what those of one process share, and its intervals. */
 import type { ControlGuard } from './controls/guard.ts';
+import type { HostLabels } from './labels/host-labels.ts';
 import type { CaptureLog } from './log.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import type { HostPolicy } from './policy/host-policy.ts';
@@ -35,6 +36,7 @@ export interface SharedParts {
   readonly publisher: Publisher;
   readonly policy: HostPolicy | undefined;
   readonly redaction: HostRedaction | undefined;
+  readonly labels: HostLabels | undefined;
 }
 
 export interface CaptureTimings {

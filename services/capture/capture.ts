@@ -1,14 +1,17 @@
 /** One recorded connection: observer, recorder and control guard wired together, for tap, decorator and gate alike. */
 import type { CallDecision, ControlledCall } from '../../schemas/control/decide.ts';
 import type { Control } from '../../schemas/control/v1.ts';
+import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import { timingsOf, type CaptureOptions, type CaptureTimings, type SharedParts } from './capture-options.ts';
 import type { ControlGuard } from './controls/guard.ts';
 import { newGuard } from './controls/new-guard.ts';
 import { decisionDraft } from './decision.ts';
 import type { EventDraft } from './draft.ts';
+import { given } from './exchange-drafts.ts';
 import type { ExchangesEnd } from './exchanges.ts';
 import type { HoldSettings } from './holds.ts';
-import { isOnlyAnswers, LineQueue, type QueuedLine } from './line-queue.ts';
+import { GoneLines } from './gone-lines.ts';
+import { changesAnswers, HostLabels, type LabelNews } from './labels/host-labels.ts';
 import type { Direction } from './message.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
@@ -29,8 +32,6 @@ import { randomSpans } from './spans.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
 const MAX_PENDING_CALLS = 10_000;
-/** Kept for whoever reads the journal. */
-const MAX_OPEN_CALLS = 64;
 const EXPIRE_INTERVAL_MS = 1_000;
 const NO_MAPPINGS: ReturnType<ObserverOptions['mappings']> = [];
 const ALLOW: CallDecision = { kind: 'allow' };
@@ -49,18 +50,18 @@ export class Capture {
   readonly #expiry: NodeJS.Timeout;
   readonly #hold: HoldSettings | undefined;
   readonly #policy: HostPolicy | undefined;
-  #unsubscribe: (() => void) | undefined;
+  readonly #labels: HostLabels | undefined;
+  /** Of this connection: it changes between two lines. */
+  #mapping: BoundaryConfig | undefined;
+  #unsubscribe: readonly ((() => void) | undefined)[] = [];
   readonly #redaction: HostRedaction | undefined;
   readonly #redactor: StreamRedaction | undefined;
   readonly #waiting: WaitingCalls;
-  readonly #gone = new LineQueue((lines) => this.#look(lines));
-  readonly #answersGoFirst: boolean;
-  readonly #linesGoFirst: boolean;
+  readonly #gone: GoneLines;
+  readonly #answersMayGoFirst: boolean;
   #heartbeat: NodeJS.Timeout | undefined;
   /** Of the line under way. */
   #refusal: Control | undefined;
-  /** The line that is looked at after it has gone on. */
-  #goneOn: QueuedLine | undefined;
 
   constructor(options: CaptureOptions) {
     const { settings } = options;
@@ -74,11 +75,19 @@ export class Capture {
     this.#policy = policyOf(options);
     this.#redaction = redactionOf(options);
     this.#redactor = this.#newRedactor(options);
-    this.#answersGoFirst = answersGoFirst(settings, [this.#policy, this.#redaction]);
-    this.#linesGoFirst = this.#answersGoFirst && linesGoFirst(options);
+    this.#labels = labelsOf(options);
+    this.#mapping = this.#labels?.mapping;
+    this.#answersMayGoFirst = answersMayGoFirst(settings, [this.#policy, this.#redaction]);
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
       options.shared?.guard ?? newGuard(options, this.#timings, (draft) => this.#recordAfterGone([draft]));
+    this.#gone = new GoneLines({
+      recorder: this.#recorder,
+      guard: this.#guard,
+      observer: () => this.#observer,
+      answersMayGo: () => this.#answersGoFirst,
+      requestsMayGo: requestsMayGoFirst(options),
+    });
     this.#waiting = new WaitingCalls({
       recorder: this.#recorder,
       guard: this.#guard,
@@ -99,8 +108,8 @@ export class Capture {
       agent: settings.agent,
       session: this.session,
       clock: {
-        nowMs: () => this.#goneOn?.timeMs ?? Date.now(),
-        monotonicMs: () => this.#goneOn?.monotonicMs ?? performance.now(),
+        nowMs: () => this.#gone.underWay?.timeMs ?? Date.now(),
+        monotonicMs: () => this.#gone.underWay?.monotonicMs ?? performance.now(),
       },
       sha256Hex,
       randomHex,
@@ -110,7 +119,7 @@ export class Capture {
       injectTrace: settings.injectTrace,
       callTimeoutMs: this.#timings.callTimeoutMs,
       maxPendingCalls: MAX_PENDING_CALLS,
-      boundary: settings.boundary,
+      boundary: () => this.#mapping,
       ...(settings.hold === undefined ? {} : { hold: settings.hold }),
       policy: this.#newPolicy(options),
       shown: this.#redactor?.shown,
@@ -119,7 +128,7 @@ export class Capture {
 
   #decide(call: ControlledCall): CallDecision {
     // Nothing was in force when it went on, whatever has come since.
-    if (this.#goneOn !== undefined) return ALLOW;
+    if (this.#gone.underWay !== undefined) return ALLOW;
     return this.#refusal === undefined
       ? this.#guard.decide(call)
       : { kind: 'refuse', control: this.#refusal };
@@ -159,16 +168,39 @@ export class Capture {
   async start(): Promise<void> {
     // Where nothing is to be waited for, the stream is open when this call returns.
     if (this.#policy?.isLoaded === false || this.#redaction?.isLoaded === false) await this.loadPolicy();
-    const policy = this.#policy === undefined ? {} : { policy: this.#policy.identity };
-    const redaction = this.#redaction === undefined ? {} : { redaction: this.#redaction.identity };
-    this.#recorder.open({ ...this.#opening, ...policy, ...redaction });
+    // One that was applied meanwhile has told nobody of this connection.
+    this.#mapping = this.#labels?.mapping;
+    this.#recorder.open({ ...this.#opening, ...this.#inForce() });
     this.#heartbeat = setInterval(() => this.note({}), this.#timings.heartbeatMs);
     this.#heartbeat.unref();
-    this.#unsubscribe = this.#policy?.subscribe((news) => this.note({ ...news }));
+    this.#unsubscribe = [
+      this.#policy?.subscribe((news) => this.note({ ...news })),
+      this.#labels?.subscribe((news) => this.#remapped(news)),
+    ];
     if (this.#hold !== undefined) this.#guard.watch(this.stream);
     if (this.#shared !== undefined) return;
     await this.#guard.start();
     this.#drainer.start();
+  }
+
+  /** What stream.open says of the host's files. */
+  #inForce(): Readonly<Record<string, unknown>> {
+    return given({
+      policy: this.#policy?.identity,
+      redaction: this.#redaction?.identity,
+      labelMapping: this.#labels?.stamp,
+    });
+  }
+
+  /** What came before is labelled as it was then. */
+  #remapped(news: LabelNews): void {
+    this.note({ ...news });
+    this.#mapping = this.#labels?.mapping;
+  }
+
+  /** Where no answer is changed (labels, marks). */
+  get #answersGoFirst(): boolean {
+    return this.#answersMayGoFirst && (this.#mapping === undefined || !changesAnswers(this.#mapping));
   }
 
   /** What the controls that this host holds say of a call; nothing is recorded. */
@@ -209,7 +241,7 @@ export class Capture {
   }
 
   #passNow(direction: Direction, line: Uint8Array, about: AboutLine): Passed | Promise<Passed> {
-    if (this.#goesFirst(direction, line, about)) return { forward: line, answers: [] };
+    if (this.#gone.goesFirst(direction, line, about)) return { forward: line, answers: [] };
     this.#gone.empty();
     this.#refusal = about.refuse;
     const observed = this.#observer.observe(direction, line, about.scope, about.read);
@@ -222,38 +254,6 @@ export class Capture {
     return this.#recordWhenRoom(drafts).then(passed);
   }
 
-  /** True when the line may go on now and is queued to be looked at. */
-  #goesFirst(
-    direction: Direction,
-    line: Uint8Array,
-    { scope = '', read, labels, refuse }: AboutLine,
-  ): boolean {
-    const isAnswer = direction === 'to_client' && this.#answersGoFirst && isOnlyAnswers(line);
-    const isAllowed =
-      this.#linesGoFirst && this.#guard.allowsAll && refuse === undefined && labels === undefined;
-    if (!isAnswer && (direction === 'to_client' || !isAllowed)) return false;
-    const timeMs = Date.now();
-    const isJournalled =
-      this.#linesGoFirst && this.#recorder.keepLine({ direction, line, scope, timeMs }, this.#openCalls);
-    if (!isAnswer && !isJournalled) return false;
-    const monotonicMs = performance.now();
-    this.#gone.add({ direction, line, scope, read, isJournalled, timeMs, monotonicMs });
-    return true;
-  }
-
-  /** Asked when all that has gone on is looked at. */
-  readonly #openCalls = (): ReturnType<Observer['openCalls']> => this.#observer.openCalls(MAX_OPEN_CALLS);
-
-  #look(lines: readonly QueuedLine[]): void {
-    const drafts: EventDraft[] = [];
-    for (const gone of lines) {
-      this.#goneOn = gone;
-      drafts.push(...this.#observer.observe(gone.direction, gone.line, gone.scope, gone.read).drafts);
-    }
-    this.#goneOn = undefined;
-    this.#recorder.recordKept(drafts, lines.filter(({ isJournalled }) => isJournalled).length);
-  }
-
   async #recordWhenRoom(drafts: readonly EventDraft[]): Promise<void> {
     do await this.#recorder.room();
     while (this.#recorder.record(drafts, true) === 'full');
@@ -263,6 +263,11 @@ export class Capture {
   unanswered(keys: readonly string[]): readonly string[] {
     this.#gone.empty();
     return this.#observer.unanswered(keys);
+  }
+
+  /** Runs `then` when all that has passed until now is looked at. */
+  afterLook(then: () => void): void {
+    this.#gone.after(then);
   }
 
   /** Ends calls (by pendingKey) that will not be answered; those that have ended are left alone. */
@@ -285,6 +290,7 @@ export class Capture {
       drainer: this.#drainer,
       policy: this.#policy,
       redaction: this.#redaction,
+      labels: this.#labels,
       publisher: sharedPublisher(this.#address),
     };
   }
@@ -306,7 +312,7 @@ export class Capture {
   async close(): Promise<void> {
     clearInterval(this.#expiry);
     clearInterval(this.#heartbeat);
-    this.#unsubscribe?.();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe?.();
     this.#gone.empty();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);
@@ -326,19 +332,21 @@ function redactionOf({ shared, settings: { redaction } }: CaptureOptions): HostR
   return shared?.redaction ?? (redaction === undefined ? undefined : new HostRedaction(redaction));
 }
 
-/** Where no answer is changed (labels, marks), nor held while the spool is full. */
-function answersGoFirst(
-  { boundary, onSpoolFull }: CaptureSettings,
+/** Where no answer is held while the spool is full, nor asked for by policy or redaction. */
+function answersMayGoFirst(
+  { onSpoolFull }: CaptureSettings,
   parts: readonly (HostPolicy | HostRedaction | undefined)[],
 ): boolean {
   // A policy filters lists; what an answer holds must be known before it can come again in another body.
-  if (parts.some((part) => part !== undefined)) return false;
-  const isChanged = boundary !== undefined && (boundary.resultMeta || boundary.instructions !== 'off');
-  return !isChanged && onSpoolFull === 'gap';
+  return onSpoolFull === 'gap' && parts.every((part) => part === undefined);
 }
 
-/** Where a line can wait for its record: nothing of it is changed, held or timed (spans), and no disk is waited for. */
-function linesGoFirst({ settings, spans }: CaptureOptions): boolean {
+function labelsOf({ shared, settings: { boundary }, log }: CaptureOptions): HostLabels | undefined {
+  return shared?.labels ?? (boundary === undefined ? undefined : new HostLabels(boundary, log));
+}
+
+/** Where their record can wait: nothing of a request is changed, held or timed (spans), and no disk is waited for. */
+function requestsMayGoFirst({ settings, spans }: CaptureOptions): boolean {
   return settings.hold === undefined && !settings.injectTrace && !settings.spoolFsync && spans === undefined;
 }
 

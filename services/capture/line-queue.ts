@@ -61,6 +61,10 @@ export class LineQueue {
   #quiet: NodeJS.Timeout | undefined;
   #firstMs = 0;
   #lastMs = 0;
+  /** Lines that were ever added, and those of them that are looked at. */
+  #added = 0;
+  #looked = 0;
+  readonly #after: { readonly added: number; readonly run: () => void }[] = [];
 
   /** `take` looks at lines and puts them on record; it must not wait. */
   constructor(take: (lines: readonly QueuedLine[]) => void) {
@@ -73,6 +77,7 @@ export class LineQueue {
   add(line: QueuedLine): void {
     if (this.#lines.length >= MAX_QUEUED_LINES || this.#bytes >= MAX_QUEUED_BYTES) this.empty();
     this.#lines.push(line);
+    this.#added++;
     this.#bytes += line.line.length;
     waiting.add(this);
     if (!line.isJournalled) this.#turn ??= setImmediate(() => this.empty());
@@ -102,7 +107,25 @@ export class LineQueue {
         this.#few();
       });
     for (const { line } of few) this.#bytes -= line.length;
-    this.#take(few);
+    this.#lookAt(few);
+  }
+
+  #lookAt(lines: readonly QueuedLine[]): void {
+    for (let at = 0; at < lines.length;) {
+      const until = this.#after[0]?.added ?? Infinity;
+      const some = lines.slice(at, at + until - this.#looked);
+      at += some.length;
+      this.#looked += some.length;
+      this.#take(some);
+      while (this.#after[0] !== undefined && this.#after[0].added <= this.#looked)
+        this.#after.shift()?.run();
+    }
+  }
+
+  /** Runs it once all that was added until now is looked at, and before what is added later: at once where it is. */
+  after(run: () => void): void {
+    if (this.#lines.length === 0) run();
+    else this.#after.push({ added: this.#added, run });
   }
 
   /** Looks at all of them, now. */
@@ -112,7 +135,7 @@ export class LineQueue {
     this.#lines = [];
     this.#bytes = 0;
     this.#rest();
-    this.#take(lines);
+    this.#lookAt(lines);
   }
 
   #rest(): void {

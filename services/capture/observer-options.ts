@@ -32,8 +32,8 @@ export interface ObserverOptions {
   /** A call without an answer for this long is put on record as `timeout`. */
   readonly callTimeoutMs: number;
   readonly maxPendingCalls: number;
-  /** How what crosses the boundary is labelled, and what of it the host wants on the wire. */
-  readonly boundary?: BoundaryConfig | undefined;
+  /** How what crosses the boundary is labelled, and what of it the host wants on the wire; asked at each message. */
+  readonly boundary?: (() => BoundaryConfig | undefined) | undefined;
   /** Calls that are held back for a verdict. */
   readonly hold?: HoldSettings;
   /** What the host's policy says of a call; asked after the controls. */

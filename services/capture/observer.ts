@@ -2,6 +2,7 @@
  * The one observer of tap, decorator and gate: a state machine without I/O. A line of JSON-RPC goes in; what is to be put
  * on record, what is passed on and what the sender is answered come out. Intents must be on record before `forward` leaves.
  */
+import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import { CallObserver, isCall } from './call-observer.ts';
 import type { EventDraft } from './draft.ts';
 import { pendingKey, type Exchange } from './exchange.ts';
@@ -49,7 +50,7 @@ export class Observer {
     this.#peers = new Peers(options);
     this.#notifications = new Notifications(options, tasks);
     const { server, sha256Hex, randomHex } = options;
-    const config = options.boundary ?? NO_BOUNDARY;
+    const config = (): BoundaryConfig => options.boundary?.() ?? NO_BOUNDARY;
     const boundary = new Boundary({ server, sha256Hex, randomHex, config });
     const shared = { exchanges: this.#exchanges, rounds, tasks, boundary };
     this.#messages = new MessageObserver(options, shared);

@@ -4,9 +4,8 @@ import { homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
 import { TOOL_CLASSES, type ToolClass } from '../../schemas/event/v1.ts';
-import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import type { HoldSettings } from './holds.ts';
-import { readBoundaryFile } from './labels/boundary-file.ts';
+import { boundaryFromFile, type BoundarySettings } from './labels/host-labels.ts';
 import type { HostPolicySettings } from './policy/host-policy.ts';
 import type { HostRedactionSettings } from './redaction/host-redaction.ts';
 import type { ServiceAddress } from './recorder/publisher.ts';
@@ -36,7 +35,7 @@ export interface CaptureSettings {
   /** What is kept off the record; undefined = bodies are recorded as they are. */
   readonly redaction?: HostRedactionSettings | undefined;
   /** Trust and data labels, and what of them the host wants on the wire; undefined = what classes and detectors say. */
-  readonly boundary?: BoundaryConfig | undefined;
+  readonly boundary?: BoundarySettings | undefined;
   /** Asked before each request: the service may be started after its hosts. */
   readonly address: () => ServiceAddress;
 }
@@ -153,9 +152,9 @@ function readRedactionSettings(env: Environment, dataDir: string): HostRedaction
   return file === undefined ? undefined : { file: expandHome(file), keyFile: expandHome(keyFile), dataDir };
 }
 
-function readBoundary(env: Environment): BoundaryConfig | undefined {
+function readBoundarySettings(env: Environment): BoundarySettings | undefined {
   const file = value(env, 'TRIPLINE_LABELS');
-  return file === undefined ? undefined : readBoundaryFile(expandHome(file), 'TRIPLINE_LABELS');
+  return file === undefined ? undefined : boundaryFromFile(expandHome(file), 'TRIPLINE_LABELS');
 }
 
 /** Settings of this host; throws config_invalid with the variable at fault. */
@@ -180,7 +179,7 @@ export function readSettings(env: Environment): CaptureSettings {
     hold: readHold(env),
     policy: readPolicySettings(env),
     redaction: readRedactionSettings(env, dataDir),
-    boundary: readBoundary(env),
+    boundary: readBoundarySettings(env),
     address: () => ({
       url: fixedUrl ?? urlOfRunningService(dataDir) ?? DEFAULT_URL,
       token: fixedToken ?? readTrimmed(path.join(dataDir, 'producer.token')),

@@ -28,20 +28,6 @@ function isZero(bytes: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** Places of the three texts at the end of a row, and its end; they must end together. */
-function textsOf({ reader }: RowsBlock, at: number, end: number): readonly [number, number, number] {
-  reader.over(at, end);
-  const first = reader.at;
-  reader.skip(reader.length());
-  const second = reader.at;
-  reader.skip(reader.length());
-  const third = reader.at;
-  reader.skip(reader.length());
-  if (!reader.isOver)
-    throw new TriplineError('export_invalid', 'a row of the bundle is longer than its columns');
-  return [first, second, third];
-}
-
 /** A row of the ledger. */
 export class LedgerRow implements LedgerColumns {
   readonly block: RowsBlock;
@@ -102,18 +88,29 @@ export class PayloadRow implements PayloadColumns {
   readonly block: RowsBlock;
   /** Where it begins. */
   readonly at: number;
-  readonly #texts: readonly [number, number, number];
-  readonly #end: number;
+  /** Where the bytes of the line begin, and where they and the row end. */
+  readonly rawAt: number;
+  readonly end: number;
+  /** Of the batch signature. */
+  readonly #batchAt: number;
 
   constructor(block: RowsBlock, at: number, end: number) {
+    const { reader } = block;
     this.block = block;
     this.at = at;
-    this.#texts = textsOf(block, at + PAYLOAD_AT.texts, end);
-    this.#end = end;
+    this.end = end;
+    reader.over(at + PAYLOAD_AT.texts, end);
+    reader.skip(reader.length());
+    this.#batchAt = reader.at;
+    reader.skip(reader.length());
+    const length = reader.length();
+    this.rawAt = reader.skip(length);
+    if (!reader.isOver)
+      throw new TriplineError('export_invalid', 'a row of the bundle is longer than its columns');
   }
 
   get topic(): string {
-    return this.block.reader.over(this.#texts[0], this.#end).text();
+    return this.block.reader.over(this.at + PAYLOAD_AT.texts, this.end).text();
   }
 
   get partition(): number {
@@ -121,7 +118,7 @@ export class PayloadRow implements PayloadColumns {
   }
 
   get offset(): number {
-    return this.block.reader.over(this.at + PAYLOAD_AT.offset, this.#end).u64();
+    return this.block.reader.over(this.at + PAYLOAD_AT.offset, this.end).u64();
   }
 
   get line(): number {
@@ -133,13 +130,13 @@ export class PayloadRow implements PayloadColumns {
   }
 
   get batch(): string {
-    const batch = this.block.reader.over(this.#texts[1], this.#end).blob();
+    const batch = this.block.reader.over(this.#batchAt, this.end).blob();
     return batch.length === 0 ? '' : toBase64(batch);
   }
 
   /** As they are. */
   get raw(): Uint8Array {
-    return this.block.reader.over(this.#texts[2], this.#end).blob();
+    return this.block.bytes.subarray(this.rawAt, this.end);
   }
 
   get bytes(): string {
@@ -153,7 +150,7 @@ export class PayloadRow implements PayloadColumns {
   /** Whether it names the topic of a row of the ledger. */
   namesTopicOf(row: LedgerRow): boolean {
     const { reader, bytes } = this.block;
-    reader.over(this.#texts[0], this.#end);
+    reader.over(this.at + PAYLOAD_AT.texts, this.end);
     const length = reader.length();
     const at = reader.at;
     reader.over(row.at + LEDGER_AT.texts, bytes.length);

@@ -7,7 +7,13 @@ import type { Event } from '../../schemas/event/v1.ts';
 import { HEADERS, TOPICS } from '../../schemas/topics.ts';
 
 export type LedgerLine =
-  | { readonly kind: 'event'; readonly event: Event; readonly unknownFields: readonly string[] }
+  | {
+      readonly kind: 'event';
+      readonly event: Event;
+      readonly unknownFields: readonly string[];
+      /** Of the line, Unix ms, where it was read from the bytes. */
+      readonly timeMs?: number;
+    }
   | { readonly kind: 'alert'; readonly event: AlertLine }
   | { readonly kind: 'audit'; readonly event: AuditLine }
   | { readonly kind: 'dead_letter'; readonly event: DeadLetterLine }

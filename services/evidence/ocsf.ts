@@ -47,6 +47,7 @@ const ACTIVITIES: Readonly<Record<string, number>> = {
   publish: 1,
   delete: 4,
 };
+const UNKNOWN = 0;
 const OTHER = 99;
 const STATUS: Readonly<Record<string, number>> = { ok: 1 };
 const SEVERITIES: Readonly<Record<string, number>> = {
@@ -72,7 +73,7 @@ interface Place {
 export class OcsfEvents {
   readonly #sha256: Sha256;
   readonly #previous = new Map<string, Previous>();
-  #authority = '';
+  #authority: string | undefined;
   #log = '';
 
   constructor(sha256: Sha256) {
@@ -81,7 +82,7 @@ export class OcsfEvents {
 
   /** The events of the next line, each as one line of JSON. What is no tool call or alert gives none. */
   *take(line: BundleLine): Generator<string> {
-    if (line.type === 'header') this.#authority = line.keys[0]?.keyId ?? '';
+    if (line.type === 'header') this.#authority = line.keys[0]?.keyId;
     if (line.type === 'log') this.#log = line.logId;
     if (line.type === 'rows') yield* this.#rows(line);
   }
@@ -104,7 +105,7 @@ export class OcsfEvents {
     const before = this.#previous.get(log);
     const attestation = {
       uid,
-      authority_uid: this.#authority,
+      ...(this.#authority === undefined ? {} : { authority_uid: this.#authority }),
       chain_uid: log,
       ...(before === undefined ? {} : { prev_event: reference(before) }),
     };
@@ -162,6 +163,8 @@ function apiActivity(event: Columns, place: Place) {
   const trace = textOf(event, 'trace_id');
   return {
     activity_id: activity,
+    // 99 says nothing by itself.
+    ...(activity === OTHER ? { activity_name: named('class') } : {}),
     category_uid: 6,
     class_uid: 6003,
     type_uid: 600_300 + activity,
@@ -170,11 +173,12 @@ function apiActivity(event: Columns, place: Place) {
     time: Number(event['event_time']),
     metadata: metadata(place, trace === undefined ? ['ai_operation'] : ['ai_operation', 'trace']),
     actor: { app_name: agent, session: { uid: place.row.session_id }, ...userOf(event) },
-    ai_agent: { name: agent, uid: agent, type_id: OTHER },
+    // Which framework it was built with is not on record.
+    ai_agent: { name: agent, uid: agent, instance_uid: place.row.session_id, type_id: UNKNOWN },
     api: {
       operation: textOf(event, 'tool') ?? textOf(event, 'method') ?? 'unknown',
       service: { name: named('server') },
-      request: { uid: textOf(event, 'call_id') ?? '' },
+      ...requestOf(event),
     },
     src_endpoint: { name: textOf(event, 'host') ?? agent },
     ...destinationOf(event),
@@ -184,7 +188,7 @@ function apiActivity(event: Columns, place: Place) {
 }
 
 function statusOf(outcome: string | undefined): { readonly [name: string]: Json } {
-  if (outcome === undefined) return { status_id: 0 };
+  if (outcome === undefined) return { status_id: UNKNOWN };
   return { status_id: STATUS[outcome] ?? 2, status_detail: outcome };
 }
 
@@ -193,29 +197,36 @@ function userOf(event: Columns): { readonly [name: string]: Json } {
   return name === undefined ? {} : { user: { name } };
 }
 
+function requestOf(event: Columns): { readonly [name: string]: Json } {
+  const uid = textOf(event, 'call_id');
+  return uid === undefined ? {} : { request: { uid } };
+}
+
 function destinationOf(event: Columns): { readonly [name: string]: Json } {
   const hostname = textOf(event, 'dest_host');
   return hostname === undefined ? {} : { dst_endpoint: { hostname } };
 }
 
 function finding(alert: Columns, place: Place) {
+  const named = textOf(alert, 'rule_id') ?? 'unknown';
+  const version = textOf(alert, 'rule_hash');
   return {
     activity_id: 1,
     category_uid: 2,
     class_uid: 2004,
     type_uid: 200_401,
-    severity_id: SEVERITIES[textOf(alert, 'level') ?? ''] ?? 0,
+    severity_id: SEVERITIES[textOf(alert, 'level') ?? ''] ?? UNKNOWN,
     status_id: 1,
     is_alert: true,
     time: Number(alert['effective_time']),
     metadata: metadata(place, []),
     finding_info: {
       uid: textOf(alert, 'alert_id') ?? `${place.log}/${place.idx}`,
-      title: textOf(alert, 'title') ?? '',
+      title: textOf(alert, 'title') ?? named,
       analytic: {
-        uid: textOf(alert, 'rule_id') ?? '',
+        uid: named,
         type_id: 1,
-        version: textOf(alert, 'rule_hash') ?? '',
+        ...(version === undefined ? {} : { version }),
       },
     },
     unmapped: { ...ledgerOf(place), session: place.row.session_id },

@@ -118,7 +118,7 @@ export interface ProjectionInput {
   readonly mapping: ClassMappingVersion;
 }
 
-const NONE: readonly string[] = Object.freeze([]);
+export const NONE: readonly string[] = Object.freeze([]);
 const MAX_LISTED_UNKNOWN_FIELDS = 64;
 /** How far the event's clock may be ahead of the bus before it is a finding. */
 const FUTURE_AFTER_MS = 5_000;
@@ -130,7 +130,10 @@ function closesShort(event: Event): boolean {
   return count !== undefined && count !== event.seq + 1;
 }
 
-function findingsOf(input: ProjectionInput, eventMs: number): readonly string[] {
+type FindingsInput = Pick<ProjectionInput, 'event' | 'unknownFields' | 'appendMs' | 'equivocation'>;
+
+/** `eventMs`: time of the line. */
+export function findingsOf(input: FindingsInput, eventMs: number): readonly string[] {
   const { event } = input;
   const findings: string[] = [];
   if (input.equivocation) findings.push('equivocation');
@@ -142,7 +145,7 @@ function findingsOf(input: ProjectionInput, eventMs: number): readonly string[] 
   return findings.length === 0 ? NONE : findings;
 }
 
-function trustText(trust: Event['trust']): string {
+export function trustText(trust: Event['trust']): string {
   if (trust === undefined) return '';
   return typeof trust === 'string' ? trust : trust.level;
 }
@@ -172,7 +175,7 @@ function listedUnknown(names: readonly string[]): readonly string[] {
   return names.slice(0, MAX_LISTED_UNKNOWN_FIELDS).map((name) => name.slice(0, 256));
 }
 
-type MessageColumns = Pick<EventProjection, 'method' | 'resource_uri' | 'task_id' | 'decision_id'>;
+export type MessageColumns = Pick<EventProjection, 'method' | 'resource_uri' | 'task_id' | 'decision_id'>;
 const NO_MESSAGE: MessageColumns = Object.freeze({
   method: '',
   resource_uri: '',
@@ -181,7 +184,7 @@ const NO_MESSAGE: MessageColumns = Object.freeze({
 });
 
 /** What a message that is no plain tool call is about. */
-function messageColumns(event: Event): MessageColumns {
+export function messageColumns(event: Event): MessageColumns {
   const { method, mcp, decision } = event;
   const decisionId = event.decisionId ?? decision?.id;
   if (method === undefined && mcp === undefined && decisionId === undefined) return NO_MESSAGE;
@@ -193,7 +196,7 @@ function messageColumns(event: Event): MessageColumns {
   };
 }
 
-type PolicyColumns = Pick<
+export type PolicyColumns = Pick<
   EventProjection,
   | 'policy_id'
   | 'policy_version'
@@ -214,7 +217,7 @@ export const NO_POLICY: PolicyColumns = Object.freeze({
   approval_ttl_ms: 0,
 });
 
-function policyColumns({ policy }: Event): PolicyColumns {
+export function policyColumns({ policy }: Event): PolicyColumns {
   if (policy === undefined) return NO_POLICY;
   return {
     policy_id: policy.id,
@@ -273,12 +276,16 @@ export function projectEvent(input: ProjectionInput): EventProjection {
   };
 }
 
-/** Entry flags that follow from the line and its append time. */
-export function lineFlags(event: Event, appendMs: number): number {
+/** Entry flags that follow from the line, its time and its append time. */
+export function lineFlags(
+  event: Event,
+  appendMs: number,
+  eventMs: number = lineTimeMs(event.time, appendMs),
+): number {
   let flags = 0;
-  if (appendMs - lineTimeMs(event.time, appendMs) > BACKFILL_AFTER_MS) flags |= ENTRY_FLAGS.backfill;
-  const cutArguments = event.args === undefined && (event.argsBytes ?? 0) > MAX_INLINE_BODY_BYTES;
-  const cutResult = event.result === undefined && (event.resultBytes ?? 0) > MAX_INLINE_BODY_BYTES;
+  if (appendMs - eventMs > BACKFILL_AFTER_MS) flags |= ENTRY_FLAGS.backfill;
+  const cutArguments = (event.argsBytes ?? 0) > MAX_INLINE_BODY_BYTES && event.args === undefined;
+  const cutResult = (event.resultBytes ?? 0) > MAX_INLINE_BODY_BYTES && event.result === undefined;
   if (event.kind === 'call.body' || cutArguments || cutResult) flags |= ENTRY_FLAGS.oversizeBody;
   return flags;
 }

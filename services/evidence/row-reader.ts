@@ -67,6 +67,11 @@ export class RowReader {
 
   /** Of what follows: LEB128, below 2^32. */
   length(): number {
+    const first = this.bytes[this.at] as number;
+    if (first < 128 && this.at < this.end) {
+      this.at += 1;
+      return first;
+    }
     let value = 0;
     for (let shift = 0; shift < 32; shift += 7) {
       const byte = this.u8();

@@ -57,7 +57,7 @@ function isEncoded({ bytes }: RowReader, at: number, count: number, text: string
   return true;
 }
 
-function isTexts(row: RowReader, value: unknown): boolean {
+export function isTexts(row: RowReader, value: unknown): boolean {
   if (!Array.isArray(value) || row.length() !== value.length) return false;
   return (value as readonly unknown[]).every((text) => isText(row, text));
 }
@@ -69,6 +69,6 @@ function isStream(row: RowReader, value: unknown): boolean {
 }
 
 /** A null has no value behind it. */
-function isOptionalBool(row: RowReader, value: unknown): boolean {
+export function isOptionalBool(row: RowReader, value: unknown): boolean {
   return row.u8() === 0 ? (row.u8() !== 0) === value : value === null;
 }

@@ -20,8 +20,10 @@ import { ENTRY_TYPES } from './entry.ts';
 import { eventHash } from './event-hash.ts';
 import { readLedgerLine } from './lines.ts';
 import { projectEvent, type ClassMappingVersion } from './projection.ts';
+import type { RowReader } from './row-reader.ts';
 import { LEDGER_AT, PAYLOAD_AT } from './rows-block.ts';
 import { hasColumns } from './same-columns.ts';
+import { sameScanned, scanLine, scannedLine } from './scanned-columns.ts';
 import { TABLE_LAYOUTS } from './table-layout.ts';
 import type { CheckedRows, RowsCheck } from './verify-projections.ts';
 import { checkLine } from './verify-rows.ts';
@@ -78,7 +80,7 @@ export function usualContent(
   if (!hasUsualRows(rows)) return undefined;
   const [payload] = rows.payloads;
   if (payload === undefined || !isPayloadOf(payload, row, check)) return undefined;
-  const effectiveMs = eventTime(rows, row, payload.raw, check);
+  const effectiveMs = eventTime(rows, row, payload, check);
   return effectiveMs === undefined ? undefined : new UsualContent({ row, leafHash }, payload, effectiveMs);
 }
 
@@ -97,6 +99,7 @@ class UsualContent implements CheckedRows {
   readonly leafHash: Uint8Array;
   readonly effectiveMs: number;
   readonly classDerived = true;
+  readonly hasBytes = true;
   readonly policyProjected = true;
   readonly erasure = undefined;
   readonly #payload: PayloadRow;
@@ -146,13 +149,44 @@ const unusual = (): never => {
 function eventTime(
   rows: BlockEntry,
   row: LedgerRow,
-  bytes: Uint8Array,
+  payload: PayloadRow,
   check: RowsCheck,
 ): number | undefined {
   const { previousEffectiveMs } = check;
   const mapping = soleMapping(check.mappings);
   if (mapping === undefined || previousEffectiveMs === undefined) return undefined;
-  const read = readLedgerLine(row.topic, bytes);
+  const time = { row, payload, mapping, previousEffectiveMs };
+  return scannedTime(rows, time) ?? readTime(rows, time);
+}
+
+export interface Timed {
+  readonly row: LedgerRow;
+  readonly payload: PayloadRow;
+  readonly mapping: ClassMappingVersion;
+  readonly previousEffectiveMs: number;
+}
+
+/** By the bytes of line and row alone. */
+export function scannedTime(
+  rows: BlockEntry,
+  { row, payload, mapping, previousEffectiveMs }: Timed,
+): number | undefined {
+  if (!scanLine(rows.block.bytes, payload.rawAt, payload.end) || !isLineOf(row, scannedLine))
+    return undefined;
+  return sameScanned(eventRow(rows), { ledger: row, mapping, previousEffectiveMs });
+}
+
+function eventRow({ block, number }: BlockEntry): RowReader {
+  const at = block.firstRow(EVENTS, number);
+  return block.reader.over(block.fromOf(EVENTS, at), block.toOf(EVENTS, at));
+}
+
+/** By the values of the event. */
+export function readTime(
+  rows: BlockEntry,
+  { row, payload, mapping, previousEffectiveMs }: Timed,
+): number | undefined {
+  const read = readLedgerLine(row.topic, payload.raw);
   if (read.kind !== 'event' || !isLineOf(row, read)) return undefined;
   const expected = projectEvent({
     event: read.event,
@@ -164,10 +198,8 @@ function eventTime(
   });
   const { tenant, topic, partition, offset, line, append_ms: append_time, stream_id, seq } = row;
   const place = { tenant, topic, partition, offset, line, append_time, stream_id, seq };
-  const { block, number } = rows;
-  const at = block.firstRow(EVENTS, number);
-  const found = block.reader.over(block.fromOf(EVENTS, at), block.toOf(EVENTS, at));
-  const same = hasColumns(found, block.layouts.events, place, expected as unknown as Record<string, unknown>);
+  const columns = expected as unknown as Record<string, unknown>;
+  const same = hasColumns(eventRow(rows), rows.block.layouts.events, place, columns);
   return same ? expected.effective_time : undefined;
 }
 

@@ -11,7 +11,7 @@ import { verifyInclusion } from './merkle.ts';
 import { logId, logOrigin, originLeafHash } from './origin.ts';
 import type { RootClaim } from './root-claims.ts';
 import { FaultFound, type FaultCode, type LogReport, type OpenGap } from './report.ts';
-import type { Fail, RowsCheck } from './verify-projections.ts';
+import type { CheckedRows, Fail, RowsCheck } from './verify-projections.ts';
 import { usualContent, usualEntry } from './verify-block.ts';
 import { checkContent, checkEntry } from './verify-rows.ts';
 import { ProducerCheck, type ProducerFault } from './verify-producers.ts';
@@ -206,7 +206,7 @@ export class LogVerifier {
       this.#countType(row);
       return;
     }
-    this.#checkHerald(row, checked.prevEventHash, rows.idx);
+    this.#checkHerald(row, checked, rows.idx);
     this.#refuse(this.#producers.accept(rows, row));
     if (checked.effectiveMs !== undefined) {
       this.#streams.setEffectiveMs(row.stream_id, checked.effectiveMs);
@@ -242,20 +242,24 @@ export class LogVerifier {
   #endHerald(row: LedgerColumns, rows: BundleRows): void {
     if (this.#herald === undefined) return;
     const prev = rows.payloads[0]?.prev_ev_hash ?? this.#herald.row.ev_hash;
-    this.#checkHerald(row, prev, rows.idx);
+    this.#checkHerald(row, { hasBytes: true, prevEventHash: prev }, rows.idx);
   }
 
   /** The entry before may stand for this one: same line of the same record, same session. */
-  #checkHerald(row: LedgerColumns, prevEventHash: string | undefined, index: number): void {
+  #checkHerald(
+    row: LedgerColumns,
+    checked: Pick<CheckedRows, 'hasBytes' | 'prevEventHash'>,
+    index: number,
+  ): void {
     const herald = this.#herald;
-    this.#herald = prevEventHash === undefined ? { index, row } : undefined;
+    this.#herald = checked.hasBytes ? undefined : { index, row };
     if (herald === undefined) return;
     const { row: first } = herald;
     // Both are of one record and one session: also a filter takes both or none.
     if (herald.index + 1 !== index || !isSameLine(first, row)) throw this.#faultAt('payload_missing', herald);
     if (first.session_id !== row.session_id) throw this.#faultAt('entry_altered', herald, 'session_id');
     if (first.type !== ENTRY_TYPES.equivocation) return;
-    const claims = first.seq + 1 === row.seq && first.ev_hash === prevEventHash;
+    const claims = first.seq + 1 === row.seq && first.ev_hash === checked.prevEventHash;
     if (!claims) throw this.#faultAt('payload_missing', herald);
   }
 

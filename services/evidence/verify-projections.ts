@@ -30,6 +30,7 @@ export interface RowsCheck {
 export interface CheckedRows {
   readonly ledger: LedgerColumns;
   readonly leafHash: Uint8Array;
+  readonly hasBytes: boolean;
   /** Set when the entry has bytes. */
   readonly prevEventHash: string | undefined;
   readonly effectiveMs: number | undefined;

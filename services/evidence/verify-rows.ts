@@ -76,6 +76,7 @@ export function checkContent(
     erasure: undefined,
     ledger: row,
     leafHash,
+    hasBytes: false,
     prevEventHash: undefined,
     effectiveMs: undefined,
     classDerived: true,
@@ -100,7 +101,7 @@ export function checkContent(
   const projected = checkProjections(rows, { row, read, bytes }, check);
   const erasure =
     row.type === ENTRY_TYPES.erasure && read.kind === 'audit' ? read.event.audit.erasure : undefined;
-  return { ...bare, erasure, prevEventHash: payload.prev_ev_hash, ...projected };
+  return { ...bare, erasure, hasBytes: true, prevEventHash: payload.prev_ev_hash, ...projected };
 }
 
 function checkPayloadPlace(row: LedgerColumns, payload: PayloadColumns, fail: Fail): void {
@@ -155,7 +156,7 @@ export function checkLine(row: LedgerColumns, read: LedgerLine, fail: Fail): voi
   if (event.stream !== row.stream_id || event.seq !== row.seq) return fail('entry_type_wrong');
   if (comparable(event.session) !== row.session_id) return fail('entry_altered', 'session_id');
   if (!typeFits(row.type, read)) return fail('entry_type_wrong');
-  const derived = read.kind === 'event' ? lineFlags(read.event, row.append_ms) : 0;
+  const derived = read.kind === 'event' ? lineFlags(read.event, row.append_ms, read.timeMs) : 0;
   if ((row.flags & (ENTRY_FLAGS.backfill | ENTRY_FLAGS.oversizeBody)) !== derived) {
     return fail('entry_altered', 'flags');
   }

@@ -113,17 +113,28 @@ export async function openLocalSigner(options: LocalSignerOptions): Promise<Loca
   const ownerFile = options.exclusive === true ? path.join(options.dir, 'signer.owner') : undefined;
   if (ownerFile !== undefined) refuseAnnounced(ownerFile);
   const database = openSignerState(options.dir);
+  let isOwner = false;
   try {
     if (ownerFile !== undefined) {
       takeOwnership(database);
+      isOwner = true;
       announceOwner(ownerFile);
     }
     const key = await openLogKey(options.dir, database);
     return new LmdbSigner(database, { key, clock: options.clock, ownerFile });
   } catch (error) {
-    await database.close();
+    // A key that is refused leaves the directory to whoever puts it right.
+    await closeState(database, isOwner ? ownerFile : undefined);
     throw error;
   }
+}
+
+async function closeState(database: RootDatabase, ownerFile: string | undefined): Promise<void> {
+  if (ownerFile !== undefined) {
+    giveUpOwnership(database);
+    withdrawOwner(ownerFile);
+  }
+  await database.close();
 }
 
 class LmdbSigner implements LocalSigner {
@@ -299,11 +310,7 @@ class LmdbSigner implements LocalSigner {
   }
 
   async close(): Promise<void> {
-    if (this.#ownerFile !== undefined) {
-      giveUpOwnership(this.#database);
-      withdrawOwner(this.#ownerFile);
-    }
-    await this.#database.close();
+    await closeState(this.#database, this.#ownerFile);
   }
 
   #signature(heads: readonly LogHead[]): SignedHeads {

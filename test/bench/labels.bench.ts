@@ -57,6 +57,7 @@ function lookRow(name: string, body: unknown): BenchResult {
 
 function callWork(body: unknown, boundary: object): () => void {
   let random = 0;
+  const mapping = zBoundary.parse(boundary);
   const randomHex = (bytes: number): string => (++random).toString(16).padStart(bytes * 2, '0');
   const observer = new Observer({
     server: 'notes',
@@ -72,7 +73,7 @@ function callWork(body: unknown, boundary: object): () => void {
     injectTrace: false,
     callTimeoutMs: 1_000,
     maxPendingCalls: 10,
-    boundary: zBoundary.parse(boundary),
+    boundary: () => mapping,
   });
   const text = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
   const request = text({

@@ -10,15 +10,16 @@ import type { AboutLine, Passed } from '../passed.ts';
 import type { CaptureLog } from '../log.ts';
 import type { WireLine, WireMessage } from '../message.ts';
 import type { ExchangesEnd } from '../exchanges.ts';
-import { answerPost, refuse } from './answers.ts';
+import { answerPost, errorFor, refuse } from './answers.ts';
 import type { GateUpstream } from './config.ts';
 import { isModern, mismatchedHeaders } from './header-check.ts';
 import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
 import type { Peer } from './identity.ts';
 import type { ParamHeaders } from './param-headers.ts';
 import { readBody, readRequest, type HeldBytes } from './request-body.ts';
-import { pump } from './response-pump.ts';
+import { pump, type OldTransport } from './response-pump.ts';
 import { conversationOf, type GateSessions } from './sessions.ts';
+import { messageEvent } from './sse.ts';
 import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
 import { returnedHeaders, type UpstreamClient } from './upstream.ts';
 
@@ -54,6 +55,8 @@ export interface ExchangeOptions {
 
 type End = 'complete' | 'client_gone' | 'server_gone' | 'refused';
 
+/** HTTP+SSE of 2024-11-05 begins with an event; a GET without a session that is none of it may have to wait for its first. */
+const FIRST_EVENT_WAIT_MS = 250;
 const CLIENT_LEFT = 'The client closed the stream.';
 /** Systems say so where nobody listens: what an upstream knew of its sessions is gone. */
 const NOBODY_LISTENS = 'ECONNREFUSED';
@@ -273,8 +276,25 @@ export class Exchange {
       onEventId: () => {
         this.#mayResume = true;
       },
+      oldTransport: this.#oldTransport(),
       onDone: () => this.#end('complete'),
     });
+  }
+
+  #oldTransport(): OldTransport | undefined {
+    if (this.#options.request.method !== 'GET') return undefined;
+    // Who has a session speaks streamable HTTP: nobody is told of another transport late.
+    const headersWaitMs = this.#sessionId === undefined ? FIRST_EVENT_WAIT_MS : 0;
+    return { headersWaitMs, onEndpoint: () => this.#speaksOldTransport() };
+  }
+
+  #speaksOldTransport(): void {
+    const { served, log, response } = this.#options;
+    const code = 'upstream_transport_unsupported';
+    log('error', code, { server: served.upstream.name });
+    this.#upstreamRequest?.destroy();
+    this.#refuse(code);
+    if (!response.writableEnded) response.end(messageEvent(errorFor([], code)));
   }
 
   #passAnswer(message: Uint8Array): Passed | Promise<Passed> {
@@ -335,7 +355,7 @@ export class Exchange {
     this.#ended = true;
     const stream = this.#stream;
     if (stream === undefined) return;
-    this.#endCalls(stream, how);
+    stream.capture.afterLook(() => this.#endCalls(stream, how));
     stream.busy = Math.max(0, stream.busy - 1);
     stream.lastUsedMs = Date.now();
     this.#options.sessions.touch(stream.scope);

@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { Capture } from '../capture.ts';
 import type { CaptureTimings, SharedParts } from '../capture-options.ts';
+import { fixedBoundary } from '../labels/host-labels.ts';
 import type { CaptureLog } from '../log.ts';
 import { randomHex } from '../random.ts';
 import type { CaptureSettings } from '../settings.ts';
@@ -50,7 +51,12 @@ const KEEP_ALIVE_MS = 65_000;
 const METHODS: ReadonlySet<string> = new Set(['POST', 'GET', 'DELETE', 'OPTIONS']);
 
 /** Listens and serves; throws where it cannot listen or nothing can be put on record. */
-export async function startGate(options: GateOptions): Promise<RunningGate> {
+export async function startGate(asked: GateOptions): Promise<RunningGate> {
+  const { boundary } = asked.gate;
+  const options: GateOptions =
+    boundary === undefined
+      ? asked
+      : { ...asked, settings: { ...asked.settings, boundary: fixedBoundary(boundary) } };
   // The gate's own stream: its life, and what it says of controls.
   const own = new Capture({
     settings: options.settings,
@@ -106,7 +112,7 @@ class Gate {
       nowMs,
     });
     this.#streams = new StreamTable({
-      settings: { ...settings, boundary: gate.boundary ?? settings.boundary },
+      settings,
       shared,
       spans: options.spans,
       timings: options.timings ?? {},

@@ -21,8 +21,17 @@ export interface PumpOptions {
   readonly onLongMessage: () => void;
   /** The server's answer carries an id that a client may resume after. */
   readonly onEventId: () => void;
+  /** Answers to a GET: an event stream may turn out to be none of ours. */
+  readonly oldTransport: OldTransport | undefined;
   /** All of it has been handed to the client, or it has left. */
   readonly onDone: () => void;
+}
+
+export interface OldTransport {
+  /** ms for which the headers wait for the first event: after them nothing can be answered any more. */
+  readonly headersWaitMs: number;
+  /** It names another place for messages (HTTP+SSE, 2024-11-05): who went there would pass by the gate. */
+  readonly onEndpoint: () => void;
 }
 
 /** Text of an event stream, or a body; by its content type, as clients tell them apart. */
@@ -39,6 +48,8 @@ class EventPump {
   #busy = false;
   #full = false;
   #ended = false;
+  #isOver = false;
+  #later: NodeJS.Timeout | undefined;
 
   constructor(options: PumpOptions) {
     this.#options = options;
@@ -46,12 +57,11 @@ class EventPump {
   }
 
   start(): void {
-    const { from, to, status, headers, own } = this.#options;
-    to.writeHead(status, headers);
+    const { from, to, own, oldTransport } = this.#options;
+    const waitMs = oldTransport?.headersWaitMs ?? 0;
     // At once, but with the first event where both came together: one packet less for each call.
-    setImmediate(() => {
-      if (!to.destroyed) to.flushHeaders();
-    });
+    if (waitMs > 0) this.#later = setTimeout(() => this.#begin(), waitMs);
+    else setImmediate(() => this.#begin());
     for (const text of own) this.#write([messageEvent(text)]);
     from.on('data', (chunk: Buffer) => {
       this.#ready.push(...this.#splitter.push(chunk));
@@ -67,7 +77,21 @@ class EventPump {
     });
   }
 
+  #begin(): void {
+    const { to } = this.#options;
+    if (to.destroyed || this.#isOver) return;
+    this.#writeHead();
+    to.flushHeaders();
+  }
+
+  #writeHead(): void {
+    const { to, status, headers } = this.#options;
+    clearTimeout(this.#later);
+    if (!to.headersSent) to.writeHead(status, headers);
+  }
+
   #run(): void {
+    if (this.#isOver) return;
     while (!this.#busy && !this.#full) {
       const event = this.#ready.shift();
       if (event === undefined) break;
@@ -77,6 +101,13 @@ class EventPump {
   }
 
   #event(event: SseEvent): void {
+    const { oldTransport } = this.#options;
+    if (event.isEndpoint && oldTransport !== undefined) {
+      clearTimeout(this.#later);
+      this.#isOver = true;
+      this.#ready.length = 0;
+      return oldTransport.onEndpoint();
+    }
     if (event.hasId) this.#options.onEventId();
     if (event.data === undefined) return this.#write(event.raw);
     const passed = this.#options.pass(event.data);
@@ -98,6 +129,7 @@ class EventPump {
   #write(parts: readonly Uint8Array[]): void {
     const { to } = this.#options;
     if (to.destroyed) return;
+    this.#writeHead();
     to.cork();
     for (const part of parts) if (!to.write(part)) this.#full = true;
     to.uncork();
@@ -105,6 +137,7 @@ class EventPump {
 
   #flow(): void {
     const { from, to, onDone } = this.#options;
+    if (this.#isOver) return;
     const mustWait = this.#busy || this.#full;
     if (mustWait && !from.isPaused()) from.pause();
     else if (!mustWait && from.isPaused()) from.resume();

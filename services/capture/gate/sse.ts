@@ -12,6 +12,8 @@ export interface SseEvent {
   readonly others: readonly Uint8Array[];
   /** It carries an id: a client may resume the stream after it. */
   readonly hasId: boolean;
+  /** As HTTP+SSE of 2024-11-05 says where its messages are to be sent. */
+  readonly isEndpoint: boolean;
 }
 
 const LF = 0x0a;
@@ -21,6 +23,7 @@ const BLANK = 0x20;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 /** Longer than the names that are looked at. */
 const MAX_NAME_BYTES = 8;
+const ENDPOINT = Buffer.from('endpoint');
 const LINE_FEED = Uint8Array.of(LF);
 
 export class SseSplitter {
@@ -33,6 +36,7 @@ export class SseSplitter {
   #data: Buffer[] = [];
   #others: Buffer[] = [];
   #hasId = false;
+  #isEndpoint = false;
   /** The event has a line that is no comment. */
   #hasField = false;
   #isLong = false;
@@ -97,7 +101,7 @@ export class SseSplitter {
     this.#raw = [];
     if (!this.#isLong) this.#rawBytes = 0;
     if (this.#isLong) this.#line = this.#line.length === 0 ? [] : [Buffer.from('x')];
-    return { raw, data: undefined, others: [], hasId: false };
+    return { raw, data: undefined, others: [], hasId: false, isEndpoint: false };
   }
 
   #endLine(last: Buffer, end: Buffer): void {
@@ -113,6 +117,7 @@ export class SseSplitter {
     if (name === 'data') this.#data.push(valueOf(line, colon));
     else {
       if (name === 'id') this.#hasId = true;
+      if (name === 'event') this.#isEndpoint = ENDPOINT.equals(valueOf(line, colon));
       this.#others.push(line, end);
     }
   }
@@ -123,12 +128,14 @@ export class SseSplitter {
       data: this.#isLong || this.#data.length === 0 ? undefined : joined(this.#data),
       others: this.#others,
       hasId: this.#hasId,
+      isEndpoint: this.#isEndpoint,
     };
     this.#raw = [];
     this.#rawBytes = 0;
     this.#data = [];
     this.#others = [];
     this.#hasId = false;
+    this.#isEndpoint = false;
     this.#hasField = false;
     this.#isLong = false;
     this.#isFirstLine = false;

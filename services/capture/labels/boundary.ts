@@ -50,26 +50,32 @@ const NOTHING: BoundaryFields = { labels: [], fields: {} };
 export const NO_ANSWER: AnswerFields = { ...NOTHING, splices: [] };
 const NO_MARKING: Marking = { splices: [], texts: 0, cut: false };
 const NO_HOSTS: readonly string[] = [];
+/** Nobody looked, since no line of the mapping asked. One that has come since and asks must not take them for none. */
+const UNREAD_HOSTS: readonly string[] = [];
 
 export interface BoundaryOptions {
   readonly server: string;
-  readonly config: BoundaryConfig;
+  /** What is in force; asked at each message. */
+  readonly config: () => BoundaryConfig;
   readonly sha256Hex: Sha256Hex;
   readonly randomHex: (bytes: number) => string;
 }
 
 export class Boundary {
   readonly #options: BoundaryOptions;
-  readonly #readsHosts: boolean;
 
   constructor(options: BoundaryOptions) {
     this.#options = options;
-    this.#readsHosts = readsHosts(options.config);
+  }
+
+  get #config(): BoundaryConfig {
+    return this.#options.config();
   }
 
   /** Hosts named in the arguments at `span`, for trust in what is answered. */
   hosts(bytes: Uint8Array, span: Span | undefined): readonly string[] {
-    if (!this.#readsHosts || span === undefined) return NO_HOSTS;
+    if (span === undefined) return NO_HOSTS;
+    if (!readsHosts(this.#config)) return UNREAD_HOSTS;
     const args = valueAt(bytes, span, MAX_HOSTS_BYTES);
     return args === undefined ? [UNSEEN_HOST] : hostsIn({ args });
   }
@@ -89,8 +95,8 @@ export class Boundary {
     const found = this.#labelled(result, 'result', subject);
     const about = fieldsOf(found);
     if (!toClient) return { ...about, splices: [] };
-    const { server, config } = this.#options;
-    const trust = trustOf({ ...subject, server }, subject.hosts, config);
+    const { server } = this.#options;
+    const trust = trustOf({ ...subject, server }, hostsKnown(subject.hosts), this.#config);
     const marking = this.#marking(result, members, trust);
     const splices = [...marking.splices, ...this.#meta(result, members, { found, trust, marking })];
     return {
@@ -101,27 +107,26 @@ export class Boundary {
   }
 
   #labelled(body: DraftBody | undefined, of: 'args' | 'result', subject: BoundarySubject): Labelled {
-    const { server, config } = this.#options;
+    const { server } = this.#options;
     return labelled(body?.bytes.subarray(body.span.start, body.span.end), {
       of,
       server,
       tool: subject.tool,
       class: subject.class,
-      mapping: config,
+      mapping: this.#config,
       maxLookedAt: MAX_LOOKED_AT_BYTES,
     });
   }
 
   #marking({ bytes }: DraftBody, members: readonly Member[] | undefined, trust: Trust): Marking {
-    const { config, randomHex } = this.#options;
-    const mode = config.instructions;
+    const { randomHex } = this.#options;
+    const mode = this.#config.instructions;
     if (mode === 'off' || trust.level === 'trusted' || members === undefined) return NO_MARKING;
     return markInstructions(bytes, members, { mode, nonce: randomHex(4) });
   }
 
   #markingLabels({ texts, cut }: Marking): readonly string[] {
-    const done =
-      this.#options.config.instructions === 'strip' ? 'instructions_stripped' : 'instructions_marked';
+    const done = this.#config.instructions === 'strip' ? 'instructions_stripped' : 'instructions_marked';
     return [...(texts > 0 ? [done] : []), ...(cut ? ['instructions_unchecked'] : [])];
   }
 
@@ -130,7 +135,7 @@ export class Boundary {
     members: readonly Member[] | undefined,
     said: { readonly found: Labelled; readonly trust: Trust; readonly marking: Marking },
   ): readonly Splice[] {
-    const { config } = this.#options;
+    const config = this.#config;
     if (!config.resultMeta) return [];
     const { found, trust, marking } = said;
     const value = {
@@ -152,9 +157,13 @@ export class Boundary {
     const own = splices.map((one) => ({ ...one, start: one.start - span.start, end: one.end - span.start }));
     const delivered = applySplices(bytes.subarray(span.start, span.end), own);
     const marked =
-      marking.texts === 0 ? {} : { instructions: this.#options.config.instructions, texts: marking.texts };
+      marking.texts === 0 ? {} : { instructions: this.#config.instructions, texts: marking.texts };
     return { delivered: { hash: this.#options.sha256Hex(delivered), bytes: delivered.length, ...marked } };
   }
+}
+
+function hostsKnown(hosts: readonly string[]): readonly string[] {
+  return hosts === UNREAD_HOSTS ? [UNSEEN_HOST] : hosts;
 }
 
 function fieldsOf({ labels, secrets, cut }: Labelled): BoundaryFields {

@@ -29,10 +29,14 @@ function readOwn(file: string): string | undefined {
   const found = statSync(file, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   const isOurs = process.getuid === undefined || found.uid === process.getuid();
-  if (!isOurs || (found.mode & OTHERS) !== 0)
-    throw new TriplineError('config_invalid', `${file} must be ours alone: set its owner and mode 0600`, {
-      path: file,
-    });
+  if (!isOurs || !found.isFile() || (found.mode & OTHERS) !== 0)
+    throw new TriplineError(
+      'config_invalid',
+      `${file} must be a file that is ours alone: set its owner and mode 0600`,
+      {
+        path: file,
+      },
+    );
   return readFileSync(file, 'utf8');
 }
 

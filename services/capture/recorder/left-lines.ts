@@ -55,7 +55,7 @@ function newObserver({ names }: LeftLines, options: LeftLinesOptions, nowMs: () 
     injectTrace: false,
     callTimeoutMs: Number.POSITIVE_INFINITY,
     maxPendingCalls: Number.POSITIVE_INFINITY,
-    boundary,
+    boundary: () => boundary,
   });
 }
 

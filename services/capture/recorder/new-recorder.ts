@@ -59,7 +59,7 @@ export function newDrainer({ settings, log }: CaptureOptions): Drainer {
     pidSpace: pidSpace(),
     nowMs: () => Date.now(),
     randomHex,
-    boundary: settings.boundary,
+    boundary: settings.boundary?.mapping.value,
     log,
   });
 }

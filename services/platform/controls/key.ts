@@ -3,22 +3,16 @@
  * the other way round. `control.key` (PKCS #8 PEM, mode 0600) stays with the service; `control.pub` (SPKI PEM) is what
  * hosts pin.
  */
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  sign,
-  verify,
-} from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { link, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkEd25519PublicKey } from '../../../schemas/control/key.ts';
 import type { PinnedControlKey, VerifyEd25519 } from '../../../schemas/control/verify.ts';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { writeFlushed } from '../durable-files.ts';
-import { checkOwn } from '../ledger/key-file.ts';
+import { privateKeyOf } from '../ledger/key-file.ts';
+import { readOwn } from '../own-file.ts';
 import type { RandomBytes } from '../step.ts';
 
 export const CONTROL_KEY_FILE = 'control.key';
@@ -40,10 +34,7 @@ export interface ControlKey extends PinnedControlKey {
 export async function openControlKey(dataDir: string, randomBytes: RandomBytes): Promise<ControlKey> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const path = join(dataDir, CONTROL_KEY_FILE);
-  const found = await stat(path).catch(() => undefined);
-  if (found !== undefined) checkOwn(path, found);
-  const pem = (await readIfThere(path)) ?? (await createKeyFile(path, randomBytes));
-  const privateKey = parsePrivateKey(pem, path);
+  const privateKey = privateKeyOf(readOwn(path) ?? (await createKeyFile(path, randomBytes)), path);
   const publicKeyObject = createPublicKey(privateKey);
   const publicPath = join(dataDir, CONTROL_PUBLIC_KEY_FILE);
   const publicPem = publicKeyObject.export({ type: 'spki', format: 'pem' }).toString();
@@ -114,22 +105,12 @@ function rawPublicKey(key: KeyObject): Uint8Array {
   return new Uint8Array(der.subarray(der.length - RAW_KEY_BYTES));
 }
 
-function parsePrivateKey(pem: string, path: string): KeyObject {
-  try {
-    const key = createPrivateKey(pem);
-    if (key.asymmetricKeyType === 'ed25519') return key;
-  } catch (cause) {
-    throw new TriplineError('config_invalid', `${path} holds no private key`, { cause });
-  }
-  throw new TriplineError('config_invalid', `${path} holds no Ed25519 key`);
-}
-
-async function createKeyFile(path: string, randomBytes: RandomBytes): Promise<string> {
+async function createKeyFile(path: string, randomBytes: RandomBytes): Promise<Buffer> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   await writeExclusively(path, pem, { mode: 0o600, randomBytes });
   // Another process may have been first: the file, not our key, is the truth.
-  return readFile(path, 'utf8');
+  return await readFile(path);
 }
 
 /** Writes and syncs a file that appears whole or not at all; keeps the one that is already there. */

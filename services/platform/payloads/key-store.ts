@@ -9,13 +9,12 @@
 import { createHmac } from 'node:crypto';
 import {
   closeSync,
-  existsSync,
+  constants,
   fdatasyncSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readSync,
   writeSync,
 } from 'node:fs';
@@ -24,6 +23,7 @@ import { open, type Database, type RootDatabase } from 'lmdb';
 import { LRUCache } from 'lru-cache';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { writeDurably } from '../durable-files.ts';
+import { openOwn, readOwn } from '../own-file.ts';
 import type { RandomBytes } from '../step.ts';
 import type { ErasableKeys, SubjectKey } from './keys.ts';
 
@@ -37,7 +37,7 @@ export interface KeyStore extends ErasableKeys {
   close(): Promise<void>;
 }
 
-/** Opens or makes the keys below `dir`, which exists and is ours alone. */
+/** Opens or makes the keys below `dir`, which exists. Throws config_invalid for files that are not ours alone. */
 export function openKeyStore(dir: string, randomBytes: RandomBytes): KeyStore {
   return new FileKeyStore(join(dir, 'subject-keys'), randomBytes);
 }
@@ -175,8 +175,7 @@ function writeSlot(file: number, key: Uint8Array, number: number): void {
 }
 
 function openSlots(path: string): number {
-  const isNew = !existsSync(path);
-  const file = openSync(path, isNew ? 'wx+' : 'r+', 0o600);
+  const file = openOwn(path, constants.O_RDWR) ?? openSync(path, 'wx+', 0o600);
   if (fstatSync(file).size < SLOT_BYTES) {
     writeSlot(file, HEAD, 0);
     fsyncSync(file);
@@ -186,8 +185,11 @@ function openSlots(path: string): number {
 
 /** Made once: with another one no name would be found again, and each would get a new key. */
 function lookupKeyOf(path: string, randomBytes: RandomBytes): Buffer {
-  if (!existsSync(path)) writeDurably(path, randomBytes(SLOT_BYTES));
-  const key = readFileSync(path);
+  let key = readOwn(path);
+  if (key === undefined) {
+    key = Buffer.from(randomBytes(SLOT_BYTES));
+    writeDurably(path, key);
+  }
   if (key.length !== SLOT_BYTES)
     throw new TriplineError(
       'internal',

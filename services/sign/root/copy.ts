@@ -14,13 +14,21 @@ export function keptCheckpoint(size: number): string {
   return `checkpoints/${String(size).padStart(16, '0')}`;
 }
 
-/** Copies everything up to `checkpoint` (a signed note). Throws root_log_diverges where the copy holds other bytes. */
-export async function copyRoot(from: RootFiles, to: RootFiles, checkpoint: string): Promise<void> {
+/**
+ * Copies everything up to `checkpoint` (a signed note) and answers its size. Throws root_log_diverges where the copy holds
+ * other bytes. Cut off anywhere, the next call goes on: the copy's own checkpoint comes last.
+ */
+export async function copyRoot(from: RootFiles, to: RootFiles, checkpoint: string): Promise<number> {
   const size = sizeOf(checkpoint);
   const latest = await to.read(CHECKPOINT_FILE);
   const copied = latest === undefined ? 0 : sizeOf(Buffer.from(latest).toString());
   if (copied > size) diverges('the copy is ahead of it');
-  if (copied === size) return;
+  if (latest !== undefined && copied === size) {
+    if (!sameText(latest, utf8(checkpoint))) diverges('the copy has another checkpoint of its size');
+    // A stamp comes after its checkpoint, which may be the newest for long.
+    await copyStamps(from, to);
+    return size;
+  }
   for (const tile of [...newBundles(copied, size), ...newTiles(copied, size)]) {
     const bytes = (await readTile(from, tile)) ?? diverges(`${tilePath(tile)} is missing`);
     await writeOnce(to, tilePath(tile), bytes);
@@ -28,6 +36,7 @@ export async function copyRoot(from: RootFiles, to: RootFiles, checkpoint: strin
   await writeOnce(to, keptCheckpoint(size), utf8(checkpoint));
   await copyStamps(from, to);
   await to.write(CHECKPOINT_FILE, utf8(checkpoint));
+  return size;
 }
 
 /** Time stamps of checkpoints; the list of them last, so that what it names is there. */

@@ -189,15 +189,18 @@ export class RootLog implements RootSource {
     });
   }
 
-  /** Copies to a second place: up to the newest checkpoint that met the policy, without a policy to the newest. */
-  async copyTo(files: RootFiles): Promise<void> {
+  /**
+   * Copies to a second place: up to the newest checkpoint that met the policy, without a policy to the newest. Answers how
+   * many leaves are there then.
+   */
+  async copyTo(files: RootFiles): Promise<number> {
     const { ledger, cosigner } = this.#options;
     const note = await this.#exclusive(() => {
       const newest = cosigner === undefined ? this.#note() : ledger.root.cosigned()?.note;
       return Promise.resolve(ledger.root.published() > 0 ? newest : undefined);
     });
     // What is copied does not change any more, so epochs need not wait for a slow place.
-    if (note !== undefined) await copyRoot(this.#options.files, files, note);
+    return note === undefined ? 0 : await copyRoot(this.#options.files, files, note);
   }
 
   /**

@@ -9,6 +9,7 @@ import { readSecret } from '../../platform/config/secrets.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import type { StepContext, StepHealth } from '../../platform/step.ts';
 import type { LocalSigner } from '../local-signer.ts';
+import { waitMs } from './back-off.ts';
 import { Cosigner, type Fork } from './cosigner.ts';
 import { diskFiles, type RootFiles } from './files.ts';
 import { RootLog } from './root-log.ts';
@@ -19,6 +20,8 @@ import { Stamper } from './stamper.ts';
 export const ROOT_LOG_DIR = 'root-log';
 /** What a stop still waits for witnesses; the next start asks them again. */
 const STOP_COSIGN_MS = 3000;
+/** What a stop still waits for a bucket; the next start goes on where the copy stopped. */
+const STOP_COPY_MS = 5000;
 
 export interface RootRun {
   health(): StepHealth;
@@ -58,6 +61,7 @@ class Runner implements RootRun {
   readonly #readOnly: boolean;
   readonly #stop = new AbortController();
   readonly #witnessStop = new AbortController();
+  readonly #copyStop = new AbortController();
   readonly #metrics: RootMetrics;
   readonly #copies: readonly { readonly part: string; readonly files: RootFiles }[];
   readonly #cosigner: Cosigner | undefined;
@@ -74,7 +78,7 @@ class Runner implements RootRun {
     this.#readOnly = readOnly;
     this.#metrics = rootMetrics(context);
     this.#files = diskFiles(path.join(context.dataDir, ROOT_LOG_DIR));
-    this.#copies = readOnly ? [] : copiesOf(context);
+    this.#copies = readOnly ? [] : copiesOf(context, this.#copyStop.signal);
     this.#cosigner =
       policyFile === undefined || readOnly
         ? undefined
@@ -113,15 +117,13 @@ class Runner implements RootRun {
     if (timestamp !== undefined) {
       const { url, timeoutMs, everyMs } = timestamp;
       const stamper = new Stamper({ url, timeoutMs, signal: this.#stop.signal });
-      this.#loops.push(
-        this.#every(everyMs, () => this.#attempt('time stamps', () => this.#stamp(root, stamper))),
-      );
+      this.#loops.push(this.#asking('time stamps', everyMs, () => this.#stamp(root, stamper)));
     }
     this.#loops.push(
       this.#every(epochMs, () => this.#attempt('root log', () => root.epoch())),
       this.#every(cosignEveryMs, () => this.#witness(root)),
       ...this.#copies.map(({ part, files }) =>
-        this.#every(cosignEveryMs, () => this.#attempt(part, () => root.copyTo(files))),
+        this.#asking(part, cosignEveryMs, () => this.#copy(root, part, files)),
       ),
     );
   }
@@ -137,6 +139,7 @@ class Runner implements RootRun {
   /** One last epoch, and a short try to have it cosigned. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    const copyTimer = setTimeout(() => this.#copyStop.abort(), STOP_COPY_MS);
     await Promise.all(this.#loops);
     const root = this.#root;
     if (root !== undefined && !this.#readOnly) {
@@ -145,8 +148,10 @@ class Runner implements RootRun {
       await this.#witness(root);
       clearTimeout(timer);
       // One try each: the next start goes on where it stopped.
-      for (const { part, files } of this.#copies) await this.#attempt(part, () => root.copyTo(files));
+      for (const { part, files } of this.#copies)
+        await this.#attempt(part, () => this.#copy(root, part, files));
     }
+    clearTimeout(copyTimer);
     this.#witnessStop.abort();
     this.#signer.root = undefined;
   }
@@ -169,6 +174,10 @@ class Runner implements RootRun {
     if (newest === undefined) return;
     const isNew = await stamper.stamp(newest, this.#files);
     if (isNew) this.#metrics.stampedAt.set(this.#context.clock.nowMs() / 1000);
+  }
+
+  async #copy(root: RootLog, part: string, files: RootFiles): Promise<void> {
+    this.#metrics.copiedSize.set({ part }, await root.copyTo(files));
   }
 
   async #onFork({ witness, status, size, file }: Fork): Promise<void> {
@@ -196,7 +205,7 @@ class Runner implements RootRun {
     this.#metrics.cosignedSize.set(cosigned);
   }
 
-  async #every(ms: number, act: () => Promise<void>): Promise<void> {
+  async #every(ms: number, act: () => Promise<unknown>): Promise<void> {
     const { clock } = this.#context;
     const { signal } = this.#stop;
     while (!signal.aborted) {
@@ -205,22 +214,40 @@ class Runner implements RootRun {
     }
   }
 
-  /** A fault is logged when it begins, and stands in health until the part works again. */
-  async #attempt(part: string, act: () => Promise<void>): Promise<void> {
+  /** As `#every`, of what asks others: after a fault it is asked sooner, and then ever less often. */
+  async #asking(part: string, everyMs: number, act: () => Promise<void>): Promise<void> {
+    let failures = 0;
+    const { clock } = this.#context;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await clock.sleep(waitMs(everyMs, failures), signal);
+      if (signal.aborted) return;
+      failures = (await this.#attempt(part, act)) ? 0 : failures + 1;
+    }
+  }
+
+  /** True where it worked. A fault is logged when it begins, and stands in health until the part works again. */
+  async #attempt(part: string, act: () => Promise<void>): Promise<boolean> {
     try {
       await act();
-      this.#faults.delete(part);
+      if (this.#faults.delete(part)) this.#context.log.info({ part }, 'the root log works again');
+      return true;
     } catch (error) {
       const code = isTriplineError(error) ? error.code : 'internal';
       if (this.#faults.get(part) !== code)
         this.#context.log.error({ err: error, part }, 'the root log is at fault');
       this.#faults.set(part, code);
+      this.#metrics.faults.inc({ part, code });
+      return false;
     }
   }
 }
 
 /** A folder, a bucket, or both. */
-function copiesOf({ config, clock }: StepContext): { readonly part: string; readonly files: RootFiles }[] {
+function copiesOf(
+  { config, clock }: StepContext,
+  signal: AbortSignal,
+): { readonly part: string; readonly files: RootFiles }[] {
   const { copyDir, copyS3 } = config.rootLog;
   const copies = [];
   if (copyDir !== undefined) copies.push({ part: 'copy', files: diskFiles(expandHome(copyDir)) });
@@ -229,7 +256,7 @@ function copiesOf({ config, clock }: StepContext): { readonly part: string; read
     const { retention } = copyS3;
     copies.push({
       part: 'copy in a bucket',
-      files: s3Files({ ...copyS3, secretAccessKey, retention }, clock),
+      files: s3Files({ ...copyS3, secretAccessKey, retention, signal }, clock),
     });
   }
   return copies;
@@ -250,6 +277,18 @@ function rootMetrics({ metrics }: StepContext) {
       'tripline_root_log_cosigned_seconds',
       'Unix time when a checkpoint last met the policy.',
     ),
+    copiedSize: new Gauge({
+      name: 'tripline_root_log_copied_size',
+      help: 'Leaves that a second copy holds, with a checkpoint over them.',
+      labelNames: ['part'],
+      registers,
+    }),
+    faults: new Counter({
+      name: 'tripline_root_log_faults_total',
+      help: 'Attempts of parts of the root log that failed, by the code of the fault.',
+      labelNames: ['part', 'code'],
+      registers,
+    }),
     stampedAt: gauge('tripline_root_log_stamped_seconds', 'Unix time when a time stamp was last taken.'),
     forks: new Counter({
       name: 'tripline_root_log_forks_total',

@@ -8,9 +8,11 @@ import { TriplineError } from '../../../schemas/errors.ts';
 import { equalBytes, utf8 } from '../../evidence/bytes.ts';
 import { parseSize } from '../../evidence/tlog/checkpoint.ts';
 import { answersQuery, parseTimestamp, timestampQuery } from '../../evidence/timestamp.ts';
+import { within } from '../../platform/http/within.ts';
 import { sha256 } from '../../platform/ledger/crypto.ts';
 import { STAMP_SIZES_FILE, stampPath } from '../../platform/ledger/root-source.ts';
 import type { RootFiles } from './files.ts';
+import { readBounded } from './read-bounded.ts';
 
 const NONCE_BYTES = 8;
 /** An answer with its certificates has a few kB. */
@@ -35,7 +37,7 @@ export class Stamper {
   }
 
   /**
-   * Keeps a stamp of the note, the list of sizes last. Nothing where the newest stamp is of this size. Throws timestamp_refused for an answer that is none, unreachable where there was none.
+   * Keeps a stamp of the note, the list of sizes last. Nothing where the newest stamp is of this size. Throws timestamp_refused for an answer that is none, timestamp_unreachable where there was none.
    */
   async stamp({ note, size }: Stamped, files: RootFiles): Promise<boolean> {
     const known = Buffer.from((await files.read(STAMP_SIZES_FILE)) ?? []).toString();
@@ -57,29 +59,22 @@ export class Stamper {
   async #ask(query: Uint8Array): Promise<Uint8Array> {
     const { url, timeoutMs, signal } = this.#options;
     try {
-      const response = await fetch(url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/timestamp-query' },
-        body: Buffer.from(query),
-        redirect: 'error',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      return await within({ timeoutMs, signal }, async (ending) => {
+        const response = await fetch(url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/timestamp-query' },
+          body: Buffer.from(query),
+          redirect: 'error',
+          signal: ending,
+        });
+        if (!response.ok) throw new TriplineError('timestamp_refused', `status ${response.status}`);
+        const answer = await readBounded(response.body, MAX_ANSWER_BYTES);
+        if (answer === undefined) throw new TriplineError('timestamp_refused', 'the answer is too long');
+        return answer;
       });
-      if (!response.ok) throw new TriplineError('timestamp_refused', `status ${response.status}`);
-      return await bounded(response);
     } catch (cause) {
       if (cause instanceof TriplineError) throw cause;
-      throw new TriplineError('unreachable', 'the time stamp authority does not answer', { cause });
+      throw new TriplineError('timestamp_unreachable', undefined, { cause });
     }
   }
-}
-
-async function bounded(response: Response): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new TriplineError('timestamp_refused', 'the answer is too long');
-    chunks.push(chunk);
-  }
-  return new Uint8Array(Buffer.concat(chunks));
 }

@@ -6,6 +6,8 @@ import { parseCheckpoint, parseSize } from '../../evidence/tlog/checkpoint.ts';
 import { checkNote, parseSignatures, type NoteSignature } from '../../evidence/tlog/note.ts';
 import type { PolicyWitness } from '../../evidence/tlog/policy.ts';
 import type { TileTree } from '../../evidence/tlog/tiles.ts';
+import { within } from '../../platform/http/within.ts';
+import { readBounded } from './read-bounded.ts';
 
 export type WitnessAnswer =
   | { readonly kind: 'cosigned'; readonly signature: NoteSignature }
@@ -94,15 +96,19 @@ export class WitnessClient {
   }
 
   async #post(body: string, signal: AbortSignal): Promise<Answered> {
-    const response = await fetch(this.#url, {
-      method: 'POST',
-      body,
-      headers: { 'content-type': 'text/plain; charset=utf-8' },
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
+    return await within({ timeoutMs: this.#timeoutMs, signal }, async (ending) => {
+      const response = await fetch(this.#url, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'text/plain; charset=utf-8' },
+        redirect: 'error',
+        signal: ending,
+      });
+      const type = response.headers.get('content-type')?.split(';')[0]?.trim() ?? '';
+      const bytes = await readBounded(response.body, MAX_ANSWER_BYTES);
+      if (bytes === undefined) throw new TriplineError('unreachable', 'the answer is too long');
+      return { status: response.status, type, body: Buffer.from(bytes).toString('utf8') };
     });
-    const type = response.headers.get('content-type')?.split(';')[0]?.trim() ?? '';
-    return { status: response.status, type, body: await readBounded(response) };
   }
 }
 
@@ -110,15 +116,4 @@ interface Answered {
   readonly status: number;
   readonly type: string;
   readonly body: string;
-}
-
-async function readBounded(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += part.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new TriplineError('unreachable', 'the answer is too long');
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString('utf8');
 }

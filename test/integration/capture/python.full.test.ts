@@ -1,5 +1,5 @@
 /**
- * A client that others wrote in another language, PyPI's `mcp`, through the tap and the gate, in both eras. Tasks are not
+ * Client and server that others wrote in another language, PyPI's `mcp`, through the tap and the gate, in both eras. Tasks are not
  * here: `mcp` 2.3.0 has their wire types alone (mcp_types/_v2025_11_25), and no method of its client or server uses them.
  */
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { gateBetween, tapBetween, type GateBetween, type TapBetween } from '../../support/mcp/between.ts';
-import { callsServer, everything } from '../../support/mcp/gate.ts';
+import { callsServer, everything, portPrinting } from '../../support/mcp/gate.ts';
 import { CALLS_SERVER, nodeArguments, ROOT, workplace } from '../../support/mcp/host.ts';
 import { modernServer } from '../../support/mcp/modern-server.ts';
 import { ofKind, Service, type EventItem } from '../../support/mcp/service.ts';
@@ -55,6 +55,37 @@ const OUTCOMES_OF_EVERYTHING = {
   'no-such-tool tool_error': 1,
   [`${LONG} cancelled`]: 1,
 };
+
+const OF_PYTHON = [
+  { do: 'lists' },
+  { do: 'many', count: 50, name: 'text' },
+  { do: 'progress', tool: 'slow', args: { ms: 300 } },
+  { do: 'call', tool: 'ask' },
+  { do: 'call', tool: 'sample' },
+  { do: 'change' },
+  { do: 'call', tool: 'no-such-tool' },
+  { do: 'cancel', tool: 'slow', args: { ms: 30_000 }, after: 0.5 },
+];
+const OUTCOMES_OF_PYTHON = {
+  'echo ok': 50,
+  'slow ok': 1,
+  'ask ok': 1,
+  'sample ok': 1,
+  'change ok': 1,
+  'no-such-tool tool_error': 1,
+  'slow cancelled': 1,
+};
+
+function checkPython(said: readonly Said[]): void {
+  const by = (step: string, tool?: string): Said | undefined =>
+    said.find((one) => one['step'] === step && (tool === undefined || one['tool'] === tool));
+  assert.equal(by('many')?.['right'], 50);
+  assert.deepEqual(by('progress')?.['progress'], [1, 2, 3]);
+  assert.match(String(by('call', 'ask')?.['text']), /accept True/);
+  assert.match(String(by('call', 'sample')?.['text']), /sampled in Python/);
+  assert.equal(by('change')?.['tools'], Number(by('lists')?.['tools']) + 1);
+  assert.equal(by('cancel')?.['cancelled'], true);
+}
 
 describe('the Python client', { skip }, () => {
   const place = workplace();
@@ -183,6 +214,15 @@ describe('the Python client', { skip }, () => {
     tap.checkSame();
   });
 
+  it('legacy, tap before a Python server: it asks its client, its list changes', async () => {
+    const session = newSession();
+    const tap = tapped(session, PYTHON_SERVER);
+    const said = await play({ command: tap.command, mode: 'legacy', steps: OF_PYTHON }, session);
+    checkPython(said);
+    assert.deepEqual(await outcomes(session, 56), OUTCOMES_OF_PYTHON);
+    tap.checkSame();
+  });
+
   it('tap: a result of 10 MB, a list that changes, a server that dies in a call, and a client that does', async () => {
     const session = newSession();
     const big = { do: 'call', tool: 'big', args: { bytes: 5_000_000 } };
@@ -261,6 +301,67 @@ describe('the Python client', { skip }, () => {
     const die = { do: 'timeout', tool: 'die', args: {}, after: 5 };
     await play({ url: site.ahead.url, mode: 'auto', steps: [die] }, session);
     assert.deepEqual(await outcomes(session, 3), { 'big ok': 1, 'slow abandoned': 1, 'die abandoned': 1 });
+  });
+
+  it('legacy, gate before a Python server: it asks its client, its list changes, and both are on record', async (context) => {
+    const session = newSession();
+    const server = await portPrinting(context, place, [...PYTHON_SERVER, 'http']);
+    const site = await gated(context, server.url, session);
+    checkPython(await play({ url: site.ahead.url, mode: 'legacy', steps: OF_PYTHON }, session));
+    assert.deepEqual(await outcomes(session, 56), OUTCOMES_OF_PYTHON);
+    site.checkSame(56);
+    const events = await service.eventsOnce(
+      session,
+      (found) => ofKind(found, 'registry.snapshot').length === 2,
+    );
+    const methods = (kind: 'mcp.request' | 'mcp.notification'): readonly unknown[] =>
+      ofKind(events, kind).map(({ method }) => method);
+    assert.ok(methods('mcp.request').includes('elicitation/create'));
+    assert.ok(methods('mcp.request').includes('sampling/createMessage'));
+    assert.ok(methods('mcp.notification').includes('notifications/tools/list_changed'));
+  });
+
+  it('2026-07-28, gate before a Python server: 50 calls at once, progress, a closed stream, 10 MB', async (context) => {
+    const session = newSession();
+    const server = await portPrinting(context, place, [...PYTHON_SERVER, 'http']);
+    const site = await gated(context, server.url, session);
+    const steps = [
+      { do: 'lists' },
+      { do: 'many', count: 50, name: 'text' },
+      { do: 'progress', tool: 'slow', args: { ms: 300 } },
+      { do: 'cancel', tool: 'slow', args: { ms: 30_000 }, after: 0.5 },
+      { do: 'call', tool: 'big', args: { bytes: 5_000_000 } },
+    ];
+    const said = await play({ url: site.ahead.url, mode: '2026-07-28', steps }, session);
+    assert.equal(said[0]?.['protocol'], '2026-07-28');
+    assert.equal(said.find((one) => one['step'] === 'many')?.['right'], 50);
+    assert.deepEqual(said.find((one) => one['step'] === 'progress')?.['progress'], [1, 2, 3]);
+    assert.equal(said.find((one) => one['tool'] === 'big')?.['length'], 5_000_000);
+    assert.deepEqual(await outcomes(session, 53), {
+      'echo ok': 50,
+      'slow ok': 1,
+      'slow cancelled': 1,
+      'big ok': 1,
+    });
+    site.checkSame(52);
+  });
+
+  it('gate: a list that changes reaches the client, and is on record', async (context) => {
+    const session = newSession();
+    const server = await callsServer(context, place, { CHANGES: '1' });
+    const site = await gated(context, server.url, session);
+    const steps = [{ do: 'lists' }, { do: 'change' }];
+    const said = await play({ url: site.ahead.url, mode: 'auto', steps }, session);
+    const tools = (step: string): unknown => said.find((one) => one['step'] === step)?.['tools'];
+    assert.equal(tools('change'), Number(tools('lists')) + 1);
+    assert.deepEqual(await outcomes(session, 1), { 'change ok': 1 });
+    const events = await service.eventsOnce(
+      session,
+      (found) => ofKind(found, 'registry.snapshot').length === 2,
+    );
+    assert.ok(
+      ofKind(events, 'mcp.notification').some(({ method }) => method === 'notifications/tools/list_changed'),
+    );
   });
 
   it('the example runs as its text says: stdio through the tap, HTTP through the gate', async (context) => {

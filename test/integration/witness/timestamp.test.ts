@@ -12,8 +12,8 @@ import { parseTimestamp } from '../../../services/evidence/timestamp.ts';
 import { loadConfig } from '../../../services/platform/config/load.ts';
 import { createLogger } from '../../../services/platform/telemetry/log.ts';
 import { Stamper } from '../../../services/sign/root/stamper.ts';
-import { diskFiles } from '../../../services/sign/root/files.ts';
-import { openssl, startAuthority, type Authority } from '../../support/tsa/server.ts';
+import { diskFiles, type RootFiles } from '../../../services/sign/root/files.ts';
+import { MODES, openssl, startAuthority, type Authority } from '../../support/tsa/server.ts';
 import { eventually, openPlace, tripline, type Place } from '../cli/harness.ts';
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
@@ -140,16 +140,78 @@ describe('time stamps', { skip: hasOpenssl ? false : 'no openssl' }, () => {
     const stamper = new Stamper({ url: other.url, timeoutMs: 10_000, signal: new AbortController().signal });
     assert.equal(await stamper.stamp({ note: 'first\n', size: 1 }, files), true);
     assert.equal(await stamper.stamp({ note: 'first\n', size: 1 }, files), false);
-    for (const mode of ['replays', 'refuses', 'breaks'] as const) {
+    const modes = (Object.keys(MODES) as Authority['mode'][]).filter((mode) => mode !== 'sound');
+    for (const mode of modes) {
       other.mode = mode;
-      await assert.rejects(stamper.stamp({ note: 'second\n', size: 2 }, files), {
-        code: 'timestamp_refused',
-      });
+      await assert.rejects(
+        stamper.stamp({ note: 'second\n', size: 2 }, files),
+        { code: mode === 'breaks off' ? 'timestamp_unreachable' : 'timestamp_refused' },
+        mode,
+      );
     }
     other.mode = 'sound';
-    await other.stop();
-    await assert.rejects(stamper.stamp({ note: 'second\n', size: 2 }, files), { code: 'unreachable' });
+    assert.deepEqual(readdirSync(join(dir, 'tsr')).toSorted(), ['1.note', '1.tsq', '1.tsr', 'sizes']);
     assert.equal(readFileSync(join(dir, 'tsr/sizes'), 'utf8'), '1\n');
+    await inTurn(dir, stamper);
+    await other.stop();
+    await assert.rejects(stamper.stamp({ note: 'last\n', size: 99 }, files), {
+      code: 'timestamp_unreachable',
+    });
     rmSync(dir, { recursive: true, force: true });
+  });
+
+  /** Each write of a stamp fails, or took effect and is reported as failed: the next round has one that openssl takes. */
+  async function inTurn(dir: string, stamper: Stamper): Promise<void> {
+    const files = diskFiles(dir);
+    let size = 1;
+    for (const persists of [false, true])
+      for (const at of [1, 2, 3, 4]) {
+        size += 1;
+        let writes = 0;
+        const write: RootFiles['write'] = async (name, bytes) => {
+          writes += 1;
+          if (writes !== at || persists) await files.write(name, bytes);
+          if (writes === at) throw new Error('disk');
+        };
+        const note = `note ${size}\n`;
+        await assert.rejects(stamper.stamp({ note, size }, { ...files, write }), /disk/);
+        const isListed = readFileSync(join(dir, 'tsr/sizes'), 'utf8').endsWith(`\n${size}\n`);
+        assert.equal(isListed, persists && at === 4);
+        assert.equal(await stamper.stamp({ note, size }, files), !isListed);
+        const file = join(dir, 'tsr', String(size));
+        const trust = ['-CAfile', other.caFile];
+        openssl('ts', '-verify', '-queryfile', `${file}.tsq`, '-in', `${file}.tsr`, ...trust);
+        openssl('ts', '-verify', '-data', `${file}.note`, '-in', `${file}.tsr`, ...trust);
+      }
+    const sizes = Array.from({ length: size }, (_, index) => `${index + 1}\n`).join('');
+    assert.equal(readFileSync(join(dir, 'tsr/sizes'), 'utf8'), sizes);
+  }
+
+  it('that do not come are told in the health of sign and in its metrics, until they come again', async () => {
+    const token = readFileSync(join(place.dir, 'data/admin.token'), 'utf8').trim();
+    const get = async (path: string): Promise<string> =>
+      await (await fetch(`${service.url}${path}`, { headers: { authorization: `Bearer ${token}` } })).text();
+    const sizes = (): string => readFileSync(join(place.dir, 'data/root-log/tsr/sizes'), 'utf8');
+    const earlier = sizes();
+    authority.mode = 'stamps another nonce';
+    // A stamp is asked for where the log has grown: each look at the ledger is on record.
+    await eventually(
+      async () => [await get('/v1/sessions'), await get('/readyz')].join(''),
+      (text) => text.includes('time stamps: timestamp_refused'),
+    );
+    assert.match(
+      await get('/metrics'),
+      /tripline_root_log_faults_total\{part="time stamps",code="timestamp_refused"\} [1-9]/u,
+    );
+    assert.equal(sizes(), earlier);
+    authority.mode = 'sound';
+    await eventually(
+      () => Promise.resolve(sizes()),
+      (text) => text.length > earlier.length && text.startsWith(earlier),
+    );
+    await eventually(
+      () => get('/readyz'),
+      (text) => !text.includes('time stamps'),
+    );
   });
 });

@@ -212,3 +212,43 @@ test('arguments that name a host are not taken for ones that name none', () => {
   );
   assert.ok(hosts > 50, `only ${hosts} hosts`);
 });
+
+test('a long text with any byte anywhere in it reads as parsed', () => {
+  for (let length = 17; length < 45; length += 1) {
+    const line = encoder.encode(`{${USUAL},"args":"${'x'.repeat(length)}"}`);
+    const last = line.length - 3;
+    for (let byte = 0; byte < 256; byte += 1) {
+      for (const at of [last, last - 1, last - (byte % 17)]) {
+        const other = Uint8Array.from(line);
+        other[at] = byte;
+        readsAsParsed(other);
+      }
+    }
+  }
+});
+
+test('a duration reads as JSON.parse reads it', () => {
+  const decimals = fc
+    .tuple(
+      fc.nat(999_999_999_999),
+      fc.option(fc.string({ unit: fc.constantFrom('0', '1', '5', '9'), maxLength: 5 })),
+    )
+    .map(([whole, fraction]) => (fraction === null ? String(whole) : `${whole}.${fraction}`));
+  const odd = fc.constantFrom(
+    '999999999999.999',
+    '1e12',
+    '1000000000000.1',
+    '0.30',
+    '-0.5',
+    '00.5',
+    '.5',
+    '1.5e3',
+    '-0',
+  );
+  fc.assert(
+    fc.property(fc.oneof({ weight: 9, arbitrary: decimals }, odd), (duration) =>
+      readsAsParsed(encoder.encode(`{${USUAL},"durationMs":${duration}}`)),
+    ),
+    { numRuns: 2_000 },
+  );
+});

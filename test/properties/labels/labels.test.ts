@@ -112,9 +112,10 @@ describe('secrets', () => {
 
 /** What reaches the client of `result`, and the hashes on record. */
 function crossed(result: unknown, instructions: 'mark' | 'strip', resultMeta: boolean) {
+  const mapping = zBoundary.parse({ instructions, resultMeta });
   const { toServer, toClient } = observer({
     server: 'notes',
-    boundary: zBoundary.parse({ instructions, resultMeta }),
+    boundary: () => mapping,
   });
   toServer(call(1));
   const sent = JSON.stringify(answer(1, result));

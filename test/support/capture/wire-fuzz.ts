@@ -21,7 +21,7 @@ export function randomOf(seed: number): Random {
   };
 }
 
-const pick = <T>(random: Random, values: readonly T[]): T =>
+export const pick = <T>(random: Random, values: readonly T[]): T =>
   values[Math.floor(random() * values.length)] as T;
 
 const IDS: readonly unknown[] = [
@@ -148,7 +148,7 @@ const SPLINTERS = [
 ];
 
 /** Cut, doubled, overwritten, or with a splinter of syntax in it. */
-function mutated(random: Random, bytes: Uint8Array): Buffer {
+export function mutated(random: Random, bytes: Uint8Array): Buffer {
   const at = Math.floor(random() * (bytes.length + 1));
   const to = Math.min(bytes.length, at + Math.floor(random() * 20));
   switch (Math.floor(random() * 5)) {
@@ -168,7 +168,7 @@ function mutated(random: Random, bytes: Uint8Array): Buffer {
   }
 }
 
-function lineOf(random: Random): Buffer {
+export function lineOf(random: Random): Buffer {
   const isBatch = random() < 0.05;
   const count = isBatch ? Math.floor(random() * 4) : 1;
   const messages = Array.from({ length: count }, () => messageOf(random));
@@ -181,7 +181,7 @@ const ENDS: ReadonlySet<string> = new Set(['call.result', 'mcp.result']);
 const BEGINNINGS: ReadonlySet<string> = new Set(['call.intent', 'mcp.request']);
 
 /** Requests on record and whether they have ended. */
-class Books {
+export class Books {
   readonly #open = new Map<string, string>();
   requests = 0;
 

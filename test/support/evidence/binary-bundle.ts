@@ -123,7 +123,8 @@ function projectedRow(layout: Layout, row: Columns): Uint8Array {
   return out.bytes();
 }
 
-function addRows(block: BlockWriter, { idx, ...rows }: BundleRows, layouts: TableLayouts): void {
+/** Throws NoBinaryForm. */
+export function addRows(block: BlockWriter, { idx, ...rows }: BundleRows, layouts: TableLayouts): void {
   need(Number.isSafeInteger(idx) && idx >= 0);
   for (const row of rows.ledger ?? []) block.add('ledger', idx, ledgerRow(row, idx));
   for (const row of rows.payloads ?? []) block.add('payloads', idx, payloadRow(row));

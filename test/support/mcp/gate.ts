@@ -78,21 +78,22 @@ export async function callsServer(
   place: Workplace,
   env: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
-  return await portPrinting(context, place, nodeArguments(CALLS_HTTP_SERVER), env);
+  return await portPrinting(context, place, [process.execPath, ...nodeArguments(CALLS_HTTP_SERVER)], env);
 }
 
 /** A server of SDK v2 with more of them, in the revision without sessions. */
 export async function modernProcess(context: TestContext, place: Workplace): Promise<ServerProcess> {
-  return await portPrinting(context, place, [...nodeArguments(MODERN_PROCESS), 'http']);
+  return await portPrinting(context, place, [process.execPath, ...nodeArguments(MODERN_PROCESS), 'http']);
 }
 
-async function portPrinting(
+/** A command that prints the port on which it serves `/mcp`. */
+export async function portPrinting(
   context: TestContext,
   place: Workplace,
-  words: readonly string[],
+  [command = '', ...words]: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, words, {
+  const child = spawn(command, words, {
     cwd: ROOT,
     env: { PATH: process.env['PATH'] ?? '', REACHED_FILE: place.reachedFile, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -110,15 +111,20 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function everything(context: TestContext, port?: number): Promise<ServerProcess> {
+/** `sse`: the transport of 2024-11-05. */
+export async function everything(
+  context: TestContext,
+  port?: number,
+  transport: 'streamableHttp' | 'sse' = 'streamableHttp',
+): Promise<ServerProcess> {
   const own = port ?? (await freePort());
-  const child = spawn(process.execPath, [EVERYTHING, 'streamableHttp'], {
+  const child = spawn(process.execPath, [EVERYTHING, transport], {
     env: { PATH: process.env['PATH'] ?? '', PORT: String(own) },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await once(child.stderr, 'data');
   child.stderr.resume();
-  return controlled(context, child, `http://127.0.0.1:${own}/mcp`);
+  return controlled(context, child, `http://127.0.0.1:${own}/${transport === 'sse' ? 'sse' : 'mcp'}`);
 }
 
 export interface HttpHost {

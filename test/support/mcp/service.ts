@@ -13,6 +13,7 @@ export interface EventItem {
   readonly position: { readonly partition: number; readonly offset: number; readonly line: number };
   readonly callId?: string;
   readonly server?: string;
+  readonly method?: string;
   readonly tool?: string;
   readonly outcome?: string;
   readonly verdict?: string;

@@ -10,8 +10,8 @@ export interface Authority {
   /** PEM. */
   readonly caFile: string;
   readonly certificateFile: string;
-  /** Answers what is not 200, or another answer than the one that was asked for, until it is set back. */
-  mode: 'sound' | 'replays' | 'refuses' | 'breaks';
+  /** How it answers, until it is set back. */
+  mode: keyof typeof MODES;
   readonly queries: () => number;
   stop(): Promise<void>;
 }
@@ -46,6 +46,49 @@ digests = sha256
 accuracy = secs:1
 ess_cert_id_alg = sha256
 `;
+
+/** What the authority is asked in the place of the query that came. */
+type Asks = (query: Buffer, dir: string) => Buffer;
+const same: Asks = (query) => query;
+
+/** Flips a bit in the SHA-256 of the imprint, which ends where the nonce (10 bytes with its tag) and certReq (3) begin. */
+const otherImprint: Asks = (query) => flipped(query, query.length - 3 - 11 - 32);
+/** The last byte of the nonce. */
+const otherNonce: Asks = (query) => flipped(query, query.length - 4);
+const otherDigest: Asks = (_query, dir) => {
+  const file = join(dir, 'sha512.tsq');
+  openssl('ts', '-query', '-data', join(dir, 'openssl.cnf'), '-sha512', '-out', file);
+  return readFileSync(file);
+};
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[at] = (copy[at] ?? 0) ^ 1;
+  return copy;
+}
+
+interface Answering {
+  readonly asks: Asks;
+  readonly status?: number;
+  /** What is sent, of the answer and the first one that was ever made. */
+  readonly sends?: (answer: Buffer, first: Buffer) => Buffer;
+  /** The connection ends in the middle of the answer. */
+  readonly breaksOff?: true;
+}
+
+export const MODES = {
+  sound: { asks: same },
+  replays: { asks: same, sends: (_answer, first) => first },
+  refuses: { asks: same, status: 503 },
+  breaks: { asks: same, sends: () => Buffer.from('no DER') },
+  'sends nothing': { asks: same, sends: () => Buffer.alloc(0) },
+  'cuts its answer short': { asks: same, sends: (answer) => answer.subarray(0, answer.length - 100) },
+  'breaks off': { asks: same, breaksOff: true },
+  'stamps another imprint': { asks: otherImprint },
+  'stamps another nonce': { asks: otherNonce },
+  // It knows SHA-256 alone, and says so with status 2 and failInfo badAlg.
+  rejects: { asks: otherDigest },
+} as const satisfies Record<string, Answering>;
 
 export type KeyKind = 'rsa' | 'ec';
 const KEY: Readonly<Record<KeyKind, readonly string[]>> = {
@@ -90,15 +133,20 @@ export async function startAuthority(dir: string, kind: KeyKind = 'rsa'): Promis
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       queries += 1;
+      const mode: Answering = MODES[authority.mode];
       const query = join(dir, 'query.tsq');
       const answer = join(dir, 'answer.tsr');
-      writeFileSync(query, Buffer.concat(chunks));
+      writeFileSync(query, mode.asks(Buffer.concat(chunks), dir));
       openssl('ts', '-reply', '-config', join(dir, 'openssl.cnf'), '-queryfile', query, '-out', answer);
       const bytes = readFileSync(answer);
       first ??= bytes;
-      if (authority.mode === 'refuses') response.statusCode = 503;
-      response.setHeader('content-type', 'application/timestamp-reply');
-      response.end(authority.mode === 'replays' ? first : authority.mode === 'breaks' ? 'no DER' : bytes);
+      const sent = mode.sends?.(bytes, first) ?? bytes;
+      response.writeHead(mode.status ?? 200, {
+        'content-type': 'application/timestamp-reply',
+        'content-length': sent.length,
+      });
+      if (mode.breaksOff === true) response.write(sent.subarray(0, 100), () => response.socket?.destroy());
+      else response.end(sent);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -5,10 +5,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import type { BoundaryConfig } from '../../../schemas/labels/v1.ts';
 import { isOnlyAnswers, MAX_QUEUED_LINES } from '../../../services/capture/line-queue.ts';
 import { Capture } from '../../../services/capture/capture.ts';
 import { NO_BOUNDARY } from '../../../services/capture/labels/boundary.ts';
+import { fixedBoundary } from '../../../services/capture/labels/host-labels.ts';
 import { silentLog } from '../../../services/capture/log.ts';
 import { JOURNAL_FILE, MAX_JOURNALLED_BYTES } from '../../../services/capture/recorder/line-journal.ts';
 import type { Passed } from '../../../services/capture/passed.ts';
@@ -121,6 +121,31 @@ describe('lines that go on first', () => {
     assert.ok(id > 1, `${id} calls`);
   });
 
+  it('what is to be done after a line is done before the next one is looked at', async (context) => {
+    const { capture, dataDir, pass, seen, looked } = await started(context);
+    looked();
+    const before = seen().length;
+    const done: string[] = [];
+    capture.afterLook(() => done.push(`at once, ${seen().length - before}`));
+    pass('to_server', call(1));
+    capture.afterLook(() => capture.endCalls(['to_server n:1'], { outcome: 'abandoned', final: true }));
+    // The client uses the id again, as it may.
+    pass('to_server', call(1));
+    pass('to_client', answer(1));
+    looked();
+    assert.deepEqual(done, ['at once, 0']);
+    const ended = spooledEvents(dataDir).slice(before);
+    assert.deepEqual(
+      ended.map(({ kind, outcome }) => [kind, outcome]),
+      [
+        ['call.intent', undefined],
+        ['call.result', 'abandoned'],
+        ['call.intent', undefined],
+        ['call.result', 'ok'],
+      ],
+    );
+  });
+
   it('a call is on record when it may leave where lines cannot wait for it', async (context) => {
     const bytes = MAX_JOURNALLED_BYTES + 1;
     const all: readonly Partial<CaptureSettings>[] = [
@@ -191,7 +216,7 @@ describe('lines that go on first', () => {
   });
 
   it('answers wait for their record where the host wants them changed, or held while the spool is full', async (context) => {
-    const boundary: BoundaryConfig = { ...NO_BOUNDARY, resultMeta: true };
+    const boundary = fixedBoundary({ ...NO_BOUNDARY, resultMeta: true });
     const all: readonly Partial<CaptureSettings>[] = [{ boundary }, { onSpoolFull: 'block' }];
     for (const settings of all) {
       const { pass, seen } = await started(context, settings);

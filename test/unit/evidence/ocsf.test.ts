@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
+import { Ajv } from 'ajv';
 import type { BundleLine } from '../../../services/evidence/bundle.ts';
+import { API_ACTIVITY, DETECTION_FINDING } from '../../support/ocsf/facts.ts';
 import { canonicalJson, OcsfEvents } from '../../../services/evidence/ocsf.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 
@@ -80,10 +82,25 @@ describe('OCSF events of a bundle', () => {
         [2004, 200_401, 4],
       ],
     );
-    const required = ['activity_id', 'category_uid', 'metadata', 'severity_id', 'time'];
-    for (const name of [...required, 'actor', 'api', 'src_endpoint'])
-      assert.ok(made[0]?.[name] !== undefined, name);
-    for (const name of [...required, 'finding_info']) assert.ok(made[1]?.[name] !== undefined, name);
+  });
+
+  it('have the attributes, types and values that OCSF 1.9.0 defines, and no other', () => {
+    const ajv = new Ajv({ strict: false, allErrors: true });
+    const judges = { 6003: ajv.compile(API_ACTIVITY), 2004: ajv.compile(DETECTION_FINDING) };
+    const other = [
+      { ...CALL, class: 'code_exec', outcome: 'error', dest_host: 'example.org' },
+      { kind: 'call.result', event_time: '5' },
+    ];
+    const bare = { alert_id: '', rule_id: '', rule_hash: '', title: '', level: '', effective_time: 0 };
+    const more = [
+      ...other.map((call, at) => rows(3 + at, { events: [call] })),
+      rows(5, { alerts: [bare] }),
+    ].flatMap((line) => [...events.take(line)]);
+    for (const event of [...made, ...more.map((text) => JSON.parse(text) as Attested)]) {
+      const judge = judges[event['class_uid'] as keyof typeof judges];
+      assert.ok(judge(event), JSON.stringify([judge.errors, event], null, 1));
+      assert.equal(event['type_uid'], Number(event['class_uid']) * 100 + Number(event['activity_id']));
+    }
   });
 
   it('are chained over their own form', () => {

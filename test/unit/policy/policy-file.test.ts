@@ -13,23 +13,25 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { PolicyFile, type FileReading } from '../../../services/capture/policy/policy-file.ts';
+import type { Policy } from '../../../schemas/policy/v1.ts';
+import { readPolicyFile } from '../../../services/capture/policy/host-policy.ts';
+import { WatchedFile, type FileReading } from '../../../services/capture/watched-file.ts';
 
 const policy = (version: number): string =>
   `v: 1\nid: bench\nversion: ${version}\nmode: enforce\nallow:\n  - { id: all, tools: ['*'] }\n`;
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
-const versionOf = (found: FileReading | undefined): number | undefined =>
-  found?.kind === 'policy' ? found.loaded.policy.version : undefined;
+const versionOf = (found: FileReading<Policy> | undefined): number | undefined =>
+  found?.kind === 'loaded' ? found.loaded.value.version : undefined;
 
 describe('a policy file', () => {
   let dir = '';
   let file = '';
-  let watched: PolicyFile;
+  let watched: WatchedFile<Policy>;
   beforeEach(async () => {
     dir = mkdtempSync(path.join(tmpdir(), 'tripline-policy-'));
     file = path.join(dir, 'policy.yaml');
     writeFileSync(file, policy(1));
-    watched = new PolicyFile(file);
+    watched = new WatchedFile(file, readPolicyFile);
     assert.equal(versionOf(await watched.read()), 1);
   });
   afterEach(() => rmSync(dir, { recursive: true }));
@@ -46,7 +48,7 @@ describe('a policy file', () => {
   it('renamed into place is taken at the next look, once', async () => {
     replaced(policy(2));
     const found = await watched.look();
-    assert.deepEqual(found?.kind === 'policy' && found.loaded.hash, hashOf(policy(2)));
+    assert.deepEqual(found?.kind === 'loaded' && found.loaded.hash, hashOf(policy(2)));
     assert.equal(await watched.look(), undefined);
   });
 
@@ -57,7 +59,7 @@ describe('a policy file', () => {
       symlinkSync(path.join(dir, `${version}`), path.join(dir, 'link-next'));
       renameSync(path.join(dir, 'link-next'), path.join(dir, 'data'));
       if (version === 3) {
-        watched = new PolicyFile(path.join(dir, 'data', 'policy.yaml'));
+        watched = new WatchedFile(path.join(dir, 'data', 'policy.yaml'), readPolicyFile);
         assert.equal(versionOf(await watched.read()), 3);
       }
     }

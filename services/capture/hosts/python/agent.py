@@ -30,4 +30,6 @@ async def main(kind: str, *target: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3 or sys.argv[1] not in ("stdio", "http"):
+        sys.exit(__doc__)
     asyncio.run(main(*sys.argv[1:]))

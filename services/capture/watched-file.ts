@@ -1,52 +1,64 @@
 /**
- * The file of a policy: read at the start, looked at now and then. A new file counts whole or not at all, so that what holds is
- * always a policy that somebody wrote. What an agent of the same user can write to is no boundary: the hash on record says so.
+ * A file of settings (policy, labels): read at the start, looked at now and then. A new file counts whole or not at all, so that
+ * what holds is always what somebody wrote. What an agent of the same user can write to is no boundary: the hash on record says so.
  */
-import { createHash } from 'node:crypto';
 import { readFileSync, statSync, type BigIntStats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import type { Policy } from '../../../schemas/policy/v1.ts';
 
-export interface LoadedPolicy {
-  readonly policy: Policy;
+export interface Loaded<T> {
+  readonly value: T;
   /** SHA-256 of the file's bytes. */
   readonly hash: string;
 }
 
-export type FileReading =
-  | { readonly kind: 'policy'; readonly loaded: LoadedPolicy }
-  /** `hash`: of the bytes with faults; undefined where there were none to be read. */
-  | { readonly kind: 'faulty'; readonly faults: readonly string[]; readonly hash: string | undefined };
+/** `hash`: of the bytes with faults; undefined where there were none to be read. */
+interface Faulty {
+  readonly kind: 'faulty';
+  readonly faults: readonly string[];
+  readonly hash: string | undefined;
+}
+export type FileReading<T> = { readonly kind: 'loaded'; readonly loaded: Loaded<T> } | Faulty;
 
-/** More is no policy, and is not read into memory. */
+/** What its bytes say; the name of the file is for faults. */
+export type FileReader<T> = (file: string, bytes: Uint8Array) => FileReading<T> | Promise<FileReading<T>>;
+
+/** More is no settings, and is not read into memory. */
 const MAX_FILE_BYTES = 1024n * 1024n;
 
-export class PolicyFile {
+export class WatchedFile<T> {
   readonly #file: string;
+  readonly #reader: FileReader<T>;
   /** Of the file as it was last read, or could not be. */
   #seen = '';
   /** Of one that is looked at once more before it is read: somebody may still be writing to it. */
   #settling = '';
   #seenInode = '';
 
-  constructor(file: string) {
+  constructor(file: string, reader: FileReader<T>) {
     this.#file = file;
+    this.#reader = reader;
+  }
+
+  /** Somebody else has just read it: a look tells whether it has been written to since. */
+  assumeRead(): void {
+    const stats = statSync(this.#file, { bigint: true, throwIfNoEntry: false });
+    this.#seenInode = stats === undefined ? '' : inodeOf(stats);
   }
 
   /** As it is now. */
-  async read(): Promise<FileReading> {
+  async read(): Promise<FileReading<T>> {
     try {
       // At the start nothing else is to run.
       const stats = statSync(this.#file, { bigint: true });
       this.#remember(stats);
-      return tooLong(stats) ?? (await reading(this.#file, readFileSync(this.#file)));
+      return tooLong(stats) ?? (await this.#reader(this.#file, readFileSync(this.#file)));
     } catch (error) {
       return unread(this.#file, error);
     }
   }
 
   /** What it has become; undefined where it is as it was, or is still being written. Follows links. */
-  async look(): Promise<FileReading | undefined> {
+  async look(): Promise<FileReading<T> | undefined> {
     const before = await stat(this.#file, { bigint: true }).catch((error: unknown) => ({ error }));
     if ('error' in before) {
       const signature = `unread ${codeOf(before.error)}`;
@@ -68,11 +80,11 @@ export class PolicyFile {
   }
 
   /** undefined where it changed meanwhile: the next look sees that. */
-  async #readWhole(signature: string): Promise<FileReading | undefined> {
+  async #readWhole(signature: string): Promise<FileReading<T> | undefined> {
     try {
       const bytes = await readFile(this.#file);
       const after = await stat(this.#file, { bigint: true });
-      return signatureOf(after) === signature ? await reading(this.#file, bytes) : undefined;
+      return signatureOf(after) === signature ? await this.#reader(this.#file, bytes) : undefined;
     } catch (error) {
       return unread(this.#file, error);
     }
@@ -91,24 +103,13 @@ function signatureOf(stats: BigIntStats): string {
   return `${inodeOf(stats)} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`;
 }
 
-function tooLong(stats: BigIntStats): FileReading | undefined {
+function tooLong(stats: BigIntStats): Faulty | undefined {
   if (!stats.isFile()) return { kind: 'faulty', faults: ['it is no file'], hash: undefined };
   if (stats.size <= MAX_FILE_BYTES) return undefined;
   return { kind: 'faulty', faults: ['it is longer than 1 MiB'], hash: undefined };
 }
 
-async function reading(file: string, bytes: Uint8Array): Promise<FileReading> {
-  const { faultText, readPolicy } = await import('./read.ts');
-  const found = readPolicy(bytes);
-  if (found.kind === 'policy') return { kind: 'policy', loaded: { policy: found.policy, hash: found.hash } };
-  return {
-    kind: 'faulty',
-    faults: found.faults.map((fault) => faultText(file, fault)),
-    hash: createHash('sha256').update(bytes).digest('hex'),
-  };
-}
-
-function unread(file: string, error: unknown): FileReading {
+function unread(file: string, error: unknown): Faulty {
   return { kind: 'faulty', faults: [`${file} cannot be read (${codeOf(error)})`], hash: undefined };
 }
 

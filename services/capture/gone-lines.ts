@@ -1,0 +1,81 @@
+/** Which lines of a connection go on before they are looked at, and how they are looked at then (line-queue.ts). */
+import type { ControlGuard } from './controls/guard.ts';
+import type { EventDraft } from './draft.ts';
+import { isOnlyAnswers, LineQueue, type QueuedLine } from './line-queue.ts';
+import type { Direction } from './message.ts';
+import type { Observer } from './observer.ts';
+import type { AboutLine } from './passed.ts';
+import type { Recorder } from './recorder/recorder.ts';
+
+export interface GoneLinesOptions {
+  readonly recorder: Recorder;
+  readonly guard: ControlGuard;
+  readonly observer: () => Observer;
+  /** False where answers may be changed, held or refused: then they are looked at first, and so is all else. */
+  readonly answersMayGo: () => boolean;
+  /** False where requests may be, too, or where their record cannot wait. */
+  readonly requestsMayGo: boolean;
+}
+
+/** Kept for whoever reads the journal. */
+const MAX_OPEN_CALLS = 64;
+
+export class GoneLines {
+  readonly #options: GoneLinesOptions;
+  readonly #queue = new LineQueue((lines) => this.#look(lines));
+  #underWay: QueuedLine | undefined;
+
+  constructor(options: GoneLinesOptions) {
+    this.#options = options;
+  }
+
+  /** The line that is looked at now, after it has gone on. */
+  get underWay(): QueuedLine | undefined {
+    return this.#underWay;
+  }
+
+  /** True when the line may go on now; it is queued to be looked at. */
+  goesFirst(direction: Direction, line: Uint8Array, about: AboutLine): boolean {
+    const { answersMayGo, requestsMayGo, recorder } = this.#options;
+    if (!answersMayGo()) return false;
+    const isAnswer = direction === 'to_client';
+    if (isAnswer ? !isOnlyAnswers(line) : !requestsMayGo || !this.#isAllowed(about)) return false;
+    const { scope = '', read } = about;
+    const timeMs = Date.now();
+    const isJournalled =
+      requestsMayGo && recorder.keepLine({ direction, line, scope, timeMs }, this.#openCalls);
+    if (!isAnswer && !isJournalled) return false;
+    const monotonicMs = performance.now();
+    this.#queue.add({ direction, line, scope, read, isJournalled, timeMs, monotonicMs });
+    return true;
+  }
+
+  #isAllowed({ refuse, labels }: AboutLine): boolean {
+    return refuse === undefined && labels === undefined && this.#options.guard.allowsAll;
+  }
+
+  /** Asked when all that has gone on is looked at. */
+  readonly #openCalls = (): ReturnType<Observer['openCalls']> =>
+    this.#options.observer().openCalls(MAX_OPEN_CALLS);
+
+  #look(lines: readonly QueuedLine[]): void {
+    const observer = this.#options.observer();
+    const drafts: EventDraft[] = [];
+    for (const gone of lines) {
+      this.#underWay = gone;
+      drafts.push(...observer.observe(gone.direction, gone.line, gone.scope, gone.read).drafts);
+    }
+    this.#underWay = undefined;
+    this.#options.recorder.recordKept(drafts, lines.filter(({ isJournalled }) => isJournalled).length);
+  }
+
+  /** Looks at all of them, now: before anything else of the connection goes on record. */
+  empty(): void {
+    this.#queue.empty();
+  }
+
+  /** Runs `then` when all that has gone on until now is on record: at once where it is. */
+  after(then: () => void): void {
+    this.#queue.after(then);
+  }
+}
