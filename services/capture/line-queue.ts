@@ -117,8 +117,7 @@ export class LineQueue {
       at += some.length;
       this.#looked += some.length;
       this.#take(some);
-      while (this.#after[0] !== undefined && this.#after[0].added <= this.#looked)
-        this.#after.shift()?.run();
+      while (this.#after[0] !== undefined && this.#after[0].added <= this.#looked) this.#after.shift()?.run();
     }
   }
 
