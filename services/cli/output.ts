@@ -71,7 +71,10 @@ export class Output {
       this.#io.err(
         `${JSON.stringify({ error: { code, message, ...(path === undefined ? {} : { path }) } })}\n`,
       );
-    else this.#io.err(`tripline: ${message}${code === 'internal' ? '' : ` [${code}]`}\n`);
+    else {
+      const named = path === undefined || message.includes(path) ? message : `${path}: ${message}`;
+      this.#io.err(`tripline: ${named}${code === 'internal' ? '' : ` [${code}]`}\n`);
+    }
     return exitCodeOf(error);
   }
 }

@@ -1,5 +1,6 @@
 /** The command line: names, options and help. Every action is imported when it runs, so that a tap starts fast. */
 import { Command, CommanderError } from 'commander';
+import { packageVersion } from '../platform/package-root.ts';
 import { EXIT, Output, type CommandIo } from './output.ts';
 import type { Run } from './program/define.ts';
 import { addService, addGate } from './program/service.ts';
@@ -29,6 +30,7 @@ export async function runCommandLine(argv: readonly string[], io: CommandIo): Pr
 function buildProgram(io: CommandIo, run: Run): Command {
   const program = new Command('tripline')
     .description('Flight recorder and tripwire for MCP agents.')
+    .version(packageVersion(), '-V, --version', 'the version, and nothing else')
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .showHelpAfterError('(see --help)');

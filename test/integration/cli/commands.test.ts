@@ -115,6 +115,15 @@ suite('commands over a running service', () => {
     const denied = { ...place.env, TRIPLINE_TOKEN: 'wrong' };
     assert.equal((await tripline(denied, ['disposition', id, ...words])).exitCode, 4);
   });
+  test('says its version; a fault of an option names it, for people and for programs', async () => {
+    const shown = await run('--version');
+    assert.equal(shown.exitCode, 0);
+    assert.match(shown.out, /^\d+\.\d+\.\d+\n$/);
+    const faulty = ['sessions', '--since', 'yesterday'];
+    assert.match((await run(...faulty)).err, /^tripline: since: .*\[/);
+    const { error } = JSON.parse((await run(...faulty, '--json')).err) as { error: { path: string } };
+    assert.equal(error.path, 'since');
+  });
   test('text of events cannot steer the terminal', async () => {
     const shown = await run('session', 's-1');
     assert.match(shown.out, /web_search .*120/);
