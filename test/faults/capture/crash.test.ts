@@ -110,6 +110,7 @@ describe('faults at the host', () => {
     const env = { TRIPLINE_CONTROL_KEYS: receiver.publicKey };
     receiver.push(receiver.sign({ id: 'k', scope: 'global', target: '*', tenant: '*' }), 'k');
     const first = await connectThroughTap({ place, url: receiver.url, env });
+    await receiver.until(() => receiver.of('control.ack').length === 1);
     await assert.rejects(first.client.callTool({ name: 'echo', arguments: { text: 'a' } }), { code: -32090 });
     await first.close();
     const second = await connectThroughTap({ place, url: 'http://127.0.0.1:9', env });

@@ -45,6 +45,7 @@ for (const side of ['client', 'server'] as const) {
         answers.map((answer) => (answer.content as { text: string }[])[0]?.text),
         Array.from({ length: 50 }, (_, n) => String(n)),
       );
+      await receiver.until(() => receiver.of('control.ack').length === 1);
       await assert.rejects(client.callTool({ name: 'b', arguments: {} }), { code: -32090 });
       assert.equal(callsOfB, 0);
       await client.close();
