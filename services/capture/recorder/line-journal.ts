@@ -64,10 +64,11 @@ type Part = Omit<JournalledLine, 'direction' | 'line'> & {
   readonly content: Uint8Array;
 };
 
+/** Of all streams of the process: a part is written in the turn in which it is put together. */
+const buffer = Buffer.allocUnsafeSlow(LINE_HEAD_BYTES + MAX_JOURNALLED_BYTES);
+
 export class LineJournal {
   readonly #options: LineJournalOptions;
-  readonly #buffer = Buffer.allocUnsafe(LINE_HEAD_BYTES + MAX_JOURNALLED_BYTES);
-  readonly #mark = Buffer.allocUnsafe(MARK_BYTES);
   #fd: number | undefined;
   #batch = 0;
   #firstAt = 0;
@@ -123,7 +124,6 @@ export class LineJournal {
   }
 
   #write(fd: number, { kind, content, scope, timeMs }: Part): void {
-    const buffer = this.#buffer;
     const scopeBytes = scope === '' ? 0 : buffer.write(scope, LINE_HEAD_BYTES);
     const bytes = buffer.subarray(0, LINE_HEAD_BYTES + scopeBytes + content.length);
     bytes.writeUInt32LE(this.#batch, 4);
@@ -142,7 +142,7 @@ export class LineJournal {
   /** The next `lines` of those that are kept are looked at, and put on record now: from `seq` on, before `nextSeq`. */
   looksAt(lines: number, seq: number, nextSeq: number): void {
     if (lines === 0 || this.#fd === undefined) return;
-    const mark = this.#mark;
+    const mark = buffer.subarray(0, MARK_BYTES);
     mark.writeUInt32LE(this.#batch, 4);
     mark.writeUInt32LE(this.#seen, 8);
     this.#seen += lines;
