@@ -1,7 +1,7 @@
 /** Which lines of a connection go on before they are looked at, and how they are looked at then (line-queue.ts). */
 import type { ControlGuard } from './controls/guard.ts';
 import type { EventDraft } from './draft.ts';
-import { isOnlyAnswers, LineQueue, type QueuedLine } from './line-queue.ts';
+import { isOnlyAnswers, LineQueue, mayHoldInput, type QueuedLine } from './line-queue.ts';
 import type { Direction } from './message.ts';
 import type { Observer } from './observer.ts';
 import type { AboutLine } from './passed.ts';
@@ -43,7 +43,9 @@ export class GoneLines {
     const { scope = '', read } = about;
     const timeMs = Date.now();
     const isJournalled =
-      requestsMayGo && recorder.keepLine({ direction, line, scope, timeMs }, this.#openCalls);
+      requestsMayGo &&
+      !mayHoldInput(direction, line) &&
+      recorder.keepLine({ direction, line, scope, timeMs }, this.#openCalls);
     if (!isAnswer && !isJournalled) return false;
     const monotonicMs = performance.now();
     this.#queue.add({ direction, line, scope, read, isJournalled, timeMs, monotonicMs });

@@ -121,6 +121,36 @@ describe('lines that go on first', () => {
     assert.ok(id > 1, `${id} calls`);
   });
 
+  it('what a person is asked and types is in no journal', async (context) => {
+    const { dataDir, pass, looked } = await started(context);
+    const typed = 'correct horse battery staple';
+    const asked = 'https://auth.example/once/f00ba4';
+    const message = (of: object): Buffer => Buffer.from(JSON.stringify({ jsonrpc: '2.0', ...of }));
+    const content = { password: typed };
+    const retried = { name: 'echo', inputResponses: { a: { action: 'accept', content } } };
+    const escaped = message({ id: 8, method: 'tools/call', params: retried }).toString();
+    const inputRequests = {
+      a: { method: 'elicitation/create', params: { mode: 'url', url: asked, message: 'm' } },
+    };
+    const lines: readonly ['to_server' | 'to_client', Buffer][] = [
+      ['to_server', message({ id: 'e', result: { action: 'accept', content } })],
+      ['to_server', message({ id: 7, method: 'tools/call', params: retried })],
+      ['to_server', Buffer.from(escaped.replace('inputResponses', String.raw`\u0069nputResponses`))],
+      ['to_client', message({ id: 7, result: { resultType: 'input_required', inputRequests } })],
+      ['to_client', message({ id: 8, error: { code: -32042, data: { elicitations: [{ url: asked }] } } })],
+    ];
+    for (const [direction, line] of lines) {
+      assert.equal(pass(direction, line).forward, line);
+      for (const text of [typed, asked]) assert.ok(!journalText(dataDir).includes(text), line.toString());
+    }
+    looked();
+    for (const file of readdirSync(path.join(dataDir, 'spool'), { recursive: true, encoding: 'utf8' })) {
+      if (!/\.(?:ndjson|journal)$/u.test(file)) continue;
+      const text = readFileSync(path.join(dataDir, 'spool', file), 'utf8');
+      assert.ok(!text.includes(typed), file);
+    }
+  });
+
   it('what is to be done after a line is done before the next one is looked at', async (context) => {
     const { capture, dataDir, pass, seen, looked } = await started(context);
     looked();
