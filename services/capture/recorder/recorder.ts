@@ -126,9 +126,12 @@ export class Recorder {
     }
   }
 
-  /** True when the line is in the journal of this stream and may go on before it is on record. */
+  /**
+   * True when the line is in the journal of this stream and may go on before it is on record. False where there is no spool
+   * that it could be read against, since its disk has refused all until now.
+   */
   keepLine(line: JournalledLine, openCalls: () => readonly OpenCall[]): boolean {
-    return !this.#closed && this.#options.journal.keep(line, openCalls);
+    return !this.#closed && this.#chain.nextSeq > 0 && this.#options.journal.keep(line, openCalls);
   }
 
   /** A segment is sent on its own, and so a batch must not go on in the next one. */

@@ -13,16 +13,20 @@ const RANGES_A_STATEMENT = 1000;
 /** Number that no key has: bytes that stood in the clear and are erased. */
 const ERASED_IN_THE_CLEAR = '18446744073709551615';
 const LOOK_EVERY_MS = 500;
+/** A wait that is longer is told: whoever asked for the erasure waits as well. */
+export const TOLD_AFTER_MS = 10_000;
 /** Servers keep replaced parts for 8 minutes. */
 const MAX_WAIT_MS = 20 * 60_000;
 
+interface Waiting {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Told once, where parts stay on disk for longer than some seconds. */
+  readonly onLongWait: (parts: number) => void;
+}
+
 /** Resolves when no part on disk holds a row of these entries. Idempotent. */
-export async function deleteRows(
-  store: Store,
-  logs: Intent['logs'],
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<void> {
-  const touched = new Set<string>();
+export async function deleteRows(store: Store, logs: Intent['logs'], waiting: Waiting): Promise<void> {
   for (const { log, indexes } of logs) {
     if (!/^[0-9a-f]{64}$/u.test(log)) throw new TriplineError('internal', 'a log id is malformed');
     const ranges = parseRanges(indexes) ?? [];
@@ -31,17 +35,15 @@ export async function deleteRows(
       for (const table of PROJECTIONS) {
         if ((await rowsOf(store, table, where)) === 0) continue;
         await store.command(`ALTER TABLE ${table} DELETE WHERE ${where} SETTINGS mutations_sync = 2`);
-        touched.add(table);
       }
       const clear = `${where} AND subject = 0`;
       if ((await rowsOf(store, 'payloads', clear)) === 0) continue;
       await store.command(
         `ALTER TABLE payloads UPDATE bytes = '', subject = ${ERASED_IN_THE_CLEAR} WHERE ${clear} SETTINGS mutations_sync = 2`,
       );
-      touched.add('payloads');
     }
   }
-  await partsGone(store, { clock, signal });
+  await partsGone(store, waiting);
 }
 
 async function rowsOf(store: Store, table: string, where: string): Promise<number> {
@@ -60,10 +62,8 @@ function whereOf(log: string, ranges: readonly IndexRange[]): string {
 }
 
 /** A replaced part stays on disk for a while. Looked at even where nothing was deleted now: an earlier life may have. */
-async function partsGone(
-  store: Store,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<void> {
+async function partsGone(store: Store, { clock, signal, onLongWait }: Waiting): Promise<void> {
+  let toldAtMs = clock.monotonicMs() + TOLD_AFTER_MS;
   const untilMs = clock.monotonicMs() + MAX_WAIT_MS;
   const nowMs = clock.nowMs();
   for (;;) {
@@ -74,7 +74,12 @@ async function partsGone(
          AND toUnixTimestamp(remove_time) * 1000 < {now:UInt64} + 1000`,
       { params: { now: nowMs } },
     );
-    if (Number(row?.rows ?? 0) === 0) return;
+    const parts = Number(row?.rows ?? 0);
+    if (parts === 0) return;
+    if (clock.monotonicMs() >= toldAtMs) {
+      toldAtMs = Infinity;
+      onLongWait(parts);
+    }
     if (clock.monotonicMs() > untilMs)
       throw new TriplineError('store_timeout', 'replaced parts are still on disk');
     await clock.sleep(LOOK_EVERY_MS, signal);

@@ -17,7 +17,7 @@ import { eraseOnBus } from './bus.ts';
 import { concerned, entriesOf, entriesUnder, expiredSubjects, listed, subjectsOf } from './collect.ts';
 import { holdOver, type Holds } from './holds.ts';
 import type { ErasureOutcome, Intent, Intents } from './intents.ts';
-import { deleteRows } from './rows.ts';
+import { deleteRows, TOLD_AFTER_MS } from './rows.ts';
 
 /** What else of this process keeps what was said. */
 export interface Forgetting {
@@ -131,7 +131,9 @@ export class ErasureRun {
     const { store, clock, bus } = context;
     const { signal } = this.#stopping;
     const lines = await eraseOnBus.linesOf(store, intent);
-    await deleteRows(store, intent.logs, { clock, signal });
+    const onLongWait = (parts: number): void =>
+      context.log.warn({ erasure: intent.id, parts }, 'an erasure waits: replaced parts are on disk');
+    await deleteRows(store, intent.logs, { clock, signal, onLongWait });
     await keys.destroy(intent.subjects);
     let busUntilMs: number | null = null;
     if (isErasable(bus)) {
@@ -164,13 +166,18 @@ export class ErasureRun {
 
   /** All that was on the ledger's topics when this was called is signed. */
   async #settled(): Promise<void> {
-    const { bus, clock } = this.#parts.context;
+    const { bus, clock, log } = this.#parts.context;
     const { signal } = this.#stopping;
+    let toldAtMs = clock.monotonicMs() + TOLD_AFTER_MS;
     for (const topic of LEDGER_TOPICS) {
       for (const { partition, latest, earliest } of await bus.offsets(topic)) {
         for (;;) {
           const done = (await bus.committed(RECORD_GROUP, { topic, partition })) ?? earliest;
           if (done >= latest) break;
+          if (clock.monotonicMs() >= toldAtMs) {
+            toldAtMs = Infinity;
+            log.warn({ topic, partition, recorded: done, latest }, 'an erasure waits: not all is recorded');
+          }
           await clock.sleep(LOOK_EVERY_MS, signal);
           signal.throwIfAborted();
         }
