@@ -1,10 +1,12 @@
 /** Which lines of a connection go on before they are looked at, and how they are looked at then (line-queue.ts). */
 import type { ControlGuard } from './controls/guard.ts';
 import type { EventDraft } from './draft.ts';
-import { isOnlyAnswers, LineQueue, mayHoldInput, type QueuedLine } from './line-queue.ts';
+import { LineQueue, type QueuedLine } from './line-queue.ts';
+import { signsOf } from './line-signs.ts';
 import type { Direction } from './message.ts';
 import type { Observer } from './observer.ts';
 import type { AboutLine } from './passed.ts';
+import type { JournalledLine } from './recorder/line-journal.ts';
 import type { Recorder } from './recorder/recorder.ts';
 
 export interface GoneLinesOptions {
@@ -36,20 +38,22 @@ export class GoneLines {
 
   /** True when the line may go on now; it is queued to be looked at. */
   goesFirst(direction: Direction, line: Uint8Array, about: AboutLine): boolean {
-    const { answersMayGo, requestsMayGo, recorder } = this.#options;
+    const { answersMayGo, requestsMayGo } = this.#options;
     if (!answersMayGo()) return false;
     const isAnswer = direction === 'to_client';
-    if (isAnswer ? !isOnlyAnswers(line) : !requestsMayGo || !this.#isAllowed(about)) return false;
+    if (!isAnswer && !(requestsMayGo && this.#isAllowed(about))) return false;
+    const signs = signsOf(direction, line);
+    if (isAnswer && !signs.isOnlyAnswers) return false;
     const { scope = '', read } = about;
-    const timeMs = Date.now();
-    const isJournalled =
-      requestsMayGo &&
-      !mayHoldInput(direction, line) &&
-      recorder.keepLine({ direction, line, scope, timeMs }, this.#openCalls);
+    const gone = { direction, line, scope, timeMs: Date.now() };
+    const isJournalled = requestsMayGo && !signs.mayHoldInput && this.#keep(gone);
     if (!isAnswer && !isJournalled) return false;
-    const monotonicMs = performance.now();
-    this.#queue.add({ direction, line, scope, read, isJournalled, timeMs, monotonicMs });
+    this.#queue.add({ ...gone, read, isJournalled, monotonicMs: performance.now() });
     return true;
+  }
+
+  #keep(gone: JournalledLine): boolean {
+    return this.#options.recorder.keepLine(gone, this.#openCalls);
   }
 
   #isAllowed({ refuse, labels }: AboutLine): boolean {

@@ -34,33 +34,6 @@ const MAX_WAIT_MS = 20;
 /** So many are looked at in one turn: those that come meanwhile wait for less than a millisecond. */
 const FEW_LINES = 16;
 
-/** A member of this name makes a request or a notification of a message. */
-const METHOD = Buffer.from('"method"');
-/** Its letters may be escaped; no escape of another character begins so (RFC 8259 §7). */
-const ESCAPED_LETTERS = [Buffer.from('\\u006'), Buffer.from('\\u007')];
-
-/** True when no message of the line can have a member `method`, whoever reads it. May be false for an answer too. */
-export function isOnlyAnswers(line: Uint8Array): boolean {
-  const bytes = Buffer.isBuffer(line) ? line : Buffer.from(line.buffer, line.byteOffset, line.length);
-  return !bytes.includes(METHOD) && !ESCAPED_LETTERS.some((escape) => bytes.includes(escape));
-}
-
-/**
- * What a person is asked, and types: members `inputRequests` of a result and `inputResponses` of a request (MCP
- * 2026-07-28), and `elicitations` of the error that wants a URL opened (2025-11-25).
- */
-const INPUT = [Buffer.from('"inputRe'), Buffer.from('"elicitation')];
-
-/** True when a person's input may stand in the line. No body of it is on record, and so it must be in no journal. */
-export function mayHoldInput(direction: Direction, line: Uint8Array): boolean {
-  const bytes = Buffer.isBuffer(line) ? line : Buffer.from(line.buffer, line.byteOffset, line.length);
-  // What answers the server is an elicitation's form, roots, or a model's text.
-  if (direction === 'to_server' && isOnlyAnswers(bytes)) return true;
-  return (
-    INPUT.some((name) => bytes.includes(name)) || ESCAPED_LETTERS.some((escape) => bytes.includes(escape))
-  );
-}
-
 /** Queues of this process with something in them: at its exit there is no further turn. */
 const waiting = new Set<LineQueue>();
 let atExit: (() => void) | undefined;

@@ -29,6 +29,12 @@ export function quantile(sample: readonly number[], q: number): number {
   return sample.length === 0 ? 0 : quantileOf([...sample], q);
 }
 
+/** The ways of a round in another order each time: what one leaves behind must not always meet the same next one. */
+export function rotated<Way>(ways: readonly Way[], round: number): readonly Way[] {
+  const from = round % ways.length;
+  return [...ways.slice(from), ...ways.slice(0, from)];
+}
+
 export const median = (sample: readonly number[]): number => quantile(sample, 0.5);
 
 /** Three significant digits and more for large numbers: a benchmark does not know better. */

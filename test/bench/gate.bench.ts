@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { nodeArguments, ROOT, tapEnvironment, workplace } from '../support/mcp/host.ts';
-import { quantile, result, type Bench, type BenchResult } from './bench.ts';
+import { quantile, result, type Bench, type BenchResult, rotated } from './bench.ts';
 import { startSink } from './tap.bench.ts';
 
 const WARM_UP_CALLS = 300;
@@ -81,7 +81,8 @@ async function measure(form: Form): Promise<readonly BenchResult[]> {
     const clients = await Promise.all(WAYS.map(async (way) => ({ way, client: await connected(urls[way]) })));
     for (const { client } of clients) await timeCalls(client, WARM_UP_CALLS);
     for (let n = 0; n < ROUNDS; n++)
-      for (const { way, client } of clients) samples[way].push(...(await timeCalls(client, CALLS_PER_ROUND)));
+      for (const { way, client } of rotated(clients, n))
+        samples[way].push(...(await timeCalls(client, CALLS_PER_ROUND)));
     await Promise.all(clients.map(({ client }) => client.close()));
     return resultsOf(form, samples);
   } finally {

@@ -3,7 +3,7 @@
  * tap is the compiled one. A direct connection and a bare pipe (the least that any proxy in Node can do) run in turn with
  * it; the service of the first part is a process that only says 202, so that its work is not counted as the tap's.
  */
-import { quantile } from './bench.ts';
+import { quantile, rotated } from './bench.ts';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -128,7 +128,8 @@ async function benchCalls(): Promise<readonly BenchResult[]> {
     for (const way of WAYS) await timeCalls(ways[way], WARM_UP_CALLS);
     for (const way of WAYS) ways[way].cpuUs = -cpuOf(ways[way].pid);
     for (let n = 0; n < ROUNDS; n++)
-      for (const way of WAYS) ways[way].callsMs.push(...(await timeCalls(ways[way], CALLS_PER_ROUND)));
+      for (const way of rotated(WAYS, n))
+        ways[way].callsMs.push(...(await timeCalls(ways[way], CALLS_PER_ROUND)));
     for (const way of WAYS) ways[way].cpuUs += cpuOf(ways[way].pid);
     await closeAll(ways);
     return callResults(ways, startsMs);

@@ -5,7 +5,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { isOnlyAnswers, MAX_QUEUED_LINES } from '../../../services/capture/line-queue.ts';
+import { MAX_QUEUED_LINES } from '../../../services/capture/line-queue.ts';
+import { signsOf } from '../../../services/capture/line-signs.ts';
 import { Capture } from '../../../services/capture/capture.ts';
 import { NO_BOUNDARY } from '../../../services/capture/labels/boundary.ts';
 import { fixedBoundary } from '../../../services/capture/labels/host-labels.ts';
@@ -24,6 +25,7 @@ const call = (id: number): Buffer =>
 const answer = (id: number, text = 'x'): Buffer =>
   Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }] } }));
 const CALL_IN_JOURNAL = /"method":"tools\/call"/u;
+const isOnlyAnswers = (line: Buffer): boolean => signsOf('to_client', line).isOnlyAnswers;
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 const until = async (isSo: () => boolean): Promise<void> => {
