@@ -38,26 +38,27 @@ export class GoneLines {
 
   /** True when the line may go on now; it is queued to be looked at. */
   goesFirst(direction: Direction, line: Uint8Array, about: AboutLine): boolean {
-    const { answersMayGo, requestsMayGo } = this.#options;
-    if (!answersMayGo()) return false;
     const isAnswer = direction === 'to_client';
-    if (!isAnswer && !(requestsMayGo && this.#isAllowed(about))) return false;
+    if (!this.#options.answersMayGo() || !(isAnswer || this.#isAllowed(about))) return false;
     const signs = signsOf(direction, line);
     if (isAnswer && !signs.isOnlyAnswers) return false;
     const { scope = '', read } = about;
     const gone = { direction, line, scope, timeMs: Date.now() };
-    const isJournalled = requestsMayGo && !signs.mayHoldInput && this.#keep(gone);
+    const isJournalled = !signs.mayHoldInput && this.#keep(gone);
     if (!isAnswer && !isJournalled) return false;
     this.#queue.add({ ...gone, read, isJournalled, monotonicMs: performance.now() });
     return true;
   }
 
   #keep(gone: JournalledLine): boolean {
-    return this.#options.recorder.keepLine(gone, this.#openCalls);
+    const { requestsMayGo, recorder } = this.#options;
+    return requestsMayGo && recorder.keepLine(gone, this.#openCalls);
   }
 
+  /** A request. */
   #isAllowed({ refuse, labels }: AboutLine): boolean {
-    return refuse === undefined && labels === undefined && this.#options.guard.allowsAll;
+    const { requestsMayGo, guard } = this.#options;
+    return requestsMayGo && refuse === undefined && labels === undefined && guard.allowsAll;
   }
 
   /** Asked when all that has gone on is looked at. */
