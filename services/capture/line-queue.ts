@@ -44,12 +44,13 @@ function emptyAll(): void {
 
 export class LineQueue {
   readonly #take: (lines: readonly QueuedLine[]) => void;
-  #lines: QueuedLine[] = [];
+  readonly #lines: QueuedLine[] = [];
   #bytes = 0;
   #turn: NodeJS.Immediate | undefined;
   #quiet: NodeJS.Timeout | undefined;
   #firstMs = 0;
   #lastMs = 0;
+  #isRunning = false;
   /** Lines that were ever added, and those of them that are looked at. */
   #added = 0;
   #looked = 0;
@@ -88,25 +89,33 @@ export class LineQueue {
 
   /** Looks at the first few, and at the next ones when others have had their turn. */
   #few(): void {
-    const few = this.#lines.splice(0, FEW_LINES);
-    if (this.#lines.length === 0) this.#rest();
-    else
-      this.#turn ??= setImmediate(() => {
-        this.#turn = undefined;
-        this.#few();
-      });
-    for (const { line } of few) this.#bytes -= line.length;
-    this.#lookAt(few);
+    this.#lookAt(FEW_LINES);
+    if (this.#lines.length === 0) return this.#rest();
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined;
+      this.#few();
+    });
   }
 
-  #lookAt(lines: readonly QueuedLine[]): void {
-    for (let at = 0; at < lines.length;) {
-      const until = this.#after[0]?.added ?? Infinity;
-      const some = lines.slice(at, at + until - this.#looked);
-      at += some.length;
-      this.#looked += some.length;
-      this.#take(some);
+  #lookAt(most: number): void {
+    for (let left = most; left > 0 && this.#lines.length > 0;) {
+      const until = (this.#after[0]?.added ?? Infinity) - this.#looked;
+      const lines = this.#lines.splice(0, Math.min(left, until));
+      left -= lines.length;
+      this.#looked += lines.length;
+      for (const { line } of lines) this.#bytes -= line.length;
+      this.#take(lines);
+      this.#runDue();
+    }
+  }
+
+  /** What they put on record has its place here: later lines stay unseen until it is over. */
+  #runDue(): void {
+    this.#isRunning = true;
+    try {
       while (this.#after[0] !== undefined && this.#after[0].added <= this.#looked) this.#after.shift()?.run();
+    } finally {
+      this.#isRunning = false;
     }
   }
 
@@ -118,12 +127,9 @@ export class LineQueue {
 
   /** Looks at all of them, now. */
   empty(): void {
-    if (this.#lines.length === 0) return;
-    const lines = this.#lines;
-    this.#lines = [];
-    this.#bytes = 0;
+    if (this.#lines.length === 0 || this.#isRunning) return;
+    this.#lookAt(Infinity);
     this.#rest();
-    this.#lookAt(lines);
   }
 
   #rest(): void {

@@ -178,6 +178,26 @@ describe('lines that go on first', () => {
     );
   });
 
+  it('that holds when few are looked at in a turn, and the doing wants all looked at', async (context) => {
+    const { capture, dataDir, pass, looked } = await started(context);
+    looked();
+    const before = spooledEvents(dataDir).length;
+    const calls = 40;
+    for (let id = 1; id <= calls; id++) pass('to_server', call(id));
+    for (let id = 1; id <= calls; id++) {
+      pass('to_client', answer(id));
+      capture.afterLook(() =>
+        capture.endCalls(capture.unanswered([`to_server n:${id}`]), { outcome: 'abandoned', final: true }),
+      );
+    }
+    const ended = (): readonly unknown[] =>
+      spooledEvents(dataDir)
+        .slice(before)
+        .flatMap(({ outcome }) => outcome ?? []);
+    await until(() => ended().length >= calls);
+    assert.deepEqual(ended(), Array(calls).fill('ok'));
+  });
+
   it('a call is on record when it may leave where lines cannot wait for it', async (context) => {
     const bytes = MAX_JOURNALLED_BYTES + 1;
     const all: readonly Partial<CaptureSettings>[] = [
