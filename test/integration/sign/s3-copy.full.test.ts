@@ -89,6 +89,6 @@ describe('a copy in a bucket', { skip: missing ?? false }, () => {
     const absent = s3Files({ ...options, bucket: 'no-such-bucket' }, systemClock);
     await assert.rejects(absent.write('tile/0/000', utf8('x')), { code: 'copy_refused' });
     const nobody = s3Files({ ...options, endpoint: 'http://127.0.0.1:1' }, systemClock);
-    await assert.rejects(nobody.read('checkpoint'), { code: 'unreachable' });
+    await assert.rejects(nobody.read('checkpoint'), { code: 'copy_unreachable' });
   });
 });
