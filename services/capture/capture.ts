@@ -11,22 +11,28 @@ import { given } from './exchange-drafts.ts';
 import type { ExchangesEnd } from './exchanges.ts';
 import type { HoldSettings } from './holds.ts';
 import { GoneLines } from './gone-lines.ts';
-import { changesAnswers, HostLabels, type LabelNews } from './labels/host-labels.ts';
+import {
+  answersMayGoFirst,
+  labelsOf,
+  policyOf,
+  redactionOf,
+  requestsMayGoFirst,
+  sessionOf,
+} from './host-parts.ts';
+import { changesAnswers, type HostLabels, type LabelNews } from './labels/host-labels.ts';
 import type { Direction } from './message.ts';
 import { Observer } from './observer.ts';
 import type { ObserverOptions } from './observer-options.ts';
 import { labelled, type AboutLine, type Passed } from './passed.ts';
 import { CallPolicy } from './policy/call-policy.ts';
-import { HostPolicy } from './policy/host-policy.ts';
-import { bootId, readProcess } from './processes.ts';
-import { HostRedaction, type StreamRedaction } from './redaction/host-redaction.ts';
+import type { HostPolicy } from './policy/host-policy.ts';
+import type { HostRedaction, StreamRedaction } from './redaction/host-redaction.ts';
 import type { Decision } from './public.ts';
 import { randomHex } from './random.ts';
 import { sha256Hex } from './recorder/chain.ts';
 import type { Drainer } from './recorder/drain.ts';
 import { newDrainer, newRecorder, sharedPublisher } from './recorder/new-recorder.ts';
 import type { Recorder, RecorderCounts } from './recorder/recorder.ts';
-import { deriveSessionId, hostProcess } from './session.ts';
 import type { CaptureSettings } from './settings.ts';
 import { randomSpans } from './spans.ts';
 import { WaitingCalls } from './waiting-calls.ts';
@@ -326,40 +332,4 @@ export class Capture {
     await this.#recorder.close(this.#timings.closeTimeoutMs);
     if (this.#recorder.unsentBytes > 0) drainer.adopt(this.#recorder.stream);
   }
-}
-
-function redactionOf({ shared, settings: { redaction } }: CaptureOptions): HostRedaction | undefined {
-  return shared?.redaction ?? (redaction === undefined ? undefined : new HostRedaction(redaction));
-}
-
-/** Where no answer is held while the spool is full, nor asked for by policy or redaction. */
-function answersMayGoFirst(
-  { onSpoolFull }: CaptureSettings,
-  parts: readonly (HostPolicy | HostRedaction | undefined)[],
-): boolean {
-  // A policy filters lists; what an answer holds must be known before it can come again in another body.
-  return onSpoolFull === 'gap' && parts.every((part) => part === undefined);
-}
-
-function labelsOf({ shared, settings: { boundary }, log }: CaptureOptions): HostLabels | undefined {
-  return shared?.labels ?? (boundary === undefined ? undefined : new HostLabels(boundary, log));
-}
-
-/** Where their record can wait: nothing of a request is changed, held or timed (spans), and no disk is waited for. */
-function requestsMayGoFirst({ settings, spans }: CaptureOptions): boolean {
-  return settings.hold === undefined && !settings.injectTrace && !settings.spoolFsync && spans === undefined;
-}
-
-function policyOf({ shared, settings: { policy }, log }: CaptureOptions): HostPolicy | undefined {
-  return shared?.policy ?? (policy === undefined ? undefined : new HostPolicy(policy, log));
-}
-
-function sessionOf(options: CaptureOptions): string {
-  const origin = {
-    hostName: options.settings.host,
-    bootId: bootId(),
-    process: hostProcess(options.hostPid, readProcess),
-    parentPid: options.hostPid,
-  };
-  return deriveSessionId(origin, sha256Hex);
 }
