@@ -1,6 +1,7 @@
 /**
  * The one observer of tap, decorator and gate: a state machine without I/O. A line of JSON-RPC goes in; what is to be put
- * on record, what is passed on and what the sender is answered come out. Intents must be on record before `forward` leaves.
+ * on record, what is passed on and what the sender is answered come out. Intents must be on record before `forward` leaves,
+ * unless a journal keeps the line (gone-lines.ts).
  */
 import type { BoundaryConfig } from '../../schemas/labels/v1.ts';
 import { CallObserver, isCall } from './call-observer.ts';

@@ -1,6 +1,6 @@
 /**
- * Puts drafts on record: gives each line its place in the stream, writes it to the spool before the call leaves, and
- * sends the spool to the service. Appending is synchronous, so that a caller knows when it may let a call go.
+ * Puts drafts on record: gives each line its place in the stream, writes it to the spool (before the call leaves, or after the
+ * journal has the line of the call), and sends the spool to the service. Appending is synchronous, so that a caller knows when it may let a call go.
  */
 import type { EventDraft } from '../draft.ts';
 import { LineWriter, prepareLines, type PreparedLine, type StreamIdentity } from '../encode.ts';

@@ -1,17 +1,13 @@
 /** Labels that change under a running tap, gate and decorator: the next message meets them, whole or not at all, and it is on record. */
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { it } from 'node:test';
 import type { Event } from '../../../schemas/event/v1.ts';
-import { recordTransport } from '../../../services/capture/decorator.ts';
-import { readSettings, type CaptureSettings } from '../../../services/capture/settings.ts';
+import type { CaptureSettings } from '../../../services/capture/settings.ts';
 import { callsServer, connectTo, distinct, gateBefore } from '../../support/mcp/gate.ts';
-import { CALLS_SERVER, connectThroughTap, nodeArguments } from '../../support/mcp/host.ts';
 import { openPlace, type Place } from '../../support/mcp/place.ts';
+import { heartbeatsWith, testThroughEachHost } from '../../support/capture/changed-file.ts';
 
 const FIRST = '{"trust":[{"server":"calls","level":"trusted","by":"first"}]}';
 const WARY =
@@ -22,22 +18,13 @@ const hashOf = (text: string): string => createHash('sha256').update(text).diges
 const PLAIN = { resultMeta: false, instructions: 'off' };
 const WISHES = { resultMeta: true, instructions: 'mark' };
 
-function fileIn({ place }: Place) {
-  const file = path.join(place.dataDir, 'labels.json');
-  writeFileSync(file, FIRST);
-  return {
-    file,
-    replace: (text: string) => {
-      writeFileSync(`${file}.next`, text);
-      renameSync(`${file}.next`, file);
-    },
-  };
+/** Of a process of ours, so that nobody waits for a second. */
+function hasty(settings: CaptureSettings): CaptureSettings {
+  assert.ok(settings.boundary !== undefined);
+  return { ...settings, boundary: { ...settings.boundary, lookIntervalMs: 20 } };
 }
 
-const changes = (open: Place): readonly Event[] =>
-  distinct(open.receiver, 'stream.heartbeat').filter(
-    ({ labelMappingChange }) => labelMappingChange !== undefined,
-  );
+const changes = (open: Place): readonly Event[] => heartbeatsWith(open, 'labelMappingChange');
 
 /** The very same through each. */
 async function changed(open: Place, client: Client, replace: (text: string) => void): Promise<void> {
@@ -93,61 +80,14 @@ async function changed(open: Place, client: Client, replace: (text: string) => v
   assert.deepEqual(receiver.faults, []);
 }
 
-it('through a tap, which tells it in its log too', async (context) => {
-  const open = await openPlace(context);
-  const { file, replace } = fileIn(open);
-  const env = { TRIPLINE_LABELS: file };
-  const host = await connectThroughTap({ place: open.place, url: open.receiver.url, env });
-  context.after(() => host.close());
-  await changed(open, host.client, replace);
-  const logged = host
-    .stderr()
-    .split('\n')
-    .flatMap((line) => /"event":"(labels_\w+)"/u.exec(line)?.[1] ?? []);
-  assert.deepEqual(logged, ['labels_changed', 'labels_not_taken', 'labels_changed']);
-});
-
-/** Of a process of ours, so that nobody waits for a second. */
-function hasty({ place, receiver }: Place, file: string): CaptureSettings {
-  const settings = readSettings({
-    TRIPLINE_DATA_DIR: place.dataDir,
-    TRIPLINE_URL: receiver.url,
-    TRIPLINE_TOKEN: 'test-token',
-    TRIPLINE_LABELS: file,
-  });
-  assert.ok(settings.boundary !== undefined);
-  return { ...settings, boundary: { ...settings.boundary, lookIntervalMs: 20 } };
-}
-
-it('through a gate, on the stream of each client', async (context) => {
-  const open = await openPlace(context);
-  const { file, replace } = fileIn(open);
-  const server = await callsServer(context, open.place);
-  const gate = await gateBefore(context, open, {
-    config: { upstreams: [{ name: 'calls', url: server.url }] },
-    options: { settings: hasty(open, file) },
-  });
-  const { client } = await connectTo(context, `${gate.url}/calls`);
-  const other = await connectTo(context, `${gate.url}/calls`);
-  await changed(open, client, replace);
-  await other.client.ping();
-  const streams = new Set(distinct(open.receiver, 'stream.open').map(({ stream }) => stream));
-  await open.receiver.until(() => changes(open).length === 3 * streams.size);
-  assert.deepEqual(new Set(changes(open).map(({ stream }) => stream)), streams);
-});
-
-it('through a decorator', async (context) => {
-  const open = await openPlace(context);
-  const { file, replace } = fileIn(open);
-  const inner = new StdioClientTransport({
-    command: process.execPath,
-    args: [...nodeArguments(CALLS_SERVER)],
-    env: { PATH: process.env['PATH'] ?? '', REACHED_FILE: open.place.reachedFile },
-  });
-  const client = new Client({ name: 'tester', version: '1.0.0' });
-  await client.connect(recordTransport(inner, { settings: hasty(open, file), server: 'calls' }));
-  context.after(() => client.close());
-  await changed(open, client, replace);
+testThroughEachHost({
+  kind: 'labels',
+  fileName: 'labels.json',
+  variable: 'TRIPLINE_LABELS',
+  first: FIRST,
+  hasty,
+  changes,
+  play: changed,
 });
 
 it('the labels of a gate’s own configuration stay, and their hash is on record', async (context) => {

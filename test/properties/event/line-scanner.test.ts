@@ -6,6 +6,7 @@ import { LineScanner } from '../../../schemas/event/line-scanner.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import { LineReader, ScannedEvent } from '../../../schemas/event/scanned-event.ts';
 import { EVENT_KINDS, OUTCOMES, zEvent } from '../../../schemas/event/v1.ts';
+import { addresses } from '../../support/event/addresses.ts';
 
 const STREAM = '00112233445566778899aabbccddeeff';
 const encoder = new TextEncoder();
@@ -174,22 +175,7 @@ test('usual lines are told by their bytes alone', () => {
   assert.equal(scanner.scan(bytes, 0, bytes.length), true);
 });
 
-const address = fc
-  .tuple(
-    fc.constantFrom('', 'http://', 'see https://', 'ftp://u@', 'a@', '//', 'x:'),
-    fc.constantFrom(
-      'example.org',
-      '127.0.0.1',
-      '[::1]',
-      'localhost',
-      'exämple',
-      'example。org',
-      '2130706433',
-      'plain',
-    ),
-    fc.constantFrom('', ':80', '/x', ' ', '\n'),
-  )
-  .map((parts) => parts.join(''));
+const address = addresses('2130706433', 'plain');
 const named = fc.dictionary(
   fc.constantFrom('url', 'to', 'host', 'q', 'list'),
   fc.oneof(address, fc.array(address, { maxLength: 2 })),

@@ -23,6 +23,7 @@ import { readTime, scannedTime } from '../../../services/evidence/verify-block.t
 import { comparable } from '../../../services/evidence/verify-projections.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { addRows } from '../../support/evidence/binary-bundle.ts';
+import { addresses } from '../../support/event/addresses.ts';
 
 const STREAM = '00112233445566778899aabbccddeeff';
 const HASH = '5e'.repeat(32);
@@ -37,21 +38,7 @@ const text = fc.oneof(
   fc.constantFrom('a', 'name-1', 'jürgen', 'a"b', 'x'.repeat(70), '\ud800', '日本'),
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }),
 );
-const address = fc
-  .tuple(
-    fc.constantFrom('', 'http://', 'see https://', 'ftp://u@', 'a@', '//', 'x:'),
-    fc.constantFrom(
-      'example.org',
-      '127.0.0.1',
-      '[::1]',
-      'localhost',
-      'a.inside.example',
-      'exämple',
-      'example。org',
-    ),
-    fc.constantFrom('', ':80', '/x', ' ', '\n'),
-  )
-  .map((parts) => parts.join(''));
+const address = addresses('a.inside.example');
 const names = fc.constantFrom('url', 'URL', 'to', 'lin\u212a', '7', 'q', 'text', 'host', '__proto__', 'ключ');
 const { args } = fc.letrec((tie) => ({
   args: fc.oneof(
