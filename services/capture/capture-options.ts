@@ -6,6 +6,7 @@ import type { ObserverOptions } from './observer-options.ts';
 import type { HostPolicy } from './policy/host-policy.ts';
 import type { HostRedaction } from './redaction/host-redaction.ts';
 import type { Drainer } from './recorder/drain.ts';
+import type { LineFollower } from './recorder/line-follower.ts';
 import type { Publisher } from './recorder/publisher.ts';
 import type { CaptureSettings } from './settings.ts';
 import type { SpanSource } from './spans.ts';
@@ -27,6 +28,8 @@ export interface CaptureOptions {
   readonly opening?: Readonly<Record<string, unknown>>;
   /** What connections of one process share; else this one has its own. */
   readonly shared?: SharedParts;
+  /** Where another thread lets the lines of this connection go. */
+  readonly follower?: LineFollower;
 }
 
 /** One control channel, one drainer and one connection to the service for all streams of a process. */

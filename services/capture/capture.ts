@@ -86,13 +86,18 @@ export class Capture {
     this.#answersMayGoFirst = answersMayGoFirst(settings, [this.#policy, this.#redaction]);
     this.#recorder = newRecorder(options, this.session, this.#timings, this.#redactor?.redact);
     this.#guard =
-      options.shared?.guard ?? newGuard(options, this.#timings, (draft) => this.#recordAfterGone([draft]));
+      options.shared?.guard ??
+      newGuard(options, this.#timings, {
+        record: (draft) => this.#recordAfterGone([draft]),
+        changed: () => this.#gone.tell(),
+      });
     this.#gone = new GoneLines({
       recorder: this.#recorder,
       guard: this.#guard,
       observer: () => this.#observer,
       answersMayGo: () => this.#answersGoFirst,
       requestsMayGo: requestsMayGoFirst(options),
+      follower: options.follower,
     });
     this.#waiting = new WaitingCalls({
       recorder: this.#recorder,
@@ -177,6 +182,7 @@ export class Capture {
     // One that was applied meanwhile has told nobody of this connection.
     this.#mapping = this.#labels?.mapping;
     this.#recorder.open({ ...this.#opening, ...this.#inForce() });
+    this.#gone.tell();
     this.#heartbeat = setInterval(() => this.note({}), this.#timings.heartbeatMs);
     this.#heartbeat.unref();
     this.#unsubscribe = [
@@ -200,8 +206,10 @@ export class Capture {
 
   /** What came before is labelled as it was then. */
   #remapped(news: LabelNews): void {
+    this.#gone.stop();
     this.note({ ...news });
     this.#mapping = this.#labels?.mapping;
+    this.#gone.tell();
   }
 
   /** Where no answer is changed (labels, marks). */
@@ -226,6 +234,7 @@ export class Capture {
   #expire(): void {
     this.#gone.empty();
     this.#recorder.record(this.#observer.expire());
+    this.#gone.tell();
   }
 
   /** What has gone on has its place in the stream before anything that comes later. */
@@ -256,7 +265,10 @@ export class Capture {
     const drafts = about.labels === undefined ? observed.drafts : labelled(observed.drafts, about.labels);
     const passed = (): Passed =>
       held === undefined ? { forward, answers } : { forward, answers, later: this.#waiting.judged(held) };
-    if (drafts.length === 0 || this.#recorder.record(drafts, true) !== 'full') return passed();
+    if (drafts.length === 0 || this.#recorder.record(drafts, true) !== 'full') {
+      this.#gone.tell();
+      return passed();
+    }
     return this.#recordWhenRoom(drafts).then(passed);
   }
 
@@ -269,6 +281,11 @@ export class Capture {
   unanswered(keys: readonly string[]): readonly string[] {
     this.#gone.empty();
     return this.#observer.unanswered(keys);
+  }
+
+  /** Looks at a few (FEW_LINES) of the lines that another thread has let go; answers how many there were. */
+  followFew(): number {
+    return this.#gone.followFew();
   }
 
   /** Runs `then` when all that has passed until now is looked at. */
@@ -319,6 +336,7 @@ export class Capture {
     clearInterval(this.#expiry);
     clearInterval(this.#heartbeat);
     for (const unsubscribe of this.#unsubscribe) unsubscribe?.();
+    this.#gone.stop();
     this.#gone.empty();
     this.#recorder.record(this.#observer.close());
     this.#guard.unwatch(this.stream);

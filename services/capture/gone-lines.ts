@@ -1,4 +1,7 @@
-/** Which lines of a connection go on before they are looked at, and how they are looked at then (line-queue.ts). */
+/**
+ * Which lines of a connection go on before they are looked at, and how they are looked at then: here (line-queue.ts), or,
+ * where another thread lets them go, as it has left them (line-follower.ts).
+ */
 import type { ControlGuard } from './controls/guard.ts';
 import type { EventDraft } from './draft.ts';
 import { LineQueue, type QueuedLine } from './line-queue.ts';
@@ -6,7 +9,8 @@ import { signsOf } from './line-signs.ts';
 import type { Direction } from './message.ts';
 import type { Observer } from './observer.ts';
 import type { AboutLine } from './passed.ts';
-import type { JournalledLine } from './recorder/line-journal.ts';
+import type { JournalledLine } from './recorder/line-parts.ts';
+import type { LineFollower } from './recorder/line-follower.ts';
 import type { Recorder } from './recorder/recorder.ts';
 
 export interface GoneLinesOptions {
@@ -17,15 +21,20 @@ export interface GoneLinesOptions {
   readonly answersMayGo: () => boolean;
   /** False where requests may be, too, or where their record cannot wait. */
   readonly requestsMayGo: boolean;
+  /** Where another thread lets lines go. */
+  readonly follower: LineFollower | undefined;
 }
 
 /** Kept for whoever reads the journal. */
 const MAX_OPEN_CALLS = 64;
+/** Of another thread, so many are looked at in one turn. */
+export const FEW_LINES = 16;
 
 export class GoneLines {
   readonly #options: GoneLinesOptions;
   readonly #queue = new LineQueue((lines) => this.#look(lines));
   #underWay: QueuedLine | undefined;
+  #isFollowing = false;
 
   constructor(options: GoneLinesOptions) {
     this.#options = options;
@@ -38,6 +47,7 @@ export class GoneLines {
 
   /** True when the line may go on now; it is queued to be looked at. */
   goesFirst(direction: Direction, line: Uint8Array, about: AboutLine): boolean {
+    if (this.#options.follower !== undefined) return false;
     const isAnswer = direction === 'to_client';
     if (!this.#options.answersMayGo() || !(isAnswer || this.#isAllowed(about))) return false;
     const signs = signsOf(direction, line);
@@ -79,6 +89,43 @@ export class GoneLines {
   /** Looks at all of them, now: before anything else of the connection goes on record. */
   empty(): void {
     this.#queue.empty();
+    this.#follow(Infinity);
+  }
+
+  /** Looks at the next few that another thread has let go; answers how many there were. */
+  followFew(): number {
+    return this.#follow(FEW_LINES);
+  }
+
+  #follow(most: number): number {
+    const { follower } = this.#options;
+    // What a look puts on record has its place here.
+    if (follower === undefined || this.#isFollowing) return 0;
+    const lines = follower.take(most);
+    if (lines.length === 0) return 0;
+    this.#isFollowing = true;
+    try {
+      this.#look(lines);
+      follower.waitFor(this.#openCalls());
+      follower.looked(lines.length);
+    } finally {
+      this.#isFollowing = false;
+    }
+    return lines.length;
+  }
+
+  /** Tells the other thread what has changed: what may go, and the calls that are open. What went before is here. */
+  tell(): void {
+    const { follower, recorder, guard, answersMayGo, requestsMayGo } = this.#options;
+    if (follower === undefined) return;
+    const answers = recorder.mayKeep && requestsMayGo && answersMayGo();
+    follower.allow({ answers, requests: answers && guard.allowsAll });
+    follower.waitFor(this.#openCalls());
+  }
+
+  /** Nothing more goes by another thread until it is told so. */
+  stop(): void {
+    this.#options.follower?.allow({ answers: false, requests: false });
   }
 
   /** Runs `then` when all that has gone on until now is on record: at once where it is. */

@@ -29,6 +29,8 @@ export interface GuardOptions {
   readonly firstWaitMs: number;
   readonly nowMs: () => number;
   readonly record: (draft: EventDraft) => void;
+  /** Called when `allowsAll` may have changed, before it is put on record. */
+  readonly changed: () => void;
   readonly log: CaptureLog;
 }
 
@@ -117,6 +119,7 @@ export class ControlGuard {
 
   #setReady(): void {
     this.#isReady = true;
+    this.#options.changed();
     this.#markReady();
   }
 
@@ -163,6 +166,7 @@ export class ControlGuard {
     this.#up = true;
     if (this.#lost) {
       this.#lost = false;
+      this.#options.changed();
       this.#ack('channel', { state: 'channel_restored' });
     }
     this.#setReady();
@@ -170,6 +174,7 @@ export class ControlGuard {
 
   #apply(signed: SignedControl): void {
     const outcome = this.#keeper?.apply(signed);
+    this.#options.changed();
     switch (outcome?.kind) {
       case 'applied':
       case 'lifted':
@@ -215,6 +220,7 @@ export class ControlGuard {
     this.#up = false;
     this.#lostTimer = setTimeout(() => {
       this.#lost = true;
+      this.#options.changed();
       this.#options.log('warn', 'control_channel_lost', { calls: this.#options.onChannelLost });
       this.#ack('channel', { state: 'channel_lost' });
     }, this.#options.lostAfterMs);

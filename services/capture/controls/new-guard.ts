@@ -1,15 +1,14 @@
 /** The control guard of a connection as its host is configured. */
 import path from 'node:path';
 import type { CaptureOptions, CaptureTimings } from '../capture-options.ts';
-import type { EventDraft } from '../draft.ts';
 import { randomHex } from '../random.ts';
-import { ControlGuard } from './guard.ts';
+import { ControlGuard, type GuardOptions } from './guard.ts';
 import { keysOfDataDir, parseControlKeys } from './keys.ts';
 
 export function newGuard(
   options: CaptureOptions,
   timings: CaptureTimings,
-  record: (draft: EventDraft) => void,
+  told: Pick<GuardOptions, 'record' | 'changed'>,
 ): ControlGuard {
   const { settings } = options;
   const fromEnvironment =
@@ -26,7 +25,7 @@ export function newGuard(
     lostAfterMs: timings.channelLostAfterMs,
     firstWaitMs: timings.firstWaitMs,
     nowMs: () => Date.now(),
-    record,
+    ...told,
     log: options.log,
   });
 }

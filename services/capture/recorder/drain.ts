@@ -10,7 +10,7 @@ import type { CaptureLog } from '../log.ts';
 import type { ReadProcess } from '../session.ts';
 import { ChainPosition } from './chain.ts';
 import { finishedSegment, type FinishOptions } from './finish-stream.ts';
-import { JOURNAL_FILE } from './line-journal.ts';
+import { JOURNAL_FILE } from './line-parts.ts';
 import { ownershipOf } from './owner.ts';
 import type { PublishOutcome, Publisher } from './publisher.ts';
 import { parseSealed, planRequest, SEALED_FILE, type SealedBatch } from './sealed.ts';

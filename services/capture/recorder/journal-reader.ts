@@ -10,7 +10,7 @@ import {
   type JournalledLine,
   type JournalNames,
   type OpenCall,
-} from './line-journal.ts';
+} from './line-parts.ts';
 
 export interface LeftLines {
   readonly names: JournalNames;
@@ -21,7 +21,7 @@ export interface LeftLines {
   readonly fromSeq: number;
 }
 
-interface Part extends JournalledLine {
+export interface ReadPart extends JournalledLine {
   readonly kind: (typeof KINDS)[number];
   readonly batch: number;
   readonly bytes: number;
@@ -59,8 +59,8 @@ function readNames(bytes: Buffer): { readonly names: JournalNames; readonly byte
 }
 
 /** The parts of the batch that begins at the start, up to the first that is none or of another batch. */
-function readBatch(bytes: Buffer): readonly Part[] {
-  const parts: Part[] = [];
+function readBatch(bytes: Buffer): readonly ReadPart[] {
+  const parts: ReadPart[] = [];
   let at = 0;
   for (;;) {
     const part = readPart(bytes.subarray(at), parts.length);
@@ -70,7 +70,8 @@ function readBatch(bytes: Buffer): readonly Part[] {
   }
 }
 
-function readPart(bytes: Buffer, number: number): Part | undefined {
+/** The part at the beginning of `bytes`; undefined where there is no whole one of this number. */
+export function readPart(bytes: Buffer, number: number): ReadPart | undefined {
   if (bytes.length < LINE_HEAD_BYTES || bytes.readUInt32LE(8) !== number) return undefined;
   const kind = KINDS[bytes.readUInt16LE(12)];
   const scopeEnd = LINE_HEAD_BYTES + bytes.readUInt16LE(14);

@@ -9,6 +9,7 @@ import { BatchSigner } from './batch-signer.ts';
 import { Drainer } from './drain.ts';
 import { ownerTag } from './owner.ts';
 import { LineJournal } from './line-journal.ts';
+import type { StreamJournal } from './line-parts.ts';
 import { httpPublisher, type Publisher } from './publisher.ts';
 import { Recorder, type RecorderOptions } from './recorder.ts';
 import { Spool } from './spool.ts';
@@ -47,6 +48,12 @@ function ownOwner(): string {
     bootId: bootId(),
     pidSpace: pidSpace(),
   });
+}
+
+function journalOf({ follower, server, transport }: CaptureOptions, directory: string): StreamJournal {
+  if (follower === undefined) return new LineJournal({ directory, server, transport });
+  follower.directory = directory;
+  return follower;
 }
 
 export function newDrainer({ settings, log }: CaptureOptions): Drainer {
@@ -91,8 +98,7 @@ export function newRecorder(
           sealAfterMs: timings.flushIntervalMs,
           keep: (batch) => spool.keepSignature(batch),
         });
-  const { server, transport } = options;
-  const journal = new LineJournal({ directory: spool.directory, server, transport });
+  const journal = journalOf(options, spool.directory);
   return new Recorder({
     spool,
     journal,

@@ -8,13 +8,13 @@ import type { CaptureLog } from '../log.ts';
 import type { BatchSigner } from './batch-signer.ts';
 import { ChainPosition } from './chain.ts';
 import { SendLoop } from './send-loop.ts';
-import type { JournalledLine, LineJournal, OpenCall } from './line-journal.ts';
+import type { JournalledLine, OpenCall, StreamJournal } from './line-parts.ts';
 import type { Publisher } from './publisher.ts';
 import type { AppendOutcome, Spool } from './spool.ts';
 
 export interface RecorderOptions {
   readonly spool: Spool;
-  readonly journal: LineJournal;
+  readonly journal: StreamJournal;
   /** Undefined: nothing is signed. */
   readonly signer?: BatchSigner | undefined;
   readonly publisher: Publisher;
@@ -127,11 +127,15 @@ export class Recorder {
   }
 
   /**
-   * True when the line is in the journal of this stream and may go on before it is on record. False where there is no spool
-   * that it could be read against, since its disk has refused all until now.
+   * True when the line is in the journal of this stream and may go on before it is on record.
    */
   keepLine(line: JournalledLine, openCalls: () => readonly OpenCall[]): boolean {
-    return !this.#closed && this.#chain.nextSeq > 0 && this.#options.journal.keep(line, openCalls);
+    return this.mayKeep && this.#options.journal.keep(line, openCalls);
+  }
+
+  /** False where there is no spool that a journal could be read against, since its disk has refused all until now. */
+  get mayKeep(): boolean {
+    return !this.#closed && this.#chain.nextSeq > 0;
   }
 
   /** A segment is sent on its own, and so a batch must not go on in the next one. */

@@ -1,11 +1,11 @@
-/** `tripline tap`: arguments, settings, and one recorded stdio connection. */
-import { isTriplineError, TriplineError } from '../../../schemas/errors.ts';
-import { Capture } from '../capture.ts';
-import type { CaptureOptions } from '../capture-options.ts';
+/** `tripline tap`: arguments, and one recorded stdio connection. */
+import { TriplineError } from '../../../schemas/errors.ts';
 import { jsonLog, type CaptureLog } from '../log.ts';
-import { readSettings, type CaptureSettings, type Environment } from '../settings.ts';
+import type { Environment } from '../settings.ts';
 import { parseTapArguments, TAP_USAGE, type TapArguments } from './options.ts';
-import { runProxy, type TapProcess } from './proxy.ts';
+import { runProxy, type LineObserver, type TapProcess } from './proxy.ts';
+import { RecordPort } from './record-port.ts';
+import type { StartFault } from './start-fault.ts';
 
 /** What a tap needs of its process: `process` itself fits. */
 export interface TapIo extends TapProcess {
@@ -22,8 +22,14 @@ const FAILED_EXIT = 1;
 /**
  * Runs one tap until its server ends. `argv` is what follows `tap` on the command line. Answers the server's exit code,
  * 2 for a fault of usage or configuration, 1 when nothing can be put on record, 127 when the server cannot be started.
+ * `threadModule` runs the recording thread; by default the one beside this file.
  */
-export async function runTap(argv: readonly string[], env: Environment, io: TapIo): Promise<number> {
+export async function runTap(
+  argv: readonly string[],
+  env: Environment,
+  io: TapIo,
+  threadModule?: URL,
+): Promise<number> {
   const parsed = parseTapArguments(argv);
   if (parsed.kind === 'help') {
     io.stdout.write(TAP_USAGE);
@@ -44,16 +50,13 @@ export async function runTap(argv: readonly string[], env: Environment, io: TapI
     'warn',
     () => Date.now(),
   );
-  try {
-    return await startTap({ tap: parsed, settings: tapSettings(parsed, env), env, depth, io, log });
-  } catch (error) {
-    const isConfiguration = (['config_invalid', 'host_policy_invalid', 'redaction_invalid'] as const).some(
-      (code) => isTriplineError(error, code),
-    );
-    const message = error instanceof Error ? error.message : 'unknown fault';
-    io.stderr.write(`tripline tap: ${message}\n`);
-    return isConfiguration ? USAGE_EXIT : FAILED_EXIT;
-  }
+  const options: TapOptions = { tap: parsed, env, depth, io, log };
+  const ended = isLookedAtFirst(parsed, env)
+    ? await (await import('./in-process.ts')).recordInProcess(options)
+    : await recordInThread(options, threadModule);
+  if (typeof ended === 'number') return ended;
+  io.stderr.write(`tripline tap: ${ended.message}\n`);
+  return ended.isConfiguration ? USAGE_EXIT : FAILED_EXIT;
 }
 
 function depthOf(env: Environment): number {
@@ -61,65 +64,49 @@ function depthOf(env: Environment): number {
   return Number.isInteger(depth) && depth > 0 ? depth : 0;
 }
 
-function tapSettings(tap: TapArguments, env: Environment): CaptureSettings {
-  const settings = readSettings(env);
-  return {
-    ...settings,
-    agent: tap.agent ?? settings.agent,
-    injectTrace: tap.injectTrace || settings.injectTrace,
-  };
-}
-
-export interface StartTapOptions {
+export interface TapOptions {
   readonly tap: TapArguments;
-  readonly settings: CaptureSettings;
   readonly env: Environment;
   readonly depth: number;
   readonly io: TapIo;
   readonly log: CaptureLog;
 }
 
-/** Records the connection between `io` and the server process; resolves with the server's exit code when all is over. */
-export async function startTap(options: StartTapOptions): Promise<number> {
-  const { tap, settings, io, log } = options;
-  const telemetry = await startTelemetryIfConfigured(options);
-  const captureOptions: CaptureOptions = {
-    settings,
-    server: tap.server,
-    transport: 'stdio',
-    hostPid: io.ppid,
-    log,
-    ...(telemetry === undefined ? {} : { spans: telemetry.spans }),
-  };
-  const capture = new Capture(captureOptions);
-  await capture.loadPolicy();
-  const running = runProxy({
-    command: tap.command,
-    args: tap.args,
-    env: { ...options.env, [DEPTH_VARIABLE]: String(options.depth + 1) },
-    process: io,
-    observer: capture,
-    log,
-  });
-  await capture.start();
-  const code = await running;
-  await Promise.all([capture.close(), telemetry?.stop()]);
-  return code;
+/** Settings with which every line is looked at before it goes on: another thread would only be one more to wait for. */
+const LOOKED_AT_FIRST = [
+  'TRIPLINE_HOLD',
+  'TRIPLINE_POLICY',
+  'TRIPLINE_REDACTION',
+  'TRIPLINE_INJECT_TRACE',
+  'TRIPLINE_SPOOL_FSYNC',
+  'TRIPLINE_ON_SPOOL_FULL',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
+  'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+];
+
+/** No more than a guess at what is faster: what may go on first, the recording side says. */
+function isLookedAtFirst(tap: TapArguments, env: Environment): boolean {
+  return tap.injectTrace || LOOKED_AT_FIRST.some((name) => (env[name] ?? '') !== '');
 }
 
-/** OpenTelemetry is loaded only where an exporter is configured. */
-async function startTelemetryIfConfigured(
-  options: StartTapOptions,
-): Promise<{ readonly spans: NonNullable<CaptureOptions['spans']>; stop(): Promise<void> } | undefined> {
-  const { env } = options;
-  const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] ?? env['OTEL_EXPORTER_OTLP_ENDPOINT'];
-  if (endpoint === undefined || endpoint === '' || env['OTEL_SDK_DISABLED'] === 'true') return undefined;
-  try {
-    const { startTelemetry } = await import('../telemetry.ts');
-    return await startTelemetry(options.log);
-  } catch {
-    // A tap of its own file has no OpenTelemetry beside it: the record needs none.
-    options.log('warn', 'telemetry_unavailable');
-    return undefined;
-  }
+/** Runs the server and lets `observer` see each line; resolves with its exit code. */
+export function runServer({ tap, env, depth, io, log }: TapOptions, observer: LineObserver): Promise<number> {
+  return runProxy({
+    command: tap.command,
+    args: tap.args,
+    env: { ...env, [DEPTH_VARIABLE]: String(depth + 1) },
+    process: io,
+    observer,
+    log,
+  });
+}
+
+async function recordInThread(options: TapOptions, module: URL | undefined): Promise<number | StartFault> {
+  const { tap, env, io } = options;
+  const port = new RecordPort({ tap, env: { ...env }, hostPid: io.ppid, module });
+  const fault = await port.ready;
+  if (fault !== undefined) return fault;
+  const code = await runServer(options, port);
+  await port.close();
+  return code;
 }

@@ -12,7 +12,7 @@ import type { Event } from '../../../schemas/event/v1.ts';
 import { Capture } from '../../../services/capture/capture.ts';
 import { silentLog } from '../../../services/capture/log.ts';
 import { finishedSegment } from '../../../services/capture/recorder/finish-stream.ts';
-import { JOURNAL_FILE } from '../../../services/capture/recorder/line-journal.ts';
+import { JOURNAL_FILE } from '../../../services/capture/recorder/line-parts.ts';
 import { readSegments, type Segment } from '../../../services/capture/recorder/segments.ts';
 import { cutLines } from '../../../services/capture/recorder/spool.ts';
 import { readSettings } from '../../../services/capture/settings.ts';

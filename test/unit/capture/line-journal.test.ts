@@ -6,12 +6,12 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { readJournal } from '../../../services/capture/recorder/journal-reader.ts';
+import { LineJournal } from '../../../services/capture/recorder/line-journal.ts';
 import {
   JOURNAL_FILE,
-  LineJournal,
   MAX_JOURNALLED_BYTES,
   type OpenCall,
-} from '../../../services/capture/recorder/line-journal.ts';
+} from '../../../services/capture/recorder/line-parts.ts';
 
 const NAMES = { server: 'cälls', transport: 'stdio' };
 const OPEN: readonly OpenCall[] = [{ key: 'to_server n:7', callId: 'ab'.repeat(16) }];

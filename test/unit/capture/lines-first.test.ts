@@ -11,7 +11,7 @@ import { Capture } from '../../../services/capture/capture.ts';
 import { NO_BOUNDARY } from '../../../services/capture/labels/boundary.ts';
 import { fixedBoundary } from '../../../services/capture/labels/host-labels.ts';
 import { silentLog } from '../../../services/capture/log.ts';
-import { JOURNAL_FILE, MAX_JOURNALLED_BYTES } from '../../../services/capture/recorder/line-journal.ts';
+import { JOURNAL_FILE, MAX_JOURNALLED_BYTES } from '../../../services/capture/recorder/line-parts.ts';
 import type { Passed } from '../../../services/capture/passed.ts';
 import { readSettings, type CaptureSettings } from '../../../services/capture/settings.ts';
 import { spooledEvents } from '../../support/capture/spooled.ts';
