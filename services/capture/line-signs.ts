@@ -11,11 +11,21 @@ export interface LineSigns {
 /** As text, one is looked through faster than its bytes are; a longer one would be copied for it. */
 const MAX_TEXT_BYTES = 64 * 1024;
 
+/** In nearly no line: of all that is looked for but `method` one of them would be the beginning. One pass over a short line. */
+const UNUSUAL = /\\u00[67]|"(?:inputRe|elicitation)/u;
+const SHORT_BYTES = 4 * 1024;
+
 /** Linear in the bytes. */
 export function signsOf(direction: Direction, line: Uint8Array): LineSigns {
   const bytes = Buffer.from(line.buffer, line.byteOffset, line.length);
-  const text: Pick<string | Buffer, 'includes'> =
-    line.length <= MAX_TEXT_BYTES ? bytes.toString('latin1') : bytes;
+  if (line.length > MAX_TEXT_BYTES) return signsIn(bytes, direction);
+  const text = bytes.toString('latin1');
+  if (line.length > SHORT_BYTES || UNUSUAL.test(text)) return signsIn(text, direction);
+  const hasMethod = text.includes('"method"');
+  return { isOnlyAnswers: !hasMethod, mayHoldInput: !hasMethod && direction === 'to_server' };
+}
+
+function signsIn(text: Pick<string | Buffer, 'includes'>, direction: Direction): LineSigns {
   // Letters of a name may be escaped, and no escape of another character begins so (RFC 8259 §7).
   const isEscaped = text.includes(String.raw`\u006`) || text.includes(String.raw`\u007`);
   const hasMethod = isEscaped || text.includes('"method"');

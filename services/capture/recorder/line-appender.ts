@@ -5,7 +5,15 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { signsOf } from '../line-signs.ts';
 import type { Direction } from '../message.ts';
-import { encodePart, LINE_HEAD_BYTES, MAX_JOURNALLED_BYTES, writeWhole, type Part } from './line-parts.ts';
+import {
+  encodePart,
+  LINE_HEAD_BYTES,
+  MAX_JOURNALLED_BYTES,
+  partMemoryIn,
+  writeWhole,
+  type Part,
+  type PartMemory,
+} from './line-parts.ts';
 import { CELL, MAX_PARTS, MAY_GO, type SharedLines } from './shared-lines.ts';
 
 export interface LineAppenderOptions {
@@ -26,7 +34,7 @@ export interface JournalPlace {
 
 export class LineAppender {
   readonly #options: LineAppenderOptions;
-  readonly #batchBytes: Buffer;
+  readonly #memory: PartMemory;
   #place: JournalPlace | undefined;
   #fd: number | undefined;
   #batch = 0;
@@ -38,8 +46,7 @@ export class LineAppender {
 
   constructor(options: LineAppenderOptions) {
     this.#options = options;
-    const { batch } = options.shared;
-    this.#batchBytes = Buffer.from(batch.buffer, batch.byteOffset, batch.length);
+    this.#memory = partMemoryIn(options.shared.batch);
   }
 
   /** Lines may be kept from now on. */
@@ -112,8 +119,7 @@ export class LineAppender {
   }
 
   #write(fd: number, part: Part): void {
-    const place = { batch: this.#batch, number: this.#parts };
-    const bytes = encodePart(this.#batchBytes.subarray(this.#size), part, place);
+    const bytes = encodePart(this.#memory, part, { batch: this.#batch, number: this.#parts, at: this.#size });
     writeWhole(fd, bytes, (this.#place?.firstAt ?? 0) + this.#size);
     this.#options.shared.arrivalsMs[this.#parts] = this.#options.monotonicMs();
     this.#size += bytes.length;

@@ -13,6 +13,7 @@ import {
   JOURNAL_FILE,
   LINE_HEAD_BYTES,
   MARK_BYTES,
+  partMemoryIn,
   writeWhole,
   type OpenCall,
   type StreamJournal,
@@ -38,7 +39,7 @@ const APPENDING_POLL_MS = 1;
 export class LineFollower implements StreamJournal {
   readonly #options: LineFollowerOptions;
   readonly #batchBytes: Buffer;
-  readonly #mark = Buffer.alloc(MARK_BYTES);
+  readonly #mark = partMemoryIn(new Uint8Array(MARK_BYTES));
   /** performance.now() of this thread is that much more than the process' clock says. */
   readonly #aheadMs = performance.now() - processMs();
   #directory: string | undefined;

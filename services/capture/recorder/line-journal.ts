@@ -16,6 +16,7 @@ import {
   LINE_HEAD_BYTES,
   MAX_BATCH_BYTES,
   MAX_JOURNALLED_BYTES,
+  partMemoryIn,
   writeWhole,
   type JournalledLine,
   type OpenCall,
@@ -31,7 +32,7 @@ export interface LineJournalOptions {
 }
 
 /** Of all streams of the process: a part is written in the turn in which it is put together. */
-const buffer = Buffer.allocUnsafeSlow(LINE_HEAD_BYTES + MAX_JOURNALLED_BYTES);
+const memory = partMemoryIn(new Uint8Array(LINE_HEAD_BYTES + MAX_JOURNALLED_BYTES));
 
 export class LineJournal implements StreamJournal {
   readonly #options: LineJournalOptions;
@@ -81,7 +82,7 @@ export class LineJournal implements StreamJournal {
   }
 
   #write(fd: number, part: Part): void {
-    const bytes = encodePart(buffer, part, { batch: this.#batch, number: this.#parts });
+    const bytes = encodePart(memory, part, { batch: this.#batch, number: this.#parts, at: 0 });
     writeWhole(fd, bytes, this.#nextAt);
     this.#nextAt += bytes.length;
     this.#parts++;
@@ -91,7 +92,7 @@ export class LineJournal implements StreamJournal {
     if (lines === 0 || this.#fd === undefined) return;
     const from = this.#seen;
     this.#seen += lines;
-    const mark = encodeMark(buffer, { batch: this.#batch, from, to: this.#seen, seq, nextSeq });
+    const mark = encodeMark(memory, { batch: this.#batch, from, to: this.#seen, seq, nextSeq });
     if (this.#seen === this.#parts) {
       this.#parts = 0;
       this.#seen = 0;

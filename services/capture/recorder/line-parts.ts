@@ -65,24 +65,43 @@ export interface StreamJournal {
   close(): void;
 }
 
-/** The part at the beginning of `into`, as number `number` of its batch. */
+/** Memory in which parts are put together. Its numbers are written by a DataView: this stands in the way of every line. */
+export interface PartMemory {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+}
+
+export function partMemoryIn(memory: Uint8Array): PartMemory {
+  const { buffer, byteOffset, length } = memory;
+  return { bytes: Buffer.from(buffer, byteOffset, length), view: new DataView(buffer, byteOffset, length) };
+}
+
+/** Where a part stands: its batch, its number there, and its first byte in the memory. */
+export interface PartPlace {
+  readonly batch: number;
+  readonly number: number;
+  readonly at: number;
+}
+
+/** The part as it now stands in the memory. */
 export function encodePart(
-  into: Buffer,
+  { bytes, view }: PartMemory,
   part: Part,
-  place: { readonly batch: number; readonly number: number },
+  { batch, number, at }: PartPlace,
 ): Buffer {
   const { kind, content, scope, timeMs } = part;
-  const scopeBytes = scope === '' ? 0 : into.write(scope, LINE_HEAD_BYTES);
-  const bytes = into.subarray(0, LINE_HEAD_BYTES + scopeBytes + content.length);
-  bytes.writeUInt32LE(place.batch, 4);
-  bytes.writeUInt32LE(place.number, 8);
-  bytes.writeUInt16LE(KINDS.indexOf(kind), 12);
-  bytes.writeUInt16LE(scopeBytes, 14);
-  bytes.writeUInt32LE(content.length, 16);
-  bytes.writeDoubleLE(timeMs, 20);
-  bytes.set(content, LINE_HEAD_BYTES + scopeBytes);
-  bytes.writeUInt32LE(crc32(bytes.subarray(CRC_BYTES)), 0);
-  return bytes;
+  const scopeBytes = scope === '' ? 0 : bytes.write(scope, at + LINE_HEAD_BYTES);
+  const contentAt = at + LINE_HEAD_BYTES + scopeBytes;
+  view.setUint32(at + 4, batch, true);
+  view.setUint32(at + 8, number, true);
+  view.setUint16(at + 12, KINDS.indexOf(kind), true);
+  view.setUint16(at + 14, scopeBytes, true);
+  view.setUint32(at + 16, content.length, true);
+  view.setFloat64(at + 20, timeMs, true);
+  bytes.set(content, contentAt);
+  const end = contentAt + content.length;
+  view.setUint32(at, crc32(bytes.subarray(at + CRC_BYTES, end)), true);
+  return bytes.subarray(at, end);
 }
 
 export interface Mark {
@@ -94,15 +113,15 @@ export interface Mark {
   readonly nextSeq: number;
 }
 
-export function encodeMark(into: Buffer, { batch, from, to, seq, nextSeq }: Mark): Buffer {
-  const mark = into.subarray(0, MARK_BYTES);
-  mark.writeUInt32LE(batch, 4);
-  mark.writeUInt32LE(from, 8);
-  mark.writeUInt32LE(to, 12);
-  mark.writeDoubleLE(seq, 16);
-  mark.writeDoubleLE(nextSeq, 24);
-  mark.writeUInt32LE(crc32(mark.subarray(CRC_BYTES)), 0);
-  return mark;
+/** The mark at the beginning of the memory. */
+export function encodeMark({ bytes, view }: PartMemory, { batch, from, to, seq, nextSeq }: Mark): Buffer {
+  view.setUint32(4, batch, true);
+  view.setUint32(8, from, true);
+  view.setUint32(12, to, true);
+  view.setFloat64(16, seq, true);
+  view.setFloat64(24, nextSeq, true);
+  view.setUint32(0, crc32(bytes.subarray(CRC_BYTES, MARK_BYTES)), true);
+  return bytes.subarray(0, MARK_BYTES);
 }
 
 /** What stands before the first batch: no mark yet, and the names. */

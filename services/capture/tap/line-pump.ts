@@ -5,6 +5,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type { Passed } from '../passed.ts';
+import { writeNow } from './write-now.ts';
 
 export interface LinePumpOptions {
   readonly source: Readable;
@@ -52,6 +53,7 @@ export class LinePump {
   start(): void {
     const { source, sink } = this.#options;
     source.on('data', (chunk: Buffer) => {
+      if (this.#isIdle && chunk.indexOf(NEWLINE) === chunk.length - 1) return this.#one(chunk);
       this.#split(chunk);
       this.#run();
     });
@@ -69,6 +71,29 @@ export class LinePump {
     if (!this.#inLongLine) return this.#write(Buffer.from(`${text}\n`));
     this.#waitingInjections.push(text);
     return true;
+  }
+
+  /** Nothing is held, waits, or is in the midst of a line. */
+  get #isIdle(): boolean {
+    return (
+      !this.#busy &&
+      !this.#sinkFull &&
+      !this.#inLongLine &&
+      this.#partialBytes === 0 &&
+      this.#ready.length === 0
+    );
+  }
+
+  /** What nearly every read is: one whole line. */
+  #one(line: Buffer): void {
+    const content = line.subarray(0, -1);
+    const passed = this.#options.pass(content);
+    if (passed instanceof Promise) this.#wait(passed, line, content);
+    else if (passed.forward !== content || passed.answers.length > 0 || passed.later !== undefined)
+      this.#deliver(passed, line, content);
+    else this.#write(line);
+    this.#handOver();
+    if (this.#busy || this.#sinkFull) this.#flow();
   }
 
   #end(): void {
@@ -146,7 +171,8 @@ export class LinePump {
   #write(bytes: Uint8Array): boolean {
     const { sink } = this.#options;
     if (sink.destroyed || !sink.writable) return true;
-    if (sink.write(bytes)) return true;
+    const rest = writeNow(sink, bytes);
+    if (rest.length === 0 || sink.write(rest)) return true;
     this.#sinkFull = true;
     return false;
   }

@@ -3,13 +3,14 @@
  * recording thread (record-thread.ts); where it may be refused or changed, that thread is asked.
  */
 import path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Direction } from '../message.ts';
 import type { Passed } from '../passed.ts';
 import { LineAppender } from '../recorder/line-appender.ts';
 import { newSharedMemory, processMs, sharedLinesIn } from '../recorder/shared-lines.ts';
 import type { LineObserver } from './proxy.ts';
 import type { StartFault } from './start-fault.ts';
+import { startThread } from './start-thread.ts';
 import type { FromRecordThread, RecordThreadData, ToRecordThread } from './thread-messages.ts';
 
 /** Beside this file, compiled as this one is. */
@@ -53,7 +54,7 @@ export class RecordPort implements LineObserver {
       wake: () => this.#say({ kind: 'lines' }),
     });
     const workerData: RecordThreadData = { kind: 'tripline-record-thread', memory, tap, env, hostPid };
-    this.#worker = new Worker(module ?? THREAD, { workerData });
+    this.#worker = startThread(module ?? THREAD, workerData);
     this.#worker.on('message', (message: FromRecordThread) => this.#hear(message));
     // Nothing would be put on record any more: the tap ends as it does by any fault of its own.
     this.#worker.on('error', (error) => {

@@ -18,9 +18,12 @@ import type { FromRecordThread, RecordThreadData, ToRecordThread } from './threa
 /** Lines that came together are looked at together; a server need not share a core with the look at its own call. */
 const LOOK_AFTER_MS = 2;
 /** While lines keep coming nobody is told of each: they are looked for this often, */
-const LOOK_INTERVAL_MS = Number(process.env['LI'] ?? 5);
+const LOOK_INTERVAL_MS = 5;
+/** less often where as many come as no model asks for: a core that is shared is theirs, and a longer look is a cheaper one; */
+const BUSY_INTERVAL_MS = 50;
+const BUSY_LINES = 8;
 /** and no more when there was none for so many times. */
-const IDLE_LOOKS = 10;
+const IDLE_LOOKS = 5;
 const STDERR = 2;
 
 class RecordThread {
@@ -28,6 +31,8 @@ class RecordThread {
   readonly #capture: Capture;
   readonly #follower: LineFollower;
   #idle = 0;
+  /** Lines of this look until now. */
+  #together = 0;
 
   constructor(port: MessagePort, { memory, tap, env, hostPid }: RecordThreadData) {
     this.#port = port;
@@ -77,10 +82,13 @@ class RecordThread {
 
   #follow(): void {
     const lines = this.#capture.followFew();
+    this.#together += lines;
     if (lines === FEW_LINES) return void setImmediate(() => this.#follow());
-    this.#idle = lines > 0 ? 0 : this.#idle + 1;
+    this.#idle = this.#together > 0 ? 0 : this.#idle + 1;
+    const intervalMs = this.#together < BUSY_LINES ? LOOK_INTERVAL_MS : BUSY_INTERVAL_MS;
+    this.#together = 0;
     if (this.#idle > IDLE_LOOKS && this.#follower.sleep()) return;
-    setTimeout(() => this.#follow(), LOOK_INTERVAL_MS).unref();
+    setTimeout(() => this.#follow(), intervalMs).unref();
   }
 
   #pass(id: number, direction: Direction, line: Uint8Array): void {

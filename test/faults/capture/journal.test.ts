@@ -12,8 +12,15 @@ import type { Event } from '../../../schemas/event/v1.ts';
 import { Capture } from '../../../services/capture/capture.ts';
 import { silentLog } from '../../../services/capture/log.ts';
 import { finishedSegment } from '../../../services/capture/recorder/finish-stream.ts';
+import { LineAppender, type JournalPlace } from '../../../services/capture/recorder/line-appender.ts';
+import { LineFollower } from '../../../services/capture/recorder/line-follower.ts';
 import { JOURNAL_FILE } from '../../../services/capture/recorder/line-parts.ts';
 import { readSegments, type Segment } from '../../../services/capture/recorder/segments.ts';
+import {
+  newSharedMemory,
+  processMs,
+  sharedLinesIn,
+} from '../../../services/capture/recorder/shared-lines.ts';
 import { cutLines } from '../../../services/capture/recorder/spool.ts';
 import { readSettings } from '../../../services/capture/settings.ts';
 import { workplace } from '../../support/mcp/host.ts';
@@ -41,14 +48,20 @@ interface Left {
   readonly journal: Buffer;
 }
 
+/** Who lets lines go on before they are looked at: the thread that looks at them, or another. */
+const FORMS = ['one thread', 'two threads'] as const;
+type Form = (typeof FORMS)[number];
+
 class Host {
   readonly capture: Capture;
+  #appender: LineAppender | undefined;
   readonly #directory: () => string;
   /** By id: what its end must be. */
   readonly expected = new Map<number, 'abandoned' | 'ok' | 'cancelled'>();
   #nextId = 1;
 
-  constructor(dataDir: string) {
+  constructor(dataDir: string, form: Form) {
+    const follower = form === 'one thread' ? undefined : this.#follower();
     this.capture = new Capture({
       settings: readSettings({ TRIPLINE_DATA_DIR: dataDir, TRIPLINE_URL: 'http://127.0.0.1:9' }),
       server: 'calls',
@@ -56,15 +69,31 @@ class Host {
       hostPid: process.pid,
       log: silentLog,
       timings: { firstWaitMs: 0, closeTimeoutMs: 0 },
+      ...(follower === undefined ? {} : { follower }),
     });
     const spool = path.join(dataDir, 'spool');
     this.#directory = () => path.join(spool, readdirSync(spool)[0] ?? '');
+  }
+
+  /** The two sides of the memory, here in one thread so that any order of their steps can be played. */
+  #follower(): LineFollower {
+    const shared = sharedLinesIn(newSharedMemory());
+    const appender = new LineAppender({
+      shared,
+      nowMs: () => Date.now(),
+      monotonicMs: processMs,
+      wake: () => undefined,
+    });
+    this.#appender = appender;
+    const opened = (place: JournalPlace): void => appender.open(place);
+    return new LineFollower({ shared, server: 'calls', transport: 'stdio', opened });
   }
 
   async start(): Promise<void> {
     await this.capture.start();
     // The first call waits for the first word of the channel.
     await this.capture.pass('to_server', this.#call());
+    this.#appender?.beginAnew();
   }
 
   #call(): Buffer {
@@ -74,6 +103,8 @@ class Host {
   }
 
   pass(direction: 'to_server' | 'to_client', line: Buffer): void {
+    if (this.#appender !== undefined)
+      return assert.ok(this.#appender.keeps(direction, line), 'it may go on at once');
     const passed = this.capture.pass(direction, line);
     assert.ok(!(passed instanceof Promise), 'nothing waits');
     assert.equal(passed.forward, line);
@@ -99,6 +130,7 @@ class Host {
         return this.pass('to_server', json({ id: `p${this.#nextId}`, method: 'ping' }));
       case 'wait':
         await new Promise((resolve) => setTimeout(resolve, 4));
+        this.capture.followFew();
     }
   }
 
@@ -168,9 +200,9 @@ function cutWrite(before: Left, after: Left, part: number): Left {
   return { segments: [segment], journal: after.journal };
 }
 
-async function newHost(context: TestContext): Promise<Host> {
+async function newHost(context: TestContext, form: Form): Promise<Host> {
   const place = workplace();
-  const host = new Host(place.dataDir);
+  const host = new Host(place.dataDir, form);
   context.after(async () => {
     await host.capture.close();
     place.remove();
@@ -179,50 +211,51 @@ async function newHost(context: TestContext): Promise<Host> {
   return host;
 }
 
-describe('killed hosts', () => {
-  it('between any two steps: every call that left is on record once, with its end', async (context) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(zStep, { minLength: 1, maxLength: 60 }), async (steps) => {
-        const host = await newHost(context);
-        for (const [at, step] of steps.entries()) {
-          await host.step(step);
-          assertWhole(finished(host.left()), host.expected, `after step ${at} (${step.kind})`);
-        }
-      }),
-      { numRuns: 12 },
-    );
-  });
+for (const form of FORMS)
+  describe(`killed hosts of ${form}`, () => {
+    it('between any two steps: every call that left is on record once, with its end', async (context) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(zStep, { minLength: 1, maxLength: 60 }), async (steps) => {
+          const host = await newHost(context, form);
+          for (const [at, step] of steps.entries()) {
+            await host.step(step);
+            assertWhole(finished(host.left()), host.expected, `after step ${at} (${step.kind})`);
+          }
+        }),
+        { numRuns: 12 },
+      );
+    });
 
-  it('in the midst of the write that puts them on record', async (context) => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(zStep, { minLength: 1, maxLength: 20 }),
-        fc.array(fc.nat(), { minLength: 5, maxLength: 5 }),
-        async (steps, parts) => {
-          const host = await newHost(context);
-          for (const step of steps) if (step.kind !== 'wait') await host.step(step);
-          const before = host.left();
-          void host.capture.counts;
-          const after = host.left();
-          for (const part of parts)
-            assertWhole(finished(cutWrite(before, after, part)), host.expected, `${part} bytes`);
-        },
-      ),
-      { numRuns: 20 },
-    );
-  });
+    it('in the midst of the write that puts them on record', async (context) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(zStep, { minLength: 1, maxLength: 20 }),
+          fc.array(fc.nat(), { minLength: 5, maxLength: 5 }),
+          async (steps, parts) => {
+            const host = await newHost(context, form);
+            for (const step of steps) if (step.kind !== 'wait') await host.step(step);
+            const before = host.left();
+            void host.capture.counts;
+            const after = host.left();
+            for (const part of parts)
+              assertWhole(finished(cutWrite(before, after, part)), host.expected, `${part} bytes`);
+          },
+        ),
+        { numRuns: 20 },
+      );
+    });
 
-  it('more calls at once than are named in the journal: each is on record, those unnamed as abandoned', async (context) => {
-    const host = await newHost(context);
-    for (let n = 1; n < 100; n++) await host.step({ kind: 'call' });
-    await host.step({ kind: 'look' });
-    const events = (): readonly Event[] => finished(host.left());
-    const outcomes = (): readonly unknown[] =>
-      events().flatMap(({ kind, outcome }) => (kind === 'call.result' ? [outcome] : []));
-    for (let n = 0; n < 100; n++) await host.step({ kind: 'answer', which: 0 });
-    assert.equal(outcomes().filter((outcome) => outcome === 'ok').length, 64);
-    assert.equal(outcomes().filter((outcome) => outcome === 'abandoned').length, 36);
-    await host.step({ kind: 'look' });
-    assert.equal(outcomes().filter((outcome) => outcome === 'ok').length, 100);
+    it('more calls at once than are named in the journal: each is on record, those unnamed as abandoned', async (context) => {
+      const host = await newHost(context, form);
+      for (let n = 1; n < 100; n++) await host.step({ kind: 'call' });
+      await host.step({ kind: 'look' });
+      const events = (): readonly Event[] => finished(host.left());
+      const outcomes = (): readonly unknown[] =>
+        events().flatMap(({ kind, outcome }) => (kind === 'call.result' ? [outcome] : []));
+      for (let n = 0; n < 100; n++) await host.step({ kind: 'answer', which: 0 });
+      assert.equal(outcomes().filter((outcome) => outcome === 'ok').length, 64);
+      assert.equal(outcomes().filter((outcome) => outcome === 'abandoned').length, 36);
+      await host.step({ kind: 'look' });
+      assert.equal(outcomes().filter((outcome) => outcome === 'ok').length, 100);
+    });
   });
-});
