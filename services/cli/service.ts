@@ -3,7 +3,7 @@
  * other, stopped in the opposite one. `data_dir_locked` where another process uses the data directory.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
@@ -18,6 +18,7 @@ import { openBus } from '../platform/bus/open.ts';
 import { systemClock } from '../platform/clock.ts';
 import { CONTROL_PUBLIC_KEY_FILE } from '../platform/controls/key.ts';
 import { readSecret } from '../platform/config/secrets.ts';
+import { makeDirectory } from '../platform/directory.ts';
 import { buildHttp } from '../platform/http/build.ts';
 import { httpKeys } from '../platform/payloads/http-keys.ts';
 import { openKeyStore } from '../platform/payloads/key-store.ts';
@@ -98,7 +99,7 @@ async function within(deadlineMs: number, work: Closer): Promise<void> {
 async function open(options: ServiceOptions, closers: Closer[]): Promise<Omit<Service, 'stop'>> {
   const { config, log } = options;
   const dataDir = config.dataDir;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeDirectory(dataDir);
   chmodSync(dataDir, 0o700);
   const running: RunningStep[] = [];
   const context = await openContext(options, running, closers);

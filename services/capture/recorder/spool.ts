@@ -7,13 +7,13 @@ import {
   closeSync,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from '../../platform/directory.ts';
 import { SEALED_FILE, sealedText, type SealedBatch } from './sealed.ts';
 
 export interface SegmentHeader {
@@ -67,7 +67,7 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#path = path.join(options.directory, `${options.stream}@${options.owner}`);
-    mkdirSync(this.#path, { recursive: true, mode: 0o700 });
+    makeDirectory(this.#path);
   }
 
   /** Of this stream. */

@@ -170,6 +170,8 @@ describe('what the gate answers itself', () => {
     const upstreams = [{ name: 'raw', url: site.direct }];
     const env = { TRIPLINE_CONTROL_KEYS: receiver.publicKey };
     const { url } = await gateBefore(context, { place, receiver }, { config: { upstreams }, env });
+    // A call that comes before the channel has spoken waits for half a second, no longer.
+    await receiver.until(() => receiver.of('control.ack').some(({ controlId }) => controlId === 'no-bad'));
     seen.length = 0;
     const plain = await send(`${url}/raw`, POST(callOf('é1', 'bad')));
     assert.equal(plain.status, 200);
