@@ -183,20 +183,29 @@ interface Started {
   readonly closers: Closer[];
 }
 
+interface EvidenceParts {
+  readonly local: LocalSigner | undefined;
+  readonly keep: (step: RunningStep) => void;
+  /** Of the erasures of this process. */
+  readonly repairs: Erasures['repairs'] | undefined;
+}
+
 /** Steps that go by what the signer has signed. */
 async function startEvidence(
   context: ServiceContext,
   options: ServiceOptions,
-  { local, keep }: { readonly local: LocalSigner | undefined; readonly keep: (step: RunningStep) => void },
+  { local, keep, repairs }: EvidenceParts,
 ): Promise<void> {
   if (local !== undefined)
-    keep(await startSign(context, local, { ...signToken(context.config), readOnly: !options.announce }));
+    keep(
+      await startSign(context, local, { ...signToken(context.config), readOnly: !options.announce, repairs }),
+    );
   const verify = options.steps.includes('verify') ? openVerify(context, local) : undefined;
   if (verify !== undefined) keep(verify);
   if (!options.steps.includes('query')) return;
   const heads = headsOf(context.config, local);
   keep(await startQuery(context, heads, verify));
-  registerRepairRoute(context, heads);
+  registerRepairRoute(context, heads, repairs ?? heads?.repairs);
 }
 
 async function startSteps(
@@ -212,7 +221,7 @@ async function startSteps(
   const local = wants('sign') ? await openSigner(context, started.closers) : undefined;
   const forgetting: { detect?: RunningDetect; ingest?: RunningIngest } = {};
   const erasures = options.announce ? openErasures(context, forgetting) : undefined;
-  await startEvidence(context, options, { local, keep });
+  await startEvidence(context, options, { local, keep, repairs: erasures?.repairs });
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
   if (wants('ingest')) keep((forgetting.ingest = await startIngest(context)));

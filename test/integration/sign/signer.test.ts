@@ -13,6 +13,7 @@ import { systemClock } from '../../../services/platform/clock.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { httpSigner } from '../../../services/record/http-signer.ts';
 import type { LogHead, Manifest } from '../../../services/record/ports.ts';
+import { RepairTurns } from '../../../services/sign/erasure/repair-turns.ts';
 import { registerSignerRoutes } from '../../../services/sign/http-routes.ts';
 import { loadSigningKey } from '../../../services/sign/key.ts';
 import { openRoot } from '../../support/tlog/root-log.ts';
@@ -160,7 +161,8 @@ test('what was reserved and signed is there after the process is gone', async ()
 test('over HTTP it is the same signer, for the right token only', async () => {
   await withSigner(async (signer, dir) => {
     const app = fastify();
-    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined });
+    const repairs = new RepairTurns(systemClock);
+    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined, repairs });
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     try {
       const remote = httpSigner({ url, token: 'right' });
@@ -184,6 +186,11 @@ test('over HTTP it is the same signer, for the right token only', async () => {
       assert.equal(await remote.root?.read('tile/0/000.p/200'), undefined);
       assert.deepEqual(await remote.root?.logCheckpoint(LOG), await root.logCheckpoint(LOG));
       await remote.report?.({ code: 'bus_offset_lost', topic: TOPIC, partition: 0, detail: '' });
+      await repairs.begin(AbortSignal.timeout(5_000));
+      await assert.rejects(async () => remote.repairs?.take(), { code: 'erasure_under_way' });
+      repairs.end();
+      await remote.repairs?.take();
+      await remote.repairs?.done();
       await assert.rejects(remote.commit(manifest([], ['z'], 0)), { code: 'ledger_reserved' });
       await assert.rejects(httpSigner({ url, token: 'wrong' }).heads(), { code: 'auth_invalid' });
     } finally {
