@@ -6,7 +6,7 @@ const OWN = 0o700;
 
 /**
  * Makes it, and those above it, for the owner alone. Throws the error of mkdir(2). Node's own `recursive` never ends where
- * a file system answers ENOENT below a directory that is there, as /proc does (Node 20 to 24).
+ * a file system answers ENOENT below a directory that is there, as /proc does (seen on Node 20).
  */
 export function makeDirectory(path: string, mode = OWN): void {
   if (isThere(path)) return;
