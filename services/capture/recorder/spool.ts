@@ -3,15 +3,7 @@
  * one JSON line that says where it stands (stream, first sequence, event hash before it), so that whoever finds it after
  * a crash can send it. Directory name = `<stream>@<owner>`; ownership moves by an atomic rename.
  */
-import {
-  closeSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { makeDirectory } from '../../platform/directory.ts';
 import { SEALED_FILE, sealedText, type SealedBatch } from './sealed.ts';

@@ -161,8 +161,7 @@ test('what was reserved and signed is there after the process is gone', async ()
 test('over HTTP it is the same signer, for the right token only', async () => {
   await withSigner(async (signer, dir) => {
     const app = fastify();
-    const repairs = new RepairTurns(systemClock);
-    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined, repairs });
+    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined });
     const url = await app.listen({ host: '127.0.0.1', port: 0 });
     try {
       const remote = httpSigner({ url, token: 'right' });
@@ -186,16 +185,32 @@ test('over HTTP it is the same signer, for the right token only', async () => {
       assert.equal(await remote.root?.read('tile/0/000.p/200'), undefined);
       assert.deepEqual(await remote.root?.logCheckpoint(LOG), await root.logCheckpoint(LOG));
       await remote.report?.({ code: 'bus_offset_lost', topic: TOPIC, partition: 0, detail: '' });
-      await repairs.begin(AbortSignal.timeout(5_000));
-      await assert.rejects(async () => remote.repairs?.take(), { code: 'erasure_under_way' });
-      repairs.end();
-      await remote.repairs?.take();
-      await remote.repairs?.done();
       await assert.rejects(remote.commit(manifest([], ['z'], 0)), { code: 'ledger_reserved' });
       await assert.rejects(httpSigner({ url, token: 'wrong' }).heads(), { code: 'auth_invalid' });
     } finally {
       await app.close();
     }
     await assert.rejects(httpSigner({ url, token: 'right' }).heads(), { code: 'unreachable' });
+  });
+});
+
+test('over HTTP a repair of another process asks for its turn, and is refused while an erasure is at work', async () => {
+  await withSigner(async (signer) => {
+    const app = fastify();
+    const repairs = new RepairTurns(systemClock);
+    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined, repairs });
+    const remote = httpSigner({ url: await app.listen({ host: '127.0.0.1', port: 0 }), token: 'right' });
+    try {
+      await repairs.begin(AbortSignal.timeout(5_000));
+      await assert.rejects(async () => remote.repairs?.take(), { code: 'erasure_under_way' });
+      repairs.end();
+      await remote.repairs?.take();
+      // It would wait for the repair, and nobody is done.
+      await assert.rejects(repairs.begin(AbortSignal.timeout(300)), { name: 'TimeoutError' });
+      await remote.repairs?.done();
+      await repairs.begin(AbortSignal.timeout(5_000));
+    } finally {
+      await app.close();
+    }
   });
 });

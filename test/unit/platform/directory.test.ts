@@ -32,8 +32,8 @@ describe('a directory', () => {
   it('is refused in /proc, at once', { skip: !existsSync('/proc/self') }, () => {
     const module = JSON.stringify(new URL('../../../services/platform/directory.ts', import.meta.url).href);
     const script = `const { makeDirectory } = await import(${module}); try { makeDirectory('/proc/x/y'); } catch (error) { console.log(error.code); }`;
-    const arguments_ = ['--import', 'tsx', '--input-type=module', '--eval', script];
-    const { stdout } = spawnSync(process.execPath, arguments_, { timeout: 20_000, killSignal: 'SIGKILL' });
+    const words = ['--import', 'tsx', '--input-type=module', '--eval', script];
+    const { stdout } = spawnSync(process.execPath, words, { timeout: 20_000, killSignal: 'SIGKILL' });
     assert.equal(stdout.toString().trim(), 'ENOENT');
   });
 });
