@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Passed } from '../passed.ts';
 import { mergedBatch } from './answers.ts';
+import type { OldTransport } from './old-transport.ts';
 import { messageEvent, replacedEvent, SseSplitter, type SseEvent } from './sse.ts';
 
 export interface PumpOptions {
@@ -21,17 +22,9 @@ export interface PumpOptions {
   readonly onLongMessage: () => void;
   /** The server's answer carries an id that a client may resume after. */
   readonly onEventId: () => void;
-  /** Answers to a GET: an event stream may turn out to be none of ours. */
   readonly oldTransport: OldTransport | undefined;
   /** All of it has been handed to the client, or it has left. */
   readonly onDone: () => void;
-}
-
-export interface OldTransport {
-  /** ms for which the headers wait for the first event: after them nothing can be answered any more. */
-  readonly headersWaitMs: number;
-  /** It names another place for messages (HTTP+SSE, 2024-11-05): who went there would pass by the gate. */
-  readonly onEndpoint: () => void;
 }
 
 /** Text of an event stream, or a body; by its content type, as clients tell them apart. */
