@@ -17,6 +17,7 @@ const NAME_OF: ReadonlyMap<string, string> = new Map([
   ['prompts/get', 'name'],
   ['resources/read', 'uri'],
 ]);
+const NONE: readonly string[] = [];
 const SENTINEL = /^=\?base64\?(.*)\?=$/su;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/u;
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -46,6 +47,8 @@ export function mismatchedHeaders(
   paramsOf: (tool: string) => readonly ParamHeader[],
 ): readonly string[] {
   const modern = isModern(messages, headers);
+  // Nothing is required, and a version that no body tells contradicts none.
+  if (!modern && headers['mcp-method'] === undefined && headers['mcp-name'] === undefined) return NONE;
   const found = new Set<string>();
   for (const message of messages) {
     if (message.method === undefined) continue;
