@@ -1,6 +1,7 @@
 /** The gate byte by byte: what passes untouched, what is bounded, what is answered by the gate itself. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import http from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -95,6 +96,33 @@ describe('bytes through the gate', () => {
       assert.equal(through.headers['content-type'], without.headers['content-type']);
       assert.deepEqual(through.headers['set-cookie'], ['a=1', 'b=2']);
       assert.equal(received.at(-1), received.at(-2));
+    }
+  });
+
+  it('do not wait for what takes its time: the head comes without a message, a message without the end', async (context) => {
+    for (const type of ['text/event-stream', 'application/json']) {
+      const serving: http.ServerResponse[] = [];
+      const { url } = await open(context, (request, response) => {
+        request.resume();
+        response.writeHead(200, { 'content-type': type });
+        response.flushHeaders();
+        serving.push(response);
+      });
+      const request = http.request(url, { method: 'POST', headers: JSON_HEADERS });
+      request.end(callOf(1));
+      const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
+      const server = serving.at(-1);
+      assert.ok(server !== undefined);
+      const isEvents = type === 'text/event-stream';
+      const message = isEvents ? `data: ${answerTo(1)}\n\n` : answerTo(1);
+      const ended = once(answer, 'end');
+      server.write(message);
+      // A body of JSON is one message, and its end is the body's.
+      if (!isEvents) server.end();
+      const [first] = (await once(answer, 'data')) as [Buffer];
+      assert.equal(first.toString(), message);
+      if (isEvents) server.end();
+      await ended;
     }
   });
 
