@@ -107,6 +107,12 @@ export const ERRORS = {
     409,
     'See `tripline hold list`; release the hold, or leave it as it is.',
   ),
+  erasure_under_way: entry(
+    'An erasure is at work: rows that come back meanwhile could escape it.',
+    true,
+    409,
+    'Repair once it is finished; see the log where one waits.',
+  ),
   conflict: entry('The thing exists in another state.', false, 409, 'Read it again and decide.'),
   not_ready: entry(
     'The service is starting or stopping.',

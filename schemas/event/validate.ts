@@ -239,7 +239,7 @@ export function areUsualFields(value: Readonly<Record<string, unknown>>): boolea
 }
 
 export const FIELD_CHECKS: ReadonlyMap<string, Check> = new Map(Object.entries(CHECK_BY_FIELD));
-export const REQUIRED_FIELDS: readonly Field[] = [
+export const REQUIRED_FIELDS = [
   'v',
   'kind',
   'stream',
@@ -248,4 +248,4 @@ export const REQUIRED_FIELDS: readonly Field[] = [
   'time',
   'session',
   'agent',
-];
+] as const satisfies readonly Field[];

@@ -3,7 +3,7 @@
  * other, stopped in the opposite one. `data_dir_locked` where another process uses the data directory.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
@@ -18,6 +18,7 @@ import { openBus } from '../platform/bus/open.ts';
 import { systemClock } from '../platform/clock.ts';
 import { CONTROL_PUBLIC_KEY_FILE } from '../platform/controls/key.ts';
 import { readSecret } from '../platform/config/secrets.ts';
+import { makeDirectory } from '../platform/directory.ts';
 import { buildHttp } from '../platform/http/build.ts';
 import { httpKeys } from '../platform/payloads/http-keys.ts';
 import { openKeyStore } from '../platform/payloads/key-store.ts';
@@ -98,7 +99,7 @@ async function within(deadlineMs: number, work: Closer): Promise<void> {
 async function open(options: ServiceOptions, closers: Closer[]): Promise<Omit<Service, 'stop'>> {
   const { config, log } = options;
   const dataDir = config.dataDir;
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeDirectory(dataDir);
   chmodSync(dataDir, 0o700);
   const running: RunningStep[] = [];
   const context = await openContext(options, running, closers);
@@ -182,20 +183,29 @@ interface Started {
   readonly closers: Closer[];
 }
 
+interface EvidenceParts {
+  readonly local: LocalSigner | undefined;
+  readonly keep: (step: RunningStep) => void;
+  /** Of the erasures of this process. */
+  readonly repairs: Erasures['repairs'] | undefined;
+}
+
 /** Steps that go by what the signer has signed. */
 async function startEvidence(
   context: ServiceContext,
   options: ServiceOptions,
-  { local, keep }: { readonly local: LocalSigner | undefined; readonly keep: (step: RunningStep) => void },
+  { local, keep, repairs }: EvidenceParts,
 ): Promise<void> {
   if (local !== undefined)
-    keep(await startSign(context, local, { ...signToken(context.config), readOnly: !options.announce }));
+    keep(
+      await startSign(context, local, { ...signToken(context.config), readOnly: !options.announce, repairs }),
+    );
   const verify = options.steps.includes('verify') ? openVerify(context, local) : undefined;
   if (verify !== undefined) keep(verify);
   if (!options.steps.includes('query')) return;
   const heads = headsOf(context.config, local);
   keep(await startQuery(context, heads, verify));
-  registerRepairRoute(context, heads);
+  registerRepairRoute(context, heads, repairs ?? heads?.repairs);
 }
 
 async function startSteps(
@@ -211,7 +221,7 @@ async function startSteps(
   const local = wants('sign') ? await openSigner(context, started.closers) : undefined;
   const forgetting: { detect?: RunningDetect; ingest?: RunningIngest } = {};
   const erasures = options.announce ? openErasures(context, forgetting) : undefined;
-  await startEvidence(context, options, { local, keep });
+  await startEvidence(context, options, { local, keep, repairs: erasures?.repairs });
   if (wants('respond')) keep(await startRespond(context));
   else if (servesControls(context, wants)) await registerControlReader(context, started.closers);
   if (wants('ingest')) keep((forgetting.ingest = await startIngest(context)));

@@ -27,6 +27,10 @@ export function httpSigner(options: HttpSignerOptions): Signer {
     },
     report: async (finding) => void (await call('finding', finding)),
     acceptLoss: async (loss) => void (await call('loss', loss)),
+    repairs: {
+      take: async () => void (await call('repair/take', {})),
+      done: async () => void (await call('repair/done', {})),
+    },
     root: {
       settle: () => call<RootSnapshot>('root/settle', {}),
       read: async (path) => {

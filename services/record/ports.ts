@@ -81,6 +81,15 @@ export interface Signer {
   acceptLoss?(loss: AcceptedLoss): Promise<void>;
   /** For readers; absent where there is no root log. */
   readonly root?: RootSource | undefined;
+  /** Of a signer that is asked over HTTP. */
+  readonly repairs?: RepairTurns;
+}
+
+/** Kept where erasures run. */
+export interface RepairTurns {
+  /** Rows may be inserted from now on, for some minutes or until `done`. Throws erasure_under_way. */
+  take(): Promise<void>;
+  done(): Promise<void>;
 }
 
 /** Offsets [fromOffset, toOffset) are not on the bus any more. */

@@ -7,7 +7,7 @@ import { zHex64 } from '../../schemas/event/v1.ts';
 import { sha256 } from '../platform/ledger/crypto.ts';
 import type { SubjectKeys } from '../platform/payloads/keys.ts';
 import type { RootSource } from '../platform/ledger/root-source.ts';
-import type { Manifest, Signer } from '../record/ports.ts';
+import type { Manifest, RepairTurns, Signer } from '../record/ports.ts';
 import { zManifest } from './manifest.ts';
 
 const zPartition = z.strictObject({ topic: z.string().min(1).max(256), partition: z.number().int().min(0) });
@@ -37,14 +37,20 @@ function parse<Value>(schema: z.ZodType<Value>, body: unknown): Value {
   throw new TriplineError('request_invalid', issue?.message, { path: (issue?.path ?? []).join('.') });
 }
 
+export interface SignerDoor {
+  readonly token: string;
+  readonly keys: SubjectKeys | undefined;
+  readonly repairs?: RepairTurns | undefined;
+}
+
 /**
- * Serves POST /v1/signer/state, /reserve, /commit, /finding, /loss, /root/… and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
+ * Serves POST /v1/signer/state, /reserve, /commit, /finding, /loss, /repair/…, /root/… and GET /v1/signer/heads, /key to whoever sends `token` as bearer. The
  * token is the signer's own: no role of the API may sign. Faults come back as {error:{code,message}}.
  */
 export async function registerSignerRoutes(
   app: FastifyInstance,
   signer: Signer,
-  { token, keys }: { readonly token: string; readonly keys: SubjectKeys | undefined },
+  { token, keys, repairs }: SignerDoor,
 ): Promise<void> {
   const expected = sha256(Buffer.from(`Bearer ${token}`));
   const authenticate = async (request: FastifyRequest): Promise<void> => {
@@ -71,6 +77,14 @@ export async function registerSignerRoutes(
     });
     scope.post('/v1/signer/loss', options, async (request) => {
       await signer.acceptLoss?.(parse(zLoss, request.body));
+      return {};
+    });
+    scope.post('/v1/signer/repair/take', options, async () => {
+      await repairs?.take();
+      return {};
+    });
+    scope.post('/v1/signer/repair/done', options, async () => {
+      await repairs?.done();
       return {};
     });
     registerRoot(scope, signer, options);

@@ -1,5 +1,6 @@
 /** Step sign: keeps the signer open, publishes signed heads to `checkpoints`, serves other processes. */
 import type { RunningStep, StepContext } from '../platform/step.ts';
+import type { RepairTurns } from '../record/ports.ts';
 import { publishCheckpoints } from './checkpoints.ts';
 import { registerSignerRoutes } from './http-routes.ts';
 import type { LocalSigner } from './local-signer.ts';
@@ -19,6 +20,7 @@ const RETRY_MS = 1_000;
 export interface SignOptions {
   /** Serve the signer over HTTP to processes that know this token; without it only this process signs. */
   readonly token?: string;
+  readonly repairs?: RepairTurns | undefined;
   /** A command that only reads: nothing is appended to the root log. */
   readonly readOnly?: boolean;
 }
@@ -29,8 +31,9 @@ export async function startSign(
   signer: LocalSigner,
   options: SignOptions = {},
 ): Promise<RunningStep> {
-  const { token } = options;
-  if (token !== undefined) await registerSignerRoutes(context.http, signer, { token, keys: context.keys });
+  const { token, repairs } = options;
+  if (token !== undefined)
+    await registerSignerRoutes(context.http, signer, { token, keys: context.keys, repairs });
   const publisher = new CheckpointPublisher(context, signer);
   signer.onCommitted(() => publisher.wake());
   publisher.wake();

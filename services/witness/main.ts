@@ -1,7 +1,6 @@
 /** A witness: a service of its own, run by somebody else than the log, that cosigns what extends what it cosigned before. */
 import rateLimit from '@fastify/rate-limit';
 import Fastify, { LogController, type FastifyInstance, type FastifyReply } from 'fastify';
-import { mkdir } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { TriplineError } from '../../schemas/errors.ts';
@@ -18,6 +17,7 @@ import {
 } from '../evidence/tlog/note.ts';
 import type { Clock } from '../platform/clock.ts';
 import { expandHome } from '../platform/config/load.ts';
+import { makeDirectory } from '../platform/directory.ts';
 import { ed25519Sign, nodeCrypto, sha256 } from '../platform/ledger/crypto.ts';
 import { loadKeyFile, type SigningKey } from '../platform/ledger/key-file.ts';
 import { WitnessState } from './state.ts';
@@ -42,7 +42,7 @@ export async function startWitness(
 ): Promise<RunningWitness> {
   const logs = knownLogs(config.logs);
   const dir = expandHome(config.stateDir);
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makeDirectory(dir);
   const signing = await loadKeyFile(dir, 'witness');
   const key = noteKey(config.name, NOTE_KEY_TYPES.cosignature, signing.publicKey, sha256);
   const state = await WitnessState.open(dir);

@@ -1,6 +1,7 @@
 /**
- * What the gate adds to a call. The gate is the compiled one; a direct connection and a bare reverse proxy (the least that
- * any proxy in Node can do over HTTP) run in turn with it. The service is a process that only says 202.
+ * What the gate adds to a call. The gate is the compiled one; a direct connection, a relay of bytes (the least that a
+ * process of Node between two connections can add, whatever it does with them) and a bare reverse proxy (the least that one
+ * adds that reads HTTP) run in turn with it. The service is a process that only says 202.
  */
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -28,10 +29,18 @@ http.createServer((request, response) => {
   request.pipe(out);
 }).listen(0, '127.0.0.1', function () { console.log(this.address().port); });
 process.stdin.on('end', () => process.exit()).resume();`;
+const RELAY = `const net = require('node:net'); const target = new URL(process.argv[1]);
+net.createServer({ noDelay: true }, (near) => {
+  const far = net.connect({ host: target.hostname, port: Number(target.port), noDelay: true });
+  for (const [from, to] of [[near, far], [far, near]]) {
+    from.on('data', (bytes) => to.write(bytes)); from.on('error', () => to.destroy()); from.on('close', () => to.destroy());
+  }
+}).listen(0, '127.0.0.1', function () { console.log(this.address().port); });
+process.stdin.on('end', () => process.exit()).resume();`;
 
 const FORMS = { events: {}, json: { JSON: '1' } } as const;
 type Form = keyof typeof FORMS;
-const WAYS = ['direct', 'proxy', 'gate'] as const;
+const WAYS = ['direct', 'relay', 'proxy', 'gate'] as const;
 type Way = (typeof WAYS)[number];
 
 async function started(
@@ -66,6 +75,7 @@ async function measure(form: Form): Promise<readonly BenchResult[]> {
   const env = tapEnvironment({ place, url: sink.url });
   const server = await started(nodeArguments(SERVER), { ...env, ...FORMS[form] });
   const url = `http://127.0.0.1:${server.line}/mcp`;
+  const relay = await started(['-e', RELAY, '--', url], env);
   const proxy = await started(['-e', PROXY, '--', url], env);
   const gate = await started(
     [COMMAND, 'gate', '--json', '--upstream', url, '--server', 'calls', '--port', '0'],
@@ -74,10 +84,11 @@ async function measure(form: Form): Promise<readonly BenchResult[]> {
   try {
     const urls: Readonly<Record<Way, string>> = {
       direct: url,
+      relay: `http://127.0.0.1:${relay.line}/mcp`,
       proxy: `http://127.0.0.1:${proxy.line}/mcp`,
       gate: `${(JSON.parse(gate.line) as { url: string }).url}/calls`,
     };
-    const samples: Record<Way, number[]> = { direct: [], proxy: [], gate: [] };
+    const samples: Record<Way, number[]> = { direct: [], relay: [], proxy: [], gate: [] };
     const clients = await Promise.all(WAYS.map(async (way) => ({ way, client: await connected(urls[way]) })));
     for (const { client } of clients) await timeCalls(client, WARM_UP_CALLS);
     for (let n = 0; n < ROUNDS; n++)
@@ -88,7 +99,7 @@ async function measure(form: Form): Promise<readonly BenchResult[]> {
   } finally {
     gate.child.kill('SIGTERM');
     await once(gate.child, 'exit');
-    for (const { child } of [proxy, server, sink]) child.stdin?.end();
+    for (const { child } of [relay, proxy, server, sink]) child.stdin?.end();
     place.remove();
   }
 }
@@ -97,12 +108,14 @@ function resultsOf(form: Form, samples: Readonly<Record<Way, readonly number[]>>
   const p = (way: Way, q: number): number => quantile(samples[way], q);
   const ms = (name: string, value: number, baseline: number, note: string): BenchResult =>
     result(`gate_${form}_${name}`, { value, baseline, unit: 'ms' }, note);
-  const added = 'over the direct connection; baseline: what a bare proxy adds';
+  const added = (way: Way, q: number): number => p(way, q) - p('direct', q);
+  const note = (than: string): string => `over the direct connection; baseline: what a ${than} adds`;
   return [
     ms('call_p50', p('gate', 0.5), p('direct', 0.5), 'baseline: direct connection'),
     ms('call_p99', p('gate', 0.99), p('direct', 0.99), 'baseline: direct connection'),
-    ms('added_p50', p('gate', 0.5) - p('direct', 0.5), p('proxy', 0.5) - p('direct', 0.5), added),
-    ms('added_p99', p('gate', 0.99) - p('direct', 0.99), p('proxy', 0.99) - p('direct', 0.99), added),
+    ms('added_p50', added('gate', 0.5), added('proxy', 0.5), note('bare proxy')),
+    ms('added_p99', added('gate', 0.99), added('proxy', 0.99), note('bare proxy')),
+    ms('added_to_relay_p50', added('gate', 0.5), added('relay', 0.5), note('relay of bytes')),
   ];
 }
 

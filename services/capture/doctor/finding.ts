@@ -2,6 +2,7 @@
 export interface Finding {
   readonly check:
     | 'settings'
+    | 'servers'
     | 'spool'
     | 'control key'
     | 'service'

@@ -1,6 +1,7 @@
 /** What can be said of a host without its service: the spool and the pinned key. */
-import { accessSync, constants, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from '../../platform/directory.ts';
 import { keysOfDataDir, parseControlKeys } from '../controls/keys.ts';
 import { bootId, pidSpace, readProcess } from '../processes.ts';
 import { ownershipOf } from '../recorder/owner.ts';
@@ -12,7 +13,7 @@ export function spoolFinding(settings: CaptureSettings): Finding {
   const directory = path.join(settings.dataDir, 'spool');
   const probe = path.join(directory, `.doctor-${process.pid}`);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     writeFileSync(probe, 'probe', { mode: 0o600, flush: true });
     rmSync(probe);
   } catch {

@@ -9,17 +9,17 @@ import { pendingKey } from '../exchange.ts';
 import type { AboutLine, Passed } from '../passed.ts';
 import type { CaptureLog } from '../log.ts';
 import type { WireLine, WireMessage } from '../message.ts';
-import type { ExchangesEnd } from '../exchanges.ts';
-import { answerPost, errorFor, refuse } from './answers.ts';
+import { answerPost, refuse } from './answers.ts';
 import type { GateUpstream } from './config.ts';
+import { endExchange, type End } from './exchange-end.ts';
 import { isModern, mismatchedHeaders } from './header-check.ts';
 import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
 import type { Peer } from './identity.ts';
+import { oldTransportOf, refuseOldTransport } from './old-transport.ts';
 import type { ParamHeaders } from './param-headers.ts';
 import { readBody, readRequest, type HeldBytes } from './request-body.ts';
-import { pump, type OldTransport } from './response-pump.ts';
+import { pump } from './response-pump.ts';
 import { conversationOf, type GateSessions } from './sessions.ts';
-import { messageEvent } from './sse.ts';
 import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
 import { returnedHeaders, type UpstreamClient } from './upstream.ts';
 
@@ -53,11 +53,6 @@ export interface ExchangeOptions {
   readonly log: CaptureLog;
 }
 
-type End = 'complete' | 'client_gone' | 'server_gone' | 'refused';
-
-/** HTTP+SSE of 2024-11-05 begins with an event; a GET without a session that is none of it may have to wait for its first. */
-const FIRST_EVENT_WAIT_MS = 250;
-const CLIENT_LEFT = 'The client closed the stream.';
 /** Systems say so where nobody listens: what an upstream knew of its sessions is gone. */
 const NOBODY_LISTENS = 'ECONNREFUSED';
 
@@ -252,7 +247,7 @@ export class Exchange {
   }
 
   #answered(incoming: IncomingMessage, own: readonly string[]): void {
-    const { response, maxMessageBytes, rewriteHeaders, log } = this.#options;
+    const { request, response, maxMessageBytes, rewriteHeaders, log } = this.#options;
     this.#status = incoming.statusCode ?? 0;
     if (mustNotPass(incoming)) {
       this.#upstreamRequest?.destroy();
@@ -276,25 +271,16 @@ export class Exchange {
       onEventId: () => {
         this.#mayResume = true;
       },
-      oldTransport: this.#oldTransport(),
+      oldTransport: oldTransportOf(request.method, this.#sessionId, () => this.#speaksOldTransport()),
       onDone: () => this.#end('complete'),
     });
   }
 
-  #oldTransport(): OldTransport | undefined {
-    if (this.#options.request.method !== 'GET') return undefined;
-    // Who has a session speaks streamable HTTP: nobody is told of another transport late.
-    const headersWaitMs = this.#sessionId === undefined ? FIRST_EVENT_WAIT_MS : 0;
-    return { headersWaitMs, onEndpoint: () => this.#speaksOldTransport() };
-  }
-
   #speaksOldTransport(): void {
     const { served, log, response } = this.#options;
-    const code = 'upstream_transport_unsupported';
-    log('error', code, { server: served.upstream.name });
     this.#upstreamRequest?.destroy();
-    this.#refuse(code);
-    if (!response.writableEnded) response.end(messageEvent(errorFor([], code)));
+    this.#end('refused');
+    refuseOldTransport(response, served.upstream.name, log);
   }
 
   #passAnswer(message: Uint8Array): Passed | Promise<Passed> {
@@ -347,50 +333,23 @@ export class Exchange {
     refuse(response, code, this.#messages, detail);
   }
 
-  // --- ends
-
   /** Once: what is to be said of the calls that got no answer. */
   #end(how: End): void {
     if (this.#ended) return;
     this.#ended = true;
-    const stream = this.#stream;
-    if (stream === undefined) return;
-    stream.capture.afterLook(() => this.#endCalls(stream, how));
-    stream.busy = Math.max(0, stream.busy - 1);
-    stream.lastUsedMs = Date.now();
-    this.#options.sessions.touch(stream.scope);
-    if (this.#options.request.method === 'GET') this.#endListening(stream);
-    if (this.#isSessionOver()) this.#options.streams.end(stream);
-  }
-
-  #endListening(stream: GateStream): void {
-    stream.listening = Math.max(0, stream.listening - 1);
-    if (stream.listening === 0) stream.extendDetached(Date.now() + this.#options.resumeGraceMs);
-  }
-
-  /** The server has forgotten it, or the client has ended it; a beginning that was never named serves no further request. */
-  #isSessionOver(): boolean {
-    if (this.#stream?.key === undefined) return true;
-    if (this.#sessionId === undefined) return false;
-    const isDeleted = this.#options.request.method === 'DELETE' && this.#status >= 200 && this.#status < 300;
-    return isDeleted || this.#status === 404;
-  }
-
-  #endCalls(stream: GateStream, how: End): void {
-    const keys = stream.capture.unanswered(this.#keys);
-    if (keys.length === 0) return;
-    // A broken stream of a session may be resumed under its last event id; without sessions nothing is.
-    if (this.#sessionId !== undefined && this.#mayResume && this.#status < 300)
-      return stream.detach(keys, Date.now() + this.#options.resumeGraceMs);
-    stream.capture.endCalls(keys, this.#callsEnd(how));
-  }
-
-  #callsEnd(how: End): ExchangesEnd {
-    const final = this.#scope !== '';
-    if (how === 'client_gone' && this.#modern) return { outcome: 'cancelled', message: CLIENT_LEFT, final };
-    if (how === 'complete' && this.#status >= 400)
-      return { outcome: 'rpc_error', message: `HTTP ${this.#status}`, final };
-    return { outcome: 'abandoned', final };
+    if (this.#stream === undefined) return;
+    const { request, streams, sessions, resumeGraceMs } = this.#options;
+    const ended = {
+      how,
+      method: request.method,
+      mcpSessionId: this.#sessionId,
+      keys: this.#keys,
+      ownsIds: this.#scope !== '',
+      isModern: this.#modern,
+      mayResume: this.#mayResume,
+      status: this.#status,
+    };
+    endExchange(this.#stream, ended, { streams, sessions, resumeGraceMs, nowMs: () => Date.now() });
   }
 }
 

@@ -17,6 +17,7 @@ const NAME_OF: ReadonlyMap<string, string> = new Map([
   ['prompts/get', 'name'],
   ['resources/read', 'uri'],
 ]);
+const NONE: readonly string[] = [];
 const SENTINEL = /^=\?base64\?(.*)\?=$/su;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/u;
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -46,17 +47,21 @@ export function mismatchedHeaders(
   paramsOf: (tool: string) => readonly ParamHeader[],
 ): readonly string[] {
   const modern = isModern(messages, headers);
+  if (!modern && !mirrorsBody(headers)) return NONE;
   const found = new Set<string>();
   for (const message of messages) {
     if (message.method === undefined) continue;
-    const check = { message, headers, required: modern && message.id !== undefined };
-    if (!versionFits(check)) found.add('mcp-protocol-version');
-    if (!methodFits(check)) found.add('mcp-method');
-    if (!nameFits(check)) found.add('mcp-name');
+    const required = modern && message.id !== undefined;
+    for (const name of mismatchedIn({ message, headers, required })) found.add(name);
     if (modern && message.method === 'tools/call')
       for (const name of mismatchedParams(message, headers, paramsOf)) found.add(name);
   }
   return [...found];
+}
+
+/** Where nothing is required, and a version that no body tells contradicts none, only these are looked at. */
+function mirrorsBody(headers: HeaderValues): boolean {
+  return headers['mcp-method'] !== undefined || headers['mcp-name'] !== undefined;
 }
 
 interface Check {
@@ -64,6 +69,14 @@ interface Check {
   readonly headers: HeaderValues;
   /** The revision asks for the headers. */
   readonly required: boolean;
+}
+
+function mismatchedIn(check: Check): readonly string[] {
+  const found: string[] = [];
+  if (!versionFits(check)) found.push('mcp-protocol-version');
+  if (!methodFits(check)) found.push('mcp-method');
+  if (!nameFits(check)) found.push('mcp-name');
+  return found;
 }
 
 function versionFits({ message, headers, required }: Check): boolean {

@@ -11,6 +11,7 @@ import { returnedHeaders, type UpstreamClient } from './upstream.ts';
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 const MAX_METADATA_BYTES = 1024 * 1024;
+const CHALLENGE = 'www-authenticate';
 const POINTER = /(resource_metadata=")([^"]*)(")/giu;
 
 /** Where an upstream's metadata may stand (RFC 9728 §3.1), the more exact place first. */
@@ -34,17 +35,20 @@ function ownUrl(settings: GateSettings, headers: IncomingHttpHeaders): string {
   return publicUrl ?? `${tls === undefined ? 'http' : 'https'}://${headers.host ?? ''}`;
 }
 
+const isChallenge = (name: string): boolean =>
+  name.length === CHALLENGE.length && name.toLowerCase() === CHALLENGE;
+
 /** Points WWW-Authenticate at the gate's metadata, where it points at the upstream's. */
 export function withOwnPointer(
   headers: string[],
   settings: GateSettings,
   { upstream, request }: { readonly upstream: GateUpstream; readonly request: IncomingHttpHeaders },
 ): string[] {
-  if (upstream.oauthMetadata === 'pass') return headers;
+  if (upstream.oauthMetadata === 'pass' || !headers.some(isChallenge)) return headers;
   const standard = placesOf(upstream.url).map((place) => upstream.url.origin + place);
   const own = ownUrl(settings, request) + WELL_KNOWN + upstream.path;
   return headers.map((value, index) => {
-    if (index % 2 === 0 || headers[index - 1]?.toLowerCase() !== 'www-authenticate') return value;
+    if (index % 2 === 0 || !isChallenge(headers[index - 1] ?? '')) return value;
     return value.replaceAll(POINTER, (whole, before: string, pointer: string, after: string) =>
       standard.includes(pointer) ? before + own + after : whole,
     );

@@ -1,4 +1,5 @@
 /** The body of a client's POST: whole, bounded, and the same to us as to the server, or it goes no further. */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import { readLine, type WireLine } from '../message.ts';
@@ -76,8 +77,6 @@ export type RequestOutcome =
   | { readonly kind: 'messages'; readonly line: WireLine }
   | { readonly kind: 'refused'; readonly code: ErrorCode };
 
-const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 /** Headers that would have the server read other characters than we do. */
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   const encoding = headers['content-encoding'];
@@ -86,9 +85,10 @@ function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   return charset === undefined || /^utf-?8$/iu.test(charset);
 }
 
-function isStrictJson(body: Uint8Array): boolean {
+function isStrictJson(body: Buffer): boolean {
+  if (!isUtf8(body)) return false;
   try {
-    JSON.parse(strictDecoder.decode(body));
+    JSON.parse(body.toString('utf8'));
     return true;
   } catch {
     return false;
@@ -96,7 +96,7 @@ function isStrictJson(body: Uint8Array): boolean {
 }
 
 /** The messages of a body; refused where a server might read something else in it. */
-export function readRequest(headers: IncomingHttpHeaders, body: Uint8Array, scope: string): RequestOutcome {
+export function readRequest(headers: IncomingHttpHeaders, body: Buffer, scope: string): RequestOutcome {
   if (!isPlainUtf8(headers)) return { kind: 'refused', code: 'body_unsupported_type' };
   const line = readLine(body, scope);
   if (line.messages.length === 0 || !isStrictJson(body)) return { kind: 'refused', code: 'body_malformed' };

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Passed } from '../passed.ts';
 import { mergedBatch } from './answers.ts';
+import type { OldTransport } from './old-transport.ts';
 import { messageEvent, replacedEvent, SseSplitter, type SseEvent } from './sse.ts';
 
 export interface PumpOptions {
@@ -21,18 +22,16 @@ export interface PumpOptions {
   readonly onLongMessage: () => void;
   /** The server's answer carries an id that a client may resume after. */
   readonly onEventId: () => void;
-  /** Answers to a GET: an event stream may turn out to be none of ours. */
   readonly oldTransport: OldTransport | undefined;
   /** All of it has been handed to the client, or it has left. */
   readonly onDone: () => void;
 }
 
-export interface OldTransport {
-  /** ms for which the headers wait for the first event: after them nothing can be answered any more. */
-  readonly headersWaitMs: number;
-  /** It names another place for messages (HTTP+SSE, 2024-11-05): who went there would pass by the gate. */
-  readonly onEndpoint: () => void;
-}
+/**
+ * ms for which the head of an answer waits for what follows it: servers send it apart, and to carry it on apart would wake
+ * the client for nothing and make the message behind it wait.
+ */
+const HEAD_WAIT_MS = 2;
 
 /** Text of an event stream, or a body; by its content type, as clients tell them apart. */
 export function pump(options: PumpOptions): void {
@@ -50,6 +49,7 @@ class EventPump {
   #ended = false;
   #isOver = false;
   #later: NodeJS.Timeout | undefined;
+  #isHeld = false;
 
   constructor(options: PumpOptions) {
     this.#options = options;
@@ -58,10 +58,7 @@ class EventPump {
 
   start(): void {
     const { from, to, own, oldTransport } = this.#options;
-    const waitMs = oldTransport?.headersWaitMs ?? 0;
-    // At once, but with the first event where both came together: one packet less for each call.
-    if (waitMs > 0) this.#later = setTimeout(() => this.#begin(), waitMs);
-    else setImmediate(() => this.#begin());
+    this.#later = setTimeout(() => this.#begin(), Math.max(oldTransport?.headersWaitMs ?? 0, HEAD_WAIT_MS));
     for (const text of own) this.#write([messageEvent(text)]);
     from.on('data', (chunk: Buffer) => {
       this.#ready.push(...this.#splitter.push(chunk));
@@ -86,8 +83,9 @@ class EventPump {
 
   #writeHead(): void {
     const { to, status, headers } = this.#options;
+    if (to.headersSent || to.destroyed) return;
     clearTimeout(this.#later);
-    if (!to.headersSent) to.writeHead(status, headers);
+    to.writeHead(status, headers);
   }
 
   #run(): void {
@@ -128,11 +126,22 @@ class EventPump {
 
   #write(parts: readonly Uint8Array[]): void {
     const { to } = this.#options;
-    if (to.destroyed) return;
+    if (to.destroyed || parts.length === 0) return;
     this.#writeHead();
-    to.cork();
+    this.#holdForTurn();
     for (const part of parts) if (!to.write(part)) this.#full = true;
-    to.uncork();
+  }
+
+  /** What this turn of the event loop brings leaves together: the last event and the end of its answer come in one packet. */
+  #holdForTurn(): void {
+    const { socket } = this.#options.to;
+    if (this.#isHeld || socket === null) return;
+    socket.cork();
+    this.#isHeld = true;
+    setImmediate(() => {
+      this.#isHeld = false;
+      socket.uncork();
+    });
   }
 
   #flow(): void {
@@ -143,7 +152,8 @@ class EventPump {
     else if (!mustWait && from.isPaused()) from.resume();
     if (!this.#ended || this.#busy || this.#ready.length > 0) return;
     this.#write(this.#splitter.end());
-    // The client need not wait for what is put on record of it.
+    this.#writeHead();
+    // It sends all that is held. The client need not wait for what is put on record of it.
     to.end();
     onDone();
   }
@@ -157,6 +167,7 @@ class BodyPump {
   #size = 0;
   /** Too long to hold. */
   #unseen = false;
+  #later: NodeJS.Timeout | undefined;
 
   constructor(options: PumpOptions, isHeld: boolean) {
     this.#options = options;
@@ -166,8 +177,8 @@ class BodyPump {
   start(): void {
     const { from, to } = this.#options;
     if (!this.#isHeld) this.#begin();
-    // Headers do not wait for a body that takes its time; where both came together they leave together.
-    else setImmediate(() => this.#begin());
+    // Headers do not wait for a body that takes its time; where both come together they leave together.
+    else this.#later = setTimeout(() => this.#begin(), HEAD_WAIT_MS);
     from.on('data', (chunk: Buffer) => this.#chunk(chunk));
     from.on('end', () => void this.#end());
     to.on('drain', () => from.resume());
@@ -230,6 +241,7 @@ class BodyPump {
 
   #send(body: Uint8Array): void {
     const { to, headers, own, status } = this.#options;
+    clearTimeout(this.#later);
     if (!to.headersSent) {
       // 202 to the notifications of a batch whose calls were refused: the refusals make it an answer.
       const code = own.length > 0 && status === 202 ? 200 : status;

@@ -28,6 +28,7 @@ export interface StreamAbout {
 }
 
 const MAX_CLAIMS = 64;
+const HASH_CHARACTERS = 64;
 const hash = (text: string): string => sha256Hex(new TextEncoder().encode(text));
 
 export class GateStream {
@@ -106,7 +107,7 @@ export class StreamTable {
     about: Pick<StreamAbout, 'upstream' | 'scope'>,
     name: { mcp: string } | { own: string },
   ): string {
-    const [kind, id] = 'mcp' in name ? ['mcp', hash(name.mcp)] : ['own', name.own];
+    const [kind, id] = 'mcp' in name ? ['mcp', shortName(name.mcp)] : ['own', name.own];
     return JSON.stringify([about.upstream, about.scope, kind, id]);
   }
 
@@ -187,6 +188,9 @@ export class StreamTable {
     await Promise.all(this.#closing);
   }
 }
+
+/** Clients choose it: a long one is kept as its hash, which is longer than those that are kept as they are. */
+const shortName = (id: string): string => (id.length < HASH_CHARACTERS ? id : hash(id));
 
 const FULL = 'gate_full' satisfies keyof typeof ERRORS;
 

@@ -36,22 +36,26 @@ const NOT_RETURNED: ReadonlySet<string> = new Set([
 /** Names and values in turn, in their order. */
 export type RawHeaders = readonly string[];
 
+const NONE: readonly string[] = [];
+
+/** Headers that speak of this connection only, as it says itself: nearly none says so of any. */
 function named(connection: string | undefined): readonly string[] {
-  return connection === undefined ? [] : connection.split(',').map((name) => name.trim().toLowerCase());
+  if (connection === undefined || connection === 'keep-alive') return NONE;
+  return connection.split(',').map((name) => name.trim().toLowerCase());
 }
 
-function without(headers: RawHeaders, isLeftOut: (name: string) => boolean): string[] {
+function without(headers: RawHeaders, leftOut: ReadonlySet<string>, listed: readonly string[]): string[] {
   const kept: string[] = [];
   for (let at = 0; at + 1 < headers.length; at += 2) {
     const name = headers[at] ?? '';
-    if (!isLeftOut(name.toLowerCase())) kept.push(name, headers[at + 1] ?? '');
+    const known = name.toLowerCase();
+    if (!leftOut.has(known) && !listed.includes(known)) kept.push(name, headers[at + 1] ?? '');
   }
   return kept;
 }
 
 export function returnedHeaders(response: http.IncomingMessage): string[] {
-  const listed = named(response.headers.connection);
-  return without(response.rawHeaders, (name) => NOT_RETURNED.has(name) || listed.includes(name));
+  return without(response.rawHeaders, NOT_RETURNED, named(response.headers.connection));
 }
 
 export interface UpstreamRequest {
@@ -66,19 +70,30 @@ export class UpstreamClient {
   readonly #upstream: GateUpstream;
   readonly #via: string;
   readonly #agent: http.Agent;
-  readonly #set: ReadonlySet<string>;
+  /** Lower-case names of a client that do not go on: those that are set here among them. */
+  readonly #leftOut: ReadonlySet<string>;
+  /** What is the same in each request, read from the URL once. */
+  readonly #fixed: http.RequestOptions;
+  readonly #before: RawHeaders;
+  readonly #after: RawHeaders;
+  readonly #begin: typeof http.request;
 
   /** `via` names this gate (RFC 9110 §7.6.3). */
   constructor(upstream: GateUpstream, via: string) {
     this.#upstream = upstream;
     this.#via = via;
-    this.#set = new Set(upstream.headers.map(([name]) => name));
+    this.#leftOut = new Set([...NOT_FORWARDED, ...upstream.headers.map(([name]) => name)]);
     // keepAlive of the agent holds for its sockets too: a peer that vanished in a long stream is found.
     const options = { keepAlive: true, keepAliveInitialDelay: 30_000, scheduling: 'lifo' } as const;
     this.#agent =
       upstream.url.protocol === 'https:'
         ? new https.Agent({ ...options, ...upstream.tls })
         : new http.Agent(options);
+    const { protocol, hostname, port, host } = upstream.url;
+    this.#begin = (protocol === 'https:' ? https : http).request;
+    this.#fixed = { protocol, hostname: hostname.replace(/^\[|\]$/gu, ''), port, agent: this.#agent };
+    this.#before = ['Host', host];
+    this.#after = [...upstream.headers.flat(), 'Accept-Encoding', 'identity', 'Connection', 'keep-alive'];
   }
 
   /** Path of the endpoint, and its own query joined with the caller's. */
@@ -90,11 +105,7 @@ export class UpstreamClient {
 
   /** Headers of a client's request as they go on. */
   forwarded(request: http.IncomingMessage): string[] {
-    const listed = named(request.headers.connection);
-    const headers = without(
-      request.rawHeaders,
-      (name) => NOT_FORWARDED.has(name) || this.#set.has(name) || listed.includes(name),
-    );
+    const headers = without(request.rawHeaders, this.#leftOut, named(request.headers.connection));
     const before = request.headers.via;
     headers.push('Via', before === undefined ? `1.1 ${this.#via}` : `${before}, 1.1 ${this.#via}`);
     return headers;
@@ -102,26 +113,12 @@ export class UpstreamClient {
 
   /** Begins a request to the configured URL; whoever asks listens for `response` and `error`. No time limit. */
   request({ method, target, headers, body }: UpstreamRequest): http.ClientRequest {
-    const { url } = this.#upstream;
-    const all = [
-      'Host',
-      url.host,
-      ...headers,
-      ...this.#upstream.headers.flat(),
-      'Accept-Encoding',
-      'identity',
-      ...(body === undefined ? [] : ['Content-Length', String(body.length)]),
-      'Connection',
-      'keep-alive',
-    ];
-    const request = (url.protocol === 'https:' ? https : http).request({
-      protocol: url.protocol,
-      hostname: url.hostname.replace(/^\[|\]$/gu, ''),
-      port: url.port,
+    const length = body === undefined ? NONE : ['Content-Length', String(body.length)];
+    const request = this.#begin({
+      ...this.#fixed,
       method,
       path: target ?? this.target(''),
-      headers: all,
-      agent: this.#agent,
+      headers: [...this.#before, ...headers, ...this.#after, ...length],
     });
     request.end(body);
     return request;

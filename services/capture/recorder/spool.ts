@@ -3,17 +3,9 @@
  * one JSON line that says where it stands (stream, first sequence, event hash before it), so that whoever finds it after
  * a crash can send it. Directory name = `<stream>@<owner>`; ownership moves by an atomic rename.
  */
-import {
-  closeSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { makeDirectory } from '../../platform/directory.ts';
 import { SEALED_FILE, sealedText, type SealedBatch } from './sealed.ts';
 
 export interface SegmentHeader {
@@ -67,7 +59,7 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options;
     this.#path = path.join(options.directory, `${options.stream}@${options.owner}`);
-    mkdirSync(this.#path, { recursive: true, mode: 0o700 });
+    makeDirectory(this.#path);
   }
 
   /** Of this stream. */

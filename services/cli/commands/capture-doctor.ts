@@ -10,6 +10,7 @@ import { channelFinding } from '../../capture/doctor/channel.ts';
 import { DrillHost } from '../../capture/doctor/drill.ts';
 import type { Finding } from '../../capture/doctor/finding.ts';
 import { keyFinding, spoolFinding } from '../../capture/doctor/local.ts';
+import { serversFinding } from '../../capture/doctor/servers.ts';
 import { readSettings, type CaptureSettings } from '../../capture/settings.ts';
 import { ApiClient } from '../client.ts';
 import type { CommandContext } from '../command.ts';
@@ -21,6 +22,8 @@ export interface CaptureDoctorOptions {
   readonly tenant: string | undefined;
   /** How long to wait for a drill that somebody else sets; undefined = not at all. */
   readonly waitMs: number | undefined;
+  /** Files in which hosts keep their servers. */
+  readonly hostFiles: readonly string[];
 }
 
 const WITHIN_MS = 5_000;
@@ -71,6 +74,7 @@ async function examine(at: Examination): Promise<void> {
     status: 'ok',
     detail: `agent ${visible(settings.agent)}, host ${visible(settings.host)}, data ${settings.dataDir}; channel lost: ${settings.onChannelLost}, spool full: ${settings.onSpoolFull}`,
   });
+  for (const file of at.options.hostFiles) report(await serversFinding(file, WITHIN_MS));
   report(spoolFinding(settings));
   report(keyFinding(settings));
   if (!(await examineService(at))) return;
@@ -361,13 +365,16 @@ function summaryOf(findings: readonly Finding[]): Summary {
   const statusOf = (check: Finding['check']): Finding['status'] | undefined =>
     findings.find((one) => one.check === check)?.status;
   const failed = findings.filter((one) => one.status === 'fail').length;
-  const isUntried = statusOf('drill') === 'skipped' && failed === 0;
+  const isUntried =
+    statusOf('drill') === 'skipped' && findings.every((one) => one.status !== 'fail' || isUnrecorded(one));
   return {
-    recorded: statusOf('record') === 'ok',
+    recorded: statusOf('record') === 'ok' && !findings.some(isUnrecorded),
     armed: isUntried ? null : statusOf('drill') === 'ok',
     failed,
   };
 }
+
+const isUnrecorded = ({ check, status }: Finding): boolean => check === 'servers' && status === 'fail';
 
 function exitCodeOf(findings: readonly Finding[]): number {
   const failed = findings.filter((one) => one.status === 'fail');

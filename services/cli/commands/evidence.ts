@@ -1,11 +1,13 @@
 /** verify and export: proof of the ledger, from a running service, a data directory or a bundle alike. */
 import { randomInt } from 'node:crypto';
-import { createWriteStream, mkdirSync, rmSync } from 'node:fs';
+import { createWriteStream, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { ENTRY_TYPES } from '../../evidence/entry.ts';
+import type { BundleLine } from '../../evidence/bundle.ts';
 import { BundleFiles, type BundleFile } from '../../evidence/bundle-files.ts';
 import { readBundle } from '../../evidence/read-bundle.ts';
 import type { VerifiedLog } from '../../evidence/depth.ts';
@@ -13,6 +15,7 @@ import { OcsfEvents } from '../../evidence/ocsf.ts';
 import { VERDICT_EXIT_CODES, type VerifyReport } from '../../evidence/report.ts';
 import { reportText } from '../../evidence/report-text.ts';
 import { verifyBundle, type VerifyOptions } from '../../evidence/verify.ts';
+import { makeDirectory } from '../../platform/directory.ts';
 import { nodeCrypto, sha256 } from '../../platform/ledger/crypto.ts';
 import type { BundleFormat } from '../../platform/ledger/export.ts';
 import { verifyPath } from '../../verifier/folder.ts';
@@ -20,6 +23,7 @@ import { verifyRootCopy } from '../../verifier/root-copy.ts';
 import { BUNDLE_FILES, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
+import { visible } from '../output.ts';
 import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
@@ -136,7 +140,7 @@ export async function exportBundle(
   context: CommandContext,
   { out, filters, payloads, ocsf, format }: ExportOptions,
 ): Promise<void> {
-  mkdirSync(out, { recursive: true });
+  makeOut(out);
   const path = join(out, BUNDLE_FILES[format]);
   // What an export of before left there would be a second bundle.
   for (const name of Object.values(BUNDLE_FILES)) rmSync(join(out, name), { force: true });
@@ -156,12 +160,43 @@ export async function exportBundle(
     };
     await pipeline(Readable.from(counted()), createWriteStream(path));
   });
-  const files = await writeBeside(out, payloads);
+  await refuseEmpty(out, path, filters);
+  const { files, entries } = await writeBeside(out, payloads);
   if (ocsf) await writeOcsf(out);
   context.output.item(
-    { file: path, bytes, files },
-    () => `${path}: ${bytes} bytes. Check it with: tripline verify --export ${out}`,
+    { file: path, bytes, files, entries },
+    () => `${path}: ${entries} entries, ${bytes} bytes. Check it with: tripline verify --export ${out}`,
   );
+}
+
+/** For others to read, as far as the umask lets them. */
+function makeOut(out: string): void {
+  try {
+    makeDirectory(out, 0o777);
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new TriplineError('usage', `${out} cannot be made (${why})`, { path: '--out', cause });
+  }
+}
+
+/**
+ * What was asked for by its name and is not there would look like a proof of it. A time in which nothing happened is an
+ * answer. Throws not_found, and the bundle is gone then.
+ */
+async function refuseEmpty(dir: string, path: string, { session, event }: Filters): Promise<void> {
+  if (session === undefined && event === undefined) return;
+  for await (const line of readBundle(openBundle(dir))) if (isOfSomebody(line)) return;
+  rmSync(path, { force: true });
+  const what = session === undefined ? `event ${visible(event ?? '')}` : `session ${visible(session)}`;
+  throw new TriplineError(
+    'not_found',
+    `no signed entry is of ${what}; what came just now is signed in a moment`,
+  );
+}
+
+/** ERASURE entries are in every bundle: they explain what is missing. */
+function isOfSomebody(line: BundleLine): boolean {
+  return line.type === 'rows' && line.ledger.some(({ type }) => type !== ENTRY_TYPES.erasure);
 }
 
 async function writeOcsf(dir: string): Promise<void> {
@@ -173,10 +208,14 @@ async function writeOcsf(dir: string): Promise<void> {
   await pipeline(Readable.from(lines()), createWriteStream(join(dir, OCSF_FILE)));
 }
 
-/** Answers how many files were written. */
-async function writeBeside(dir: string, withPayloads: boolean): Promise<number> {
+/** Answers how many files were written, and how many entries the bundle has. */
+async function writeBeside(
+  dir: string,
+  withPayloads: boolean,
+): Promise<{ readonly files: number; readonly entries: number }> {
   const files = new BundleFiles(sha256);
   let written = 0;
+  let entries = 0;
   const write = async (some: Iterable<BundleFile>): Promise<void> => {
     for (const [name, content] of some) {
       if (!withPayloads && name.startsWith('payload/')) continue;
@@ -186,7 +225,10 @@ async function writeBeside(dir: string, withPayloads: boolean): Promise<number> 
       written += 1;
     }
   };
-  for await (const line of readBundle(openBundle(dir))) await write(files.take(line));
+  for await (const line of readBundle(openBundle(dir))) {
+    if (line.type === 'rows') entries += 1;
+    await write(files.take(line));
+  }
   await write(files.finish());
-  return written;
+  return { files: written, entries };
 }

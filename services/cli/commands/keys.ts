@@ -1,9 +1,10 @@
 /** keys: the agent key of this host, and which agent keys count for a tenant. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TriplineError } from '../../../schemas/errors.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { loadConfig } from '../../platform/config/load.ts';
+import { makeDirectory } from '../../platform/directory.ts';
 import { loadKeyFile } from '../../platform/ledger/key-file.ts';
 import { dataDirOf, runsIn } from '../client.ts';
 import { connect, type CommandContext } from '../command.ts';
@@ -12,7 +13,7 @@ import { table, visible } from '../output.ts';
 /** Makes `agent.key` (mode 0600) and `agent.pub` in the data directory, where taps find it; an existing key stays. */
 export async function createAgentKey({ io, output }: CommandContext): Promise<void> {
   const dir = dataDirOf(io.env);
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeDirectory(dir);
   const file = join(dir, 'agent.key');
   const created = !existsSync(file);
   const { publicKey, keyId } = await loadKeyFile(dir, 'agent');

@@ -1,7 +1,7 @@
 /** Commands of an operator: configuration, destinations, health of service and host. */
 import type { Command } from 'commander';
 import { parseDurationMs } from '../command.ts';
-import { type Action, type Run, define, text } from './define.ts';
+import { type Action, type Run, define, text, texts } from './define.ts';
 
 export function addOperation(program: Command, run: Run): void {
   const config = program.command('config').description('Shows the configuration.').exitOverride();
@@ -40,6 +40,7 @@ export function addCapture(program: Command, run: Run): void {
     return await captureDoctor(context, {
       tokenFile: text(options, 'tokenFile'),
       tenant: text(options, 'tenant'),
+      hostFiles: texts(options, 'mcp'),
       waitMs: wait === undefined ? undefined : parseDurationMs(wait, '--wait'),
     });
   };
@@ -51,5 +52,9 @@ export function addCapture(program: Command, run: Run): void {
   )
     .option('--token-file <file>', 'token of role responder or admin, for the drill (default admin.token)')
     .option('--tenant <name>', 'tenant of this host, where that token is one of all tenants')
+    .option(
+      '--mcp <file...>',
+      'files of hosts (mcp.json and its like): is each of their servers behind a tap or a gate?',
+    )
     .option('--wait <duration>', 'without such a token: wait so long for a drill that somebody else sets');
 }

@@ -11,6 +11,7 @@ import type { ErasedRanges } from '../../evidence/verify-erasures.ts';
 import type { SubjectKeys } from '../../platform/payloads/keys.ts';
 import type { StepSettings } from '../open-log.ts';
 import { columnsOf, TABLE_ORDER, type EnteredRows, type KeepRow, type TableName } from '../outcome.ts';
+import type { RepairTurns } from '../ports.ts';
 import { sealPayloads } from '../seal-payloads.ts';
 import { holesOf, joinedSpans, type Hole, type OffsetSpan, type SignedPartition } from './holes.ts';
 import { readErased, storedOf } from './lacking.ts';
@@ -19,6 +20,8 @@ import { heldSpan, leafOf, replay, type Overlay, type ReplayedPart, type ReplayP
 
 export interface RepairPorts extends ReplayPorts {
   readonly keys: SubjectKeys | undefined;
+  /** Asked before what is erased is read and rows are inserted; throws where they may not be. */
+  readonly turns?: Pick<RepairTurns, 'take'> | undefined;
 }
 
 /**
@@ -234,6 +237,7 @@ class PartitionRepair {
     let inserted = 0;
     for await (const { part } of this.#parts()) {
       for (let attempt = 0; ; attempt += 1) {
+        await this.#ports.turns?.take();
         const rows = await this.#missingRows(part);
         const count = TABLE_ORDER.reduce((sum, table) => sum + rows.tables[table].rows, 0);
         if (count === 0) break;

@@ -8,9 +8,10 @@ import { ALL_TENANTS, principalOf } from '../../platform/http/principal.ts';
 import { ed25519Verify, sha256 } from '../../platform/ledger/crypto.ts';
 import type { HeadSource } from '../../platform/ledger/heads.ts';
 import type { StepContext } from '../../platform/step.ts';
+import type { RepairTurns } from '../ports.ts';
 import { Turns } from '../turns.ts';
 import type { SignedPartition } from './holes.ts';
-import { planRepair, type LeftRows, type PartitionPlan, type RowsOf } from './repair.ts';
+import { planRepair, type LeftRows, type PartitionPlan, type RepairPorts, type RowsOf } from './repair.ts';
 
 const zRepair = z.strictObject({
   /** Absent: all that are signed. */
@@ -29,10 +30,14 @@ export interface RepairAnswer {
 
 const MAX_DETAIL = 2048;
 
-/** Admins of all tenants alone: a partition holds records of many. Without a signer nothing could be proven. */
+/**
+ * Admins of all tenants alone: a partition holds records of many. Without a signer nothing could be proven. `erasures`: of
+ * the process that erases; undefined where none does.
+ */
 export function registerRepairRoute(
   context: StepContext,
   signer: Pick<HeadSource, 'heads'> | undefined,
+  erasures: RepairTurns | undefined,
 ): void {
   const http = context.http.withTypeProvider<ZodTypeProvider>();
   // One after the other: two that insert the same rows would leave twins.
@@ -49,7 +54,14 @@ export function registerRepairRoute(
       const principal = principalOf(request);
       if (principal.tenant !== ALL_TENANTS) throw new TriplineError('auth_forbidden');
       if (signer === undefined) throw new TriplineError('not_ready', 'no signer can be asked');
-      return await turns.run(() => repair(context, signer, { ...request.body, ...principal }));
+      return await turns.run(async () => {
+        try {
+          if (!request.body.dryRun) await erasures?.take();
+          return await repair({ ...context, turns: erasures }, signer, { ...request.body, ...principal });
+        } finally {
+          if (!request.body.dryRun) await erasures?.done();
+        }
+      });
     },
   });
 }
@@ -76,14 +88,14 @@ async function hidesErasures(
 type Wish = z.infer<typeof zRepair> & { readonly id: string; readonly role: string };
 
 async function repair(
-  context: StepContext,
+  context: StepContext & Pick<RepairPorts, 'turns'>,
   signer: Pick<HeadSource, 'heads'>,
   wish: Wish,
 ): Promise<RepairAnswer> {
   const repaired: RowsOf[] = [];
   const left: LeftRows[] = [];
-  const { bus, store, keys } = context;
-  const ports = { bus, store, keys };
+  const { bus, store, keys, turns } = context;
+  const ports = { bus, store, keys, turns };
   const settings = settingsOf(context);
   let onlyEntries = await hidesErasures(signer, wish, (at) =>
     planRepair(ports, settings, { at, onlyEntries: false }),

@@ -17,6 +17,7 @@ import { eraseOnBus } from './bus.ts';
 import { concerned, entriesOf, entriesUnder, expiredSubjects, listed, subjectsOf } from './collect.ts';
 import { holdOver, type Holds } from './holds.ts';
 import type { ErasureOutcome, Intent, Intents } from './intents.ts';
+import type { RepairTurns } from './repair-turns.ts';
 import { deleteRows, TOLD_AFTER_MS } from './rows.ts';
 
 /** What else of this process keeps what was said. */
@@ -32,6 +33,7 @@ export interface ErasureParts {
   readonly keys: ErasableKeys;
   readonly intents: Intents;
   readonly holds: Holds;
+  readonly repairs: RepairTurns;
   /** Asked when it is needed: steps start after this one. */
   readonly forgetting: () => Forgetting;
 }
@@ -86,17 +88,35 @@ export class ErasureRun {
   }
 
   async #finish(intent: Intent): Promise<void> {
+    const { repairs } = this.#parts;
+    try {
+      let from = intent;
+      for (;;) {
+        const recorded = await this.#prepare(from);
+        if (recorded === undefined) return;
+        if (!repairs.isDisturbed) return await this.#erase(recorded);
+        // Rows came back that were not there to be listed.
+        from = { ...recorded, phase: 'requested' };
+      }
+    } finally {
+      repairs.end();
+    }
+  }
+
+  /** Undefined as of #list. */
+  async #prepare(intent: Intent): Promise<Intent | undefined> {
+    if (intent.phase !== 'requested') await this.#parts.repairs.begin(this.#stopping.signal);
     const ready = intent.phase === 'requested' ? await this.#list(intent) : intent;
-    if (ready === undefined) return;
-    const recorded = ready.phase === 'listed' ? await this.#record(ready) : ready;
-    await this.#erase(recorded);
+    return ready?.phase === 'listed' ? await this.#record(ready) : ready;
   }
 
   /** Undefined where a hold keeps it, or where there is nothing. */
   async #list(intent: Intent): Promise<Intent | undefined> {
-    const { context, intents, keys, holds } = this.#parts;
+    const { context, intents, keys, holds, repairs } = this.#parts;
     const { store } = context;
+    repairs.end();
     await this.#settled();
+    await repairs.begin(this.#stopping.signal);
     const held = intent.by === 'retention' ? [] : await concerned(store, intent);
     if (holdOver(holds.list(), intent.tenant, held) !== undefined) {
       this.#close(intent, { outcome: 'held', entries: 0, busUntilMs: null });
@@ -166,6 +186,7 @@ export class ErasureRun {
 
   /** All that was on the ledger's topics when this was called is signed. */
   async #settled(): Promise<void> {
+    const { repairs } = this.#parts;
     const { bus, clock, log } = this.#parts.context;
     const { signal } = this.#stopping;
     let toldAtMs = clock.monotonicMs() + TOLD_AFTER_MS;
@@ -177,12 +198,14 @@ export class ErasureRun {
           if (clock.monotonicMs() >= toldAtMs) {
             toldAtMs = Infinity;
             log.warn({ topic, partition, recorded: done, latest }, 'an erasure waits: not all is recorded');
+            repairs.yield();
           }
           await clock.sleep(LOOK_EVERY_MS, signal);
           signal.throwIfAborted();
         }
       }
     }
+    await repairs.resume(signal);
   }
 
   async #expired(intent: Intent): Promise<number[]> {

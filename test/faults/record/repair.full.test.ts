@@ -159,6 +159,19 @@ describe('rows that are lost', () => {
       assert.deepEqual(await contents(bench, at), whole);
     });
 
+  it('do not come back while an erasure is at work', async () => {
+    await fresh();
+    await lose(bench, at, 'idx >= 0');
+    const left = await contents(bench, at);
+    const take = () => Promise.reject(new TriplineError('erasure_under_way'));
+    const ports = { bus: bench.bus, store: bench.store, keys: undefined, turns: { take } };
+    const planned = await planRepair(ports, SETTINGS, { at, onlyEntries: false });
+    await assert.rejects(planned.apply(), { code: 'erasure_under_way' });
+    assert.deepEqual(await contents(bench, at), left);
+    await (await plan(bench, at)).apply();
+    assert.deepEqual(await contents(bench, at), whole);
+  });
+
   it('come back once, wherever the repair was cut off', async () => {
     await fresh();
     let failed = 0;

@@ -1,6 +1,7 @@
 /** The gate byte by byte: what passes untouched, what is bounded, what is answered by the gate itself. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import http from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -98,6 +99,33 @@ describe('bytes through the gate', () => {
     }
   });
 
+  it('do not wait for what takes its time: the head comes without a message, a message without the end', async (context) => {
+    for (const type of ['text/event-stream', 'application/json']) {
+      const serving: http.ServerResponse[] = [];
+      const { url } = await open(context, (request, response) => {
+        request.resume();
+        response.writeHead(200, { 'content-type': type });
+        response.flushHeaders();
+        serving.push(response);
+      });
+      const request = http.request(url, { method: 'POST', headers: JSON_HEADERS });
+      request.end(callOf(1));
+      const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
+      const server = serving.at(-1);
+      assert.ok(server !== undefined);
+      const isEvents = type === 'text/event-stream';
+      const message = isEvents ? `data: ${answerTo(1)}\n\n` : answerTo(1);
+      const ended = once(answer, 'end');
+      server.write(message);
+      // A body of JSON is one message, and its end is the body's.
+      if (!isEvents) server.end();
+      const [first] = (await once(answer, 'data')) as [Buffer];
+      assert.equal(first.toString(), message);
+      if (isEvents) server.end();
+      await ended;
+    }
+  });
+
   it('are slowed by a client that does not read, and held in bounds', async (context) => {
     let written = 0;
     const { url } = await open(context, (request, response) => {
@@ -170,6 +198,8 @@ describe('what the gate answers itself', () => {
     const upstreams = [{ name: 'raw', url: site.direct }];
     const env = { TRIPLINE_CONTROL_KEYS: receiver.publicKey };
     const { url } = await gateBefore(context, { place, receiver }, { config: { upstreams }, env });
+    // A call that comes before the channel has spoken waits for half a second, no longer.
+    await receiver.until(() => receiver.of('control.ack').some(({ controlId }) => controlId === 'no-bad'));
     seen.length = 0;
     const plain = await send(`${url}/raw`, POST(callOf('é1', 'bad')));
     assert.equal(plain.status, 200);

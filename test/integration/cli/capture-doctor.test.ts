@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runCommandLine } from '../../../services/cli/program.ts';
 import type { Service } from '../../../services/cli/service.ts';
+import { gateBefore, plainServer } from '../../support/mcp/gate.ts';
 import { connectThroughTap } from '../../support/mcp/host.ts';
+import { openPlace as openGatePlace } from '../../support/mcp/place.ts';
 import { openPlace, startIn, tripline, type Place, type Ran } from './harness.ts';
 
 type Finding = Readonly<Record<string, unknown>>;
@@ -85,6 +87,49 @@ describe('capture doctor', () => {
       'a drill is no incident',
     );
     assert.notEqual((await tap.client.callTool({ name: 'echo', arguments: { text: 'hi' } })).isError, true);
+  });
+
+  it('tells which servers of a host are behind no tap and no gate', async (context) => {
+    const gate = await gateBefore(context, await openGatePlace(context), {
+      config: { upstreams: [{ name: 'vault', url: 'http://127.0.0.1:9/mcp' }] },
+    });
+    const other = await plainServer(context, (request, response) => {
+      request.resume();
+      response.writeHead(403, { 'content-type': 'application/json' }).end('{"error":{"data":{"code":"no"}}}');
+    });
+    const file = join(place.dir, 'mcp.json');
+    const doctorOn = (content: object): Promise<Ran> => {
+      writeFileSync(file, JSON.stringify(content));
+      return doctor(place.env, '--mcp', file);
+    };
+    const behind = {
+      samples: { command: 'tripline', args: ['tap', '--server', 'files', '--', 'npx', '-y', 'some-server'] },
+      npx: { command: 'npx', args: ['-y', 'tripline', 'tap', '--', 'some-server'] },
+      file: { command: 'node', args: ['/opt/tripline-tap.mjs', '--server', 'a', '--', 'some-server'] },
+      gate: { url: `${gate.url}/vault` },
+    };
+    const fine = await doctorOn({ mcpServers: behind });
+    assert.deepEqual(
+      [fine.exitCode, of(fine, 'servers')['status'], summaryOf(fine)['recorded']],
+      [0, 'ok', true],
+    );
+    const bare = await doctorOn({
+      servers: {
+        ...behind,
+        bare: { command: 'npx', args: ['-y', 'some-server', '--', 'tripline', 'tap'] },
+        broken: { command: 'tripline', args: ['tap', '--sever', 'a', '--', 'some-server'] },
+        direct: { type: 'http', url: `${other}/mcp` },
+      },
+    });
+    assert.deepEqual(
+      [bare.exitCode, summaryOf(bare)['recorded'], summaryOf(bare)['armed']],
+      [1, false, true],
+    );
+    assert.match(
+      String(of(bare, 'servers')['detail']),
+      /^not recorded, of 7 in .*: bare \(.*\), broken \(.*\), direct \(.*\)$/u,
+    );
+    for (const content of [{ mcpServers: [] }, {}]) assert.equal((await doctorOn(content)).exitCode, 2);
   });
 
   it('says it for people too, with what to do', async () => {

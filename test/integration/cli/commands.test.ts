@@ -1,6 +1,6 @@
 /** Every command once over a real service: what --json prints, and the exit codes 0, 1, 2, 3, 4 of the README. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -172,6 +172,29 @@ suite('commands over a running service', () => {
     writeFileSync(other, `${Buffer.alloc(32, 7).toString('base64')}\n`);
     const refused = await tripline({}, ['verify', '--export', out, '--key', other, '--json']);
     assert.equal(refused.exitCode, 40);
+  });
+  test('an export of a session or an event that is not there is 1, and leaves no bundle', async () => {
+    const out = join(place.dir, 'none-of-it');
+    for (const wanted of [
+      ['--session', 'nobody'],
+      ['--event', `${'0'.repeat(32)}-0`, '--format', 'binary'],
+    ]) {
+      const ran = await json('export', '--out', out, ...wanted);
+      assert.deepEqual([ran.exitCode, ran.out], [1, '']);
+      assert.match(ran.err, /^\{"error":\{"code":"not_found"/);
+      assert.deepEqual(readdirSync(out), []);
+    }
+    const quiet = await json('export', '--out', out, '--until', '2001-01-01T00:00:00Z');
+    assert.deepEqual([quiet.exitCode, quiet.items()[0]?.['entries']], [0, 0]);
+    const one = await json('export', '--out', out, '--session', 's-1');
+    assert.deepEqual([one.exitCode, Number(one.items()[0]?.['entries']) >= LINES.length], [0, true]);
+  });
+  test('an export to where nothing can be written is 2, and ends', async () => {
+    for (const out of ['/proc/x', join(events, 'x'), events]) {
+      const ran = await json('export', '--out', out);
+      assert.deepEqual([ran.exitCode, ran.out], [2, ''], out);
+      assert.match(ran.err, /^\{"error":\{"code":"usage".*"--out"/, out);
+    }
   });
   test('doctor is content with this machine', async () => {
     const doctor = await json('doctor');

@@ -13,6 +13,7 @@ import { systemClock } from '../../../services/platform/clock.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { httpSigner } from '../../../services/record/http-signer.ts';
 import type { LogHead, Manifest } from '../../../services/record/ports.ts';
+import { RepairTurns } from '../../../services/sign/erasure/repair-turns.ts';
 import { registerSignerRoutes } from '../../../services/sign/http-routes.ts';
 import { loadSigningKey } from '../../../services/sign/key.ts';
 import { openRoot } from '../../support/tlog/root-log.ts';
@@ -190,5 +191,26 @@ test('over HTTP it is the same signer, for the right token only', async () => {
       await app.close();
     }
     await assert.rejects(httpSigner({ url, token: 'right' }).heads(), { code: 'unreachable' });
+  });
+});
+
+test('over HTTP a repair of another process asks for its turn, and is refused while an erasure is at work', async () => {
+  await withSigner(async (signer) => {
+    const app = fastify();
+    const repairs = new RepairTurns(systemClock);
+    await registerSignerRoutes(app, signer, { token: 'right', keys: undefined, repairs });
+    const remote = httpSigner({ url: await app.listen({ host: '127.0.0.1', port: 0 }), token: 'right' });
+    try {
+      await repairs.begin(AbortSignal.timeout(5_000));
+      await assert.rejects(async () => remote.repairs?.take(), { code: 'erasure_under_way' });
+      repairs.end();
+      await remote.repairs?.take();
+      // It would wait for the repair, and nobody is done.
+      await assert.rejects(repairs.begin(AbortSignal.timeout(300)), { name: 'TimeoutError' });
+      await remote.repairs?.done();
+      await repairs.begin(AbortSignal.timeout(5_000));
+    } finally {
+      await app.close();
+    }
   });
 });

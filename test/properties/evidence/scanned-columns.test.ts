@@ -10,6 +10,7 @@ import { destHost } from '../../../detectors/classify/index.ts';
 import { isTriplineError } from '../../../schemas/errors.ts';
 import { readEventLine } from '../../../schemas/event/read.ts';
 import { EVENT_KINDS, OUTCOMES, TOOL_CLASSES, TRANSPORTS } from '../../../schemas/event/v1.ts';
+import { REQUIRED_FIELDS } from '../../../schemas/event/validate.ts';
 import { TOPICS } from '../../../schemas/topics.ts';
 import { BlockEntry, EVENTS, LEDGER, PAYLOADS } from '../../../services/evidence/block-entry.ts';
 import { BlockWriter } from '../../../services/evidence/bundle-binary.ts';
@@ -62,19 +63,8 @@ const stamp = fc.record(
   },
   { requiredKeys: ['id', 'version', 'hash', 'mode'] },
 );
-const required = [
-  'v',
-  'kind',
-  'stream',
-  'seq',
-  'nonce',
-  'time',
-  'session',
-  'agent',
-  'callId',
-  'tool',
-  'outcome',
-] as const;
+/** Of every event, and what calls need beside. */
+const required = [...REQUIRED_FIELDS, 'callId', 'tool', 'outcome'] as const;
 const event = fc.record(
   {
     v: fc.constant(1),
