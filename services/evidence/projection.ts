@@ -35,8 +35,17 @@ export function classMappingVersion(
   return { version: toHex(sha256(utf8(body))), body, mappings, internalHosts, derivable: true };
 }
 
+/** By version: those of a bundle's header that are what their versions say. */
+export function classMappings(
+  stored: readonly { readonly version: string; readonly body: string }[],
+  sha256: Sha256,
+): ReadonlyMap<string, ClassMappingVersion> {
+  const read = stored.flatMap(({ version, body }) => readClassMapping(version, body, sha256) ?? []);
+  return new Map(read.map((mapping) => [mapping.version, mapping]));
+}
+
 /** Reads a stored body; undefined when it is not what its version says. */
-export function readClassMapping(
+function readClassMapping(
   version: string,
   body: string,
   sha256: Sha256,

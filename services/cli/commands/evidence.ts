@@ -18,6 +18,7 @@ import type { BundleFormat } from '../../platform/ledger/export.ts';
 import { verifyPath } from '../../verifier/folder.ts';
 import { verifyRootCopy } from '../../verifier/root-copy.ts';
 import { BUNDLE_FILES, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
+import { defaultJobs, withWorkers } from '../../verifier/workers.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
 import { VerifyState } from '../verify-state.ts';
@@ -35,7 +36,12 @@ export interface VerifySources extends TrustFiles {
   readonly sampleEvery: number | undefined;
   /** State of an earlier run, which is gone on with; written as the run goes on. */
   readonly resumeFile: string | undefined;
+  /** Threads that look into the bundle; absent: as many as there are cores. */
+  readonly jobs: number | undefined;
 }
+
+const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+const VERIFIER = new URL(`../../verifier/main.${extension}`, import.meta.url);
 
 /** Prints the report; answers the verdict's exit code. */
 export async function verify(context: CommandContext, sources: VerifySources): Promise<number> {
@@ -49,7 +55,10 @@ export async function verify(context: CommandContext, sources: VerifySources): P
   const options = { ...readTrust(sources), ...sampleOf(sampleEvery) };
   const state = resumeFile === undefined ? undefined : VerifyState.open(resumeFile);
   const run = { context, options, state };
-  const report = await check(run, reportOf(sources, run));
+  const jobs = sources.jobs ?? defaultJobs();
+  const report = await withWorkers({ jobs, script: VERIFIER }, (workers) =>
+    check({ ...run, options: { ...options, ...workers } }, reportOf(sources, run)),
+  );
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }
