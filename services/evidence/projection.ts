@@ -45,11 +45,7 @@ export function classMappings(
 }
 
 /** Reads a stored body; undefined when it is not what its version says. */
-function readClassMapping(
-  version: string,
-  body: string,
-  sha256: Sha256,
-): ClassMappingVersion | undefined {
+function readClassMapping(version: string, body: string, sha256: Sha256): ClassMappingVersion | undefined {
   if (toHex(sha256(utf8(body))) !== version) return undefined;
   try {
     const parsed = JSON.parse(body) as {

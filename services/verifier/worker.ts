@@ -41,6 +41,11 @@ function buffersOf(found: FoundBlock | undefined): ArrayBuffer[] {
   if (found === undefined) return [];
   const { tables, entries, findings } = found;
   const places = tables.flatMap(({ idx, from, to }) => [idx, from, to]);
-  const all = [...places, entries.idx, ...entries.first, ...Object.values(findings)] as Uint8Array<ArrayBuffer>[];
+  const all = [
+    ...places,
+    entries.idx,
+    ...entries.first,
+    ...Object.values(findings),
+  ] as Uint8Array<ArrayBuffer>[];
   return [...new Set(all.map(({ buffer }) => buffer))].filter(({ byteLength }) => byteLength > 0);
 }

@@ -96,7 +96,8 @@ class Thread {
   #failure: TriplineError | undefined;
 
   constructor(script: URL) {
-    this.#worker = new Worker(script);
+    // Flags of the program are not for its threads: some load what only its own start can.
+    this.#worker = new Worker(script, { execArgv: [] });
     this.#worker.on('message', (answer: WorkerAnswer) => this.#answer(answer));
     this.#worker.on('error', (cause) => this.#fail(cause));
     this.#worker.on('messageerror', (cause) => this.#fail(cause));
@@ -120,9 +121,10 @@ class Thread {
   }
 
   #answer({ bytes, found }: WorkerAnswer): void {
-    const asked = this.#asked.shift();
+    const [asked] = this.#asked;
     if (asked === undefined || bytes.length !== asked.bytes || !isWhole(found))
       return this.#fail(new Error('its answer is of no block that it was given'));
+    this.#asked.shift();
     asked.resolve({ bytes, found });
   }
 

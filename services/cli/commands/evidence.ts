@@ -21,6 +21,7 @@ import { BUNDLE_FILES, openBundle, readTrust, type TrustFiles } from '../../veri
 import { defaultJobs, withWorkers } from '../../verifier/workers.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
+import { verifierScript } from '../verifier-script.ts';
 import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
@@ -40,9 +41,6 @@ export interface VerifySources extends TrustFiles {
   readonly jobs: number | undefined;
 }
 
-const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
-const VERIFIER = new URL(`../../verifier/main.${extension}`, import.meta.url);
-
 /** Prints the report; answers the verdict's exit code. */
 export async function verify(context: CommandContext, sources: VerifySources): Promise<number> {
   const { sampleEvery, resumeFile } = sources;
@@ -56,7 +54,7 @@ export async function verify(context: CommandContext, sources: VerifySources): P
   const state = resumeFile === undefined ? undefined : VerifyState.open(resumeFile);
   const run = { context, options, state };
   const jobs = sources.jobs ?? defaultJobs();
-  const report = await withWorkers({ jobs, script: VERIFIER }, (workers) =>
+  const report = await withWorkers({ jobs, script: verifierScript() }, (workers) =>
     check({ ...run, options: { ...options, ...workers } }, reportOf(sources, run)),
   );
   context.output.item(report, () => reportText(report));
