@@ -6,12 +6,12 @@
 import { isTriplineError } from '../../schemas/errors.ts';
 import type { BatchSignatures } from './batch-signature.ts';
 import { BlockEntry, LEDGER, type LedgerRow } from './block-entry.ts';
-import { HASH_BYTES } from './bytes.ts';
+import { concatBytes } from './bytes.ts';
 import { lookOf, type Depth } from './depth.ts';
 import { ENTRY_FLAGS } from './entry.ts';
 import { RowsBlock, type BlockFindings, type BlockPlaces } from './rows-block.ts';
 import { TABLE_LAYOUTS } from './table-layout.ts';
-import { usualTimes } from './verify-block.ts';
+import { usualTimes, type Times } from './verify-block.ts';
 import { batchKeyId } from './verify-producers.ts';
 import type { RowsCheck } from './verify-projections.ts';
 
@@ -28,27 +28,40 @@ export interface FoundBlock extends BlockPlaces {
 export function findInBlock(bytes: Uint8Array, check: BlockCheck): FoundBlock | undefined {
   const block = orUndefined(() => new RowsBlock(bytes, TABLE_LAYOUTS));
   if (block === undefined) return undefined;
+  return { ...block.places, findings: findingsOf(block, check) };
+}
+
+function findingsOf(block: RowsBlock, check: BlockCheck): BlockFindings {
   const eventMs = new Float64Array(block.count);
   const effectiveMs = new Float64Array(block.count).fill(Number.NaN);
   const signed: number[] = [];
   const keyIds: Uint8Array[] = [];
   for (let number = 0; number < block.count; number += 1) {
-    if (lookOf(block.idxOf(number), check.depth) !== 'deep' || block.rowsOf(LEDGER, number) !== 1) continue;
-    const found = orUndefined(() => findInEntry(new BlockEntry(block, number), check));
-    eventMs[number] = found?.times?.eventMs ?? Number.NaN;
-    effectiveMs[number] = found?.times?.effectiveMs ?? Number.NaN;
-    if (found?.keyId === undefined) continue;
+    if (!isLookedInto(block, number, check.depth)) continue;
+    const { times, keyId } = orUndefined(() => findInEntry(new BlockEntry(block, number), check)) ?? NOTHING;
+    if (times !== undefined) {
+      eventMs[number] = times.eventMs;
+      effectiveMs[number] = times.effectiveMs;
+    }
+    if (keyId === undefined) continue;
     signed.push(number);
-    keyIds.push(found.keyId);
+    keyIds.push(keyId);
   }
-  const ids = new Uint8Array(keyIds.length * HASH_BYTES);
-  for (const [at, id] of keyIds.entries()) ids.set(id, at * HASH_BYTES);
   const leafHashes = block.leafHashes(check.crypto);
-  const findings = { leafHashes, eventMs, effectiveMs, signed: Uint32Array.from(signed), keyIds: ids };
-  return { ...block.places, findings };
+  return { leafHashes, eventMs, effectiveMs, signed: Uint32Array.from(signed), keyIds: concatBytes(keyIds) };
 }
 
-function findInEntry(entry: BlockEntry, { crypto, mappings, signatures }: BlockCheck) {
+function isLookedInto(block: RowsBlock, number: number, depth: Depth): boolean {
+  return lookOf(block.idxOf(number), depth) === 'deep' && block.rowsOf(LEDGER, number) === 1;
+}
+
+interface FoundEntry {
+  readonly times: Times | undefined;
+  readonly keyId: Uint8Array | undefined;
+}
+const NOTHING: FoundEntry = { times: undefined, keyId: undefined };
+
+function findInEntry(entry: BlockEntry, { crypto, mappings, signatures }: BlockCheck): FoundEntry {
   const row = entry.ledger[0] as LedgerRow;
   const times = usualTimes(entry, row, { crypto, mappings, previousEffectiveMs: undefined });
   const isSigned = (row.flags & ENTRY_FLAGS.signed) !== 0;
