@@ -383,6 +383,12 @@ export const ERRORS = {
     'Bring the service back; raise spool.maxBytes.',
   ),
   export_invalid: entry('An export bundle cannot be read.', false, 400, 'Export again.'),
+  verify_worker_failed: entry(
+    'A thread of the verifier ended before it had looked into its part: nothing is said of the ledger.',
+    true,
+    500,
+    'Run it again, with --jobs 1 where memory is short.',
+  ),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -158,6 +158,18 @@ export class PayloadRow implements PayloadColumns {
   }
 }
 
+/** Of a value in an ascending array; -1 where it is not in it. */
+function placeIn(values: Uint32Array, value: number): number {
+  let from = 0;
+  let to = values.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((values[middle] as number) < value) from = middle + 1;
+    else to = middle;
+  }
+  return values[from] === value ? from : -1;
+}
+
 /** All rows of one index. */
 export class BlockEntry implements BundleRows {
   readonly type = 'rows';
@@ -198,6 +210,13 @@ export class BlockEntry implements BundleRows {
 
   get dispositions(): Record<string, unknown>[] {
     return this.#columns(DISPOSITIONS, 'dispositions');
+  }
+
+  /** Of the agent whose batch signature was found to hold; undefined where it was not looked at, or does not. */
+  get foundKeyId(): Uint8Array | undefined {
+    const { findings } = this.block;
+    const at = findings === undefined ? -1 : placeIn(findings.signed, this.number);
+    return at < 0 ? undefined : findings?.keyIds.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
   }
 
   get proof(): string[] | undefined {

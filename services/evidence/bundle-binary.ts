@@ -10,11 +10,10 @@
  * Memory: one section, of at most 64 MiB.
  */
 import { TriplineError } from '../../schemas/errors.ts';
-import { BlockEntry } from './block-entry.ts';
 import type { BundleLine } from './bundle.ts';
 import { concatBytes, domain, utf8 } from './bytes.ts';
 import { RowWriter } from './row-binary.ts';
-import { BLOCK_TABLES, RowsBlock, type BlockTable } from './rows-block.ts';
+import { BLOCK_TABLES, type BlockTable } from './rows-block.ts';
 import { readLayouts, type TableLayouts } from './table-layout.ts';
 
 export const BUNDLE_MAGIC = domain('tripline/bundle/v1');
@@ -97,28 +96,30 @@ class Sections {
   }
 }
 
-/**
- * Lines section by section, from what follows the magic. `parse` reads one of JSON. Throws export_invalid for what is no
- * section; entries are read when they are asked for, and throw then.
- */
+/** A line of JSON, or rows of the log that was named last. */
+export type Section =
+  | { readonly kind: 'line'; readonly line: BundleLine }
+  | { readonly kind: 'rows'; readonly bytes: Uint8Array; readonly layouts: TableLayouts };
+
+/** From what follows the magic; `parse` reads a line of JSON. Throws export_invalid for what is no section. */
 export async function* readSections(
   pieces: AsyncIterable<Uint8Array>,
   parse: (text: string) => BundleLine,
-): AsyncGenerator<Iterable<BundleLine>> {
+): AsyncGenerator<Section> {
   const sections = new Sections();
   let layouts: TableLayouts | undefined;
   for await (const piece of pieces) {
     for (const { kind, body } of sections.take(piece)) {
       if (kind === KIND_ROWS) {
         if (layouts === undefined) throw invalid('rows of the bundle stand before its header');
-        yield entriesOf(new RowsBlock(body, layouts));
+        yield { kind: 'rows', bytes: body, layouts };
         continue;
       }
       if (kind !== KIND_LINE) throw invalid('a section of the bundle is of no known kind');
       const line = parse(textOf(body));
       if (line.type === 'rows') throw invalid('rows of the bundle stand outside a block');
       if (line.type === 'header') layouts = layoutsOf(line.tables);
-      yield [line];
+      yield { kind: 'line', line };
     }
   }
 }
@@ -135,8 +136,4 @@ function layoutsOf(tables: unknown): TableLayouts {
   const layouts = readLayouts(tables);
   if (layouts === undefined) throw invalid('the header of the bundle names no columns');
   return layouts;
-}
-
-function* entriesOf(block: RowsBlock): Generator<BlockEntry> {
-  for (let entry = 0; entry < block.count; entry += 1) yield new BlockEntry(block, entry);
 }

@@ -13,7 +13,7 @@ import type { EvidenceCrypto } from './bytes.ts';
 import type { VerifiedLog } from './depth.ts';
 import { logOrigin } from './origin.ts';
 import { ProducerTally } from './producer-tally.ts';
-import { readClassMapping, type ClassMappingVersion } from './projection.ts';
+import { classMappings, type ClassMappingVersion } from './projection.ts';
 import {
   faultOf as fault,
   FaultFound,
@@ -49,7 +49,7 @@ export class BundleRun {
   #entries = 0;
   #pending = 0;
   #gapCount = 0;
-  readonly #mappings = new Map<string, ClassMappingVersion>();
+  #mappings: ReadonlyMap<string, ClassMappingVersion> = new Map();
   readonly #heads: SignedHeads;
   readonly #logs: LogReport[] = [];
   readonly #gaps: OpenGap[] = [];
@@ -88,11 +88,7 @@ export class BundleRun {
   begin(header: BundleHeader): void {
     if (this.#header !== undefined) throw new TriplineError('export_invalid', 'the bundle has two headers');
     this.#header = header;
-    const { sha256 } = this.#crypto;
-    for (const { version, body } of header.mappings) {
-      const mapping = readClassMapping(version, body, sha256);
-      if (mapping !== undefined) this.#mappings.set(version, mapping);
-    }
+    this.#mappings = classMappings(header.mappings, this.#crypto.sha256);
     const { publicKeys, rotations } = this.#heads.trust(header);
     this.#root = new RootVerifier({
       deployment: header.deployment,

@@ -35,12 +35,17 @@ export function classMappingVersion(
   return { version: toHex(sha256(utf8(body))), body, mappings, internalHosts, derivable: true };
 }
 
-/** Reads a stored body; undefined when it is not what its version says. */
-export function readClassMapping(
-  version: string,
-  body: string,
+/** By version: those of a bundle's header that are what their versions say. */
+export function classMappings(
+  stored: readonly { readonly version: string; readonly body: string }[],
   sha256: Sha256,
-): ClassMappingVersion | undefined {
+): ReadonlyMap<string, ClassMappingVersion> {
+  const read = stored.flatMap(({ version, body }) => readClassMapping(version, body, sha256) ?? []);
+  return new Map(read.map((mapping) => [mapping.version, mapping]));
+}
+
+/** Reads a stored body; undefined when it is not what its version says. */
+function readClassMapping(version: string, body: string, sha256: Sha256): ClassMappingVersion | undefined {
   if (toHex(sha256(utf8(body))) !== version) return undefined;
   try {
     const parsed = JSON.parse(body) as {

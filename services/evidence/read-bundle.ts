@@ -4,6 +4,7 @@ import { BUNDLE_MAGIC, readSections } from './bundle-binary.ts';
 import { readUsualRows } from './bundle-rows.ts';
 import { zBundleLine, type BundleLine } from './bundle.ts';
 import { concatBytes, equalBytes } from './bytes.ts';
+import { linesLookedInto, linesOfSections, type LookAhead } from './look-ahead.ts';
 
 /** A line of a bundle holds one event of at most 512 KiB in base64, or a header with many heads. */
 const MAX_LINE_CHARACTERS = 64 * 1024 * 1024;
@@ -19,6 +20,7 @@ export async function* readBundle(source: AsyncIterable<Uint8Array>): AsyncGener
 /** As readBundle, as many at a time as there are at hand: waiting for each of millions costs more than to check it. */
 export async function* readBundleParts(
   source: AsyncIterable<Uint8Array>,
+  ahead?: LookAhead,
 ): AsyncGenerator<Iterable<BundleLine>> {
   const pieces = source[Symbol.asyncIterator]();
   let first: Uint8Array = new Uint8Array(0);
@@ -29,7 +31,9 @@ export async function* readBundleParts(
   }
   const isBinary = first.length >= BUNDLE_MAGIC.length && isStartOf(first, BUNDLE_MAGIC);
   const rest = following(isBinary ? first.subarray(BUNDLE_MAGIC.length) : first, pieces);
-  yield* isBinary ? readSections(rest, parseLine) : readLines(rest);
+  if (!isBinary) return yield* readLines(rest);
+  const sections = readSections(rest, parseLine);
+  yield* ahead === undefined ? linesOfSections(sections) : linesLookedInto(sections, ahead);
 }
 
 /** As far as both go. */

@@ -55,7 +55,7 @@ const SHORTEST: Readonly<Partial<Record<BlockTable, number>>> = {
 };
 
 /** Where the rows of one table lie. */
-interface Places {
+export interface Places {
   readonly count: number;
   readonly idx: Float64Array;
   readonly from: Uint32Array;
@@ -95,7 +95,7 @@ function placesOf(reader: RowReader, table: BlockTable): Places {
 }
 
 /** Rows of the same index are one entry: rows [first[e], first[e + 1]) of each table. */
-interface Entries {
+export interface Entries {
   readonly count: number;
   readonly idx: Float64Array;
   readonly first: readonly Uint32Array[];
@@ -166,6 +166,24 @@ const LEAF_INPUT = 1 + ENTRY_DOMAIN.length;
 const leaves = new PaddedMessages(LEAF_INPUT + ENTRY_BODY_BYTES, HASHED_AT_ONCE);
 for (let at = 0; at < HASHED_AT_ONCE; at += 1) leaves.bytes.set(ENTRY_DOMAIN, at * leaves.stride + 1);
 
+/** What reading a block finds out, by whomever; it holds for these bytes alone. */
+export interface BlockPlaces {
+  readonly tables: readonly Places[];
+  readonly entries: Entries;
+}
+
+/** Of a block whose places stand: what was found of its entries without those before it (find-block.ts). */
+export interface BlockFindings {
+  /** As `leafHashes` answers. */
+  readonly leafHashes: Uint8Array;
+  /** By entry: time of its event, and effective time in its row. The latter is NaN where the entry is not as usual. */
+  readonly eventMs: Float64Array;
+  readonly effectiveMs: Float64Array;
+  /** Numbers of the entries whose batch signature holds, ascending, and ids of the agent keys, 32 bytes each. */
+  readonly signed: Uint32Array;
+  readonly keyIds: Uint8Array;
+}
+
 export class RowsBlock {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -178,20 +196,29 @@ export class RowsBlock {
   readonly tenants = new LastValue(textAt);
   readonly sessions = new LastValue(textAt);
   readonly streams = new LastValue((bytes, from, to) => toHex(bytes.subarray(from, to)));
+  /** Absent: nobody looked before. */
+  readonly findings: BlockFindings | undefined;
   #leafHashes: Uint8Array | undefined;
 
   /** Throws export_invalid for what is no block. */
-  constructor(bytes: Uint8Array, layouts: TableLayouts) {
+  constructor(bytes: Uint8Array, layouts: TableLayouts, found?: BlockPlaces & { findings: BlockFindings }) {
     const reader = new RowReader(bytes);
     this.bytes = bytes;
     this.view = reader.view;
     this.reader = reader;
     this.layouts = layouts;
-    this.#tables = BLOCK_TABLES.map((table) => placesOf(reader, table));
+    this.findings = found?.findings;
+    this.#leafHashes = found?.findings.leafHashes;
+    this.#tables = found?.tables ?? BLOCK_TABLES.map((table) => placesOf(reader, table));
+    this.#entries = found?.entries ?? joined(this.#tables);
+    if (found !== undefined) return;
     if (!reader.isOver)
       throw new TriplineError('export_invalid', 'a block of the bundle goes on after its rows');
-    this.#entries = joined(this.#tables);
     this.#checkIndexes();
+  }
+
+  get places(): BlockPlaces {
+    return { tables: this.#tables, entries: this.#entries };
   }
 
   /** The index stands in the entry as well. */

@@ -124,3 +124,13 @@ export function readColumns(row: RowReader, layout: Layout): Record<string, unkn
   for (const [name, type] of layout) columns[name] = READ[type](row);
   return columns;
 }
+
+/** Sets a reader that stands at the start of a row to one of its columns. */
+export function skipTo(row: RowReader, layout: Layout, column: string): RowReader {
+  for (const [name, type] of layout) {
+    if (name === column) return row;
+    if (type === 'text') row.skip(row.length());
+    else READ[type](row);
+  }
+  return row;
+}

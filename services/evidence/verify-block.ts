@@ -3,6 +3,7 @@
  * and of `events` the one row that the payload gives. It says yes or nothing: whatever is not exactly so goes the way of
  * every other row (verify-rows.ts), which says what is wrong, if anything is. So both forms of a bundle get one judgement.
  */
+import { effectiveTimeMs } from '../../detectors/engine/time.ts';
 import { TOPICS } from '../../schemas/topics.ts';
 import {
   ALERTS,
@@ -15,16 +16,16 @@ import {
   type PayloadRow,
 } from './block-entry.ts';
 import type { BundleRows, LedgerColumns } from './bundle.ts';
-import { HASH_BYTES, STREAM_ID_BYTES } from './bytes.ts';
+import { HASH_BYTES, STREAM_ID_BYTES, type EvidenceCrypto } from './bytes.ts';
 import { ENTRY_TYPES } from './entry.ts';
 import { eventHash } from './event-hash.ts';
 import { readLedgerLine } from './lines.ts';
-import { projectEvent, type ClassMappingVersion } from './projection.ts';
+import { lineTimeMs, projectEvent, storable, type ClassMappingVersion } from './projection.ts';
 import type { RowReader } from './row-reader.ts';
 import { LEDGER_AT, PAYLOAD_AT } from './rows-block.ts';
 import { hasColumns } from './same-columns.ts';
 import { sameScanned, scanLine, scannedLine } from './scanned-columns.ts';
-import { TABLE_LAYOUTS } from './table-layout.ts';
+import { skipTo, TABLE_LAYOUTS } from './table-layout.ts';
 import type { CheckedRows, RowsCheck } from './verify-projections.ts';
 import { checkLine } from './verify-rows.ts';
 
@@ -76,12 +77,49 @@ export function usualContent(
   check: RowsCheck,
 ): CheckedRows | undefined {
   if (!(rows instanceof BlockEntry && row instanceof LedgerRow)) return undefined;
+  const { crypto, mappings, previousEffectiveMs } = check;
+  if (previousEffectiveMs === undefined) return undefined;
+  // What was not found the same before is looked into here: so a fault is told as if nobody had looked before.
+  const times = foundTimes(rows) ?? usualTimes(rows, row, { crypto, mappings, previousEffectiveMs });
+  const [payload] = rows.payloads;
+  if (times === undefined || payload === undefined) return undefined;
+  const effectiveMs = storable(effectiveTimeMs(times.eventMs, row.append_ms, previousEffectiveMs));
+  if (effectiveMs !== times.effectiveMs) return undefined;
+  return new UsualContent({ row, leafHash }, payload, effectiveMs);
+}
+
+/** Of an event: its own time, and the effective one in its row. */
+export interface Times {
+  readonly eventMs: number;
+  readonly effectiveMs: number;
+}
+
+function foundTimes({ block: { findings }, number }: BlockEntry): Times | undefined {
+  const effectiveMs = findings?.effectiveMs[number] ?? Number.NaN;
+  if (findings === undefined || Number.isNaN(effectiveMs)) return undefined;
+  return { eventMs: findings.eventMs[number] as number, effectiveMs };
+}
+
+export interface TimesCheck extends Pick<RowsCheck, 'crypto' | 'mappings'> {
+  /** Undefined: the one that the row itself has, which is left to whoever knows the entries before. */
+  readonly previousEffectiveMs: number | undefined;
+}
+
+/** Where all that can be told without the entries before is as usual. */
+export function usualTimes(rows: BlockEntry, row: LedgerRow, check: TimesCheck): Times | undefined {
   if (UNUSUAL.has(row.type) || row.topic !== TOPICS.toolcalls.name) return undefined;
   if (!hasUsualRows(rows)) return undefined;
   const [payload] = rows.payloads;
-  if (payload === undefined || !isPayloadOf(payload, row, check)) return undefined;
-  const effectiveMs = eventTime(rows, row, payload, check);
-  return effectiveMs === undefined ? undefined : new UsualContent({ row, leafHash }, payload, effectiveMs);
+  const mapping = soleMapping(check.mappings);
+  if (mapping === undefined || payload === undefined || !isPayloadOf(payload, row, check.crypto))
+    return undefined;
+  const previousEffectiveMs = check.previousEffectiveMs ?? effectiveInRow(rows);
+  const time = { row, payload, mapping, previousEffectiveMs };
+  return scannedTimes(rows, time) ?? readTimes(rows, time);
+}
+
+function effectiveInRow(rows: BlockEntry): number {
+  return skipTo(eventRow(rows), rows.block.layouts.events, 'effective_time').i64();
 }
 
 /** One payload, one row of `events`, and no other. */
@@ -117,7 +155,7 @@ class UsualContent implements CheckedRows {
 }
 
 /** At the same place, and the bytes that the entry commits to. */
-function isPayloadOf(payload: PayloadRow, row: LedgerRow, check: RowsCheck): boolean {
+function isPayloadOf(payload: PayloadRow, row: LedgerRow, { sha256 }: EvidenceCrypto): boolean {
   const isThere =
     payload.erased === undefined &&
     payload.partition === row.partition &&
@@ -135,7 +173,7 @@ function isPayloadOf(payload: PayloadRow, row: LedgerRow, check: RowsCheck): boo
       prev: bytes.subarray(prevAt, prevAt + HASH_BYTES),
       line: payload.raw,
     },
-    check.crypto.sha256,
+    sha256,
   );
   return holds(bytes, row.at + LEDGER_AT.eventHash, hash);
 }
@@ -145,20 +183,6 @@ const unusual = (): never => {
   throw new Unusual();
 };
 
-/** Effective time of the event, where its row in `events` holds what its bytes give. */
-function eventTime(
-  rows: BlockEntry,
-  row: LedgerRow,
-  payload: PayloadRow,
-  check: RowsCheck,
-): number | undefined {
-  const { previousEffectiveMs } = check;
-  const mapping = soleMapping(check.mappings);
-  if (mapping === undefined || previousEffectiveMs === undefined) return undefined;
-  const time = { row, payload, mapping, previousEffectiveMs };
-  return scannedTime(rows, time) ?? readTime(rows, time);
-}
-
 export interface Timed {
   readonly row: LedgerRow;
   readonly payload: PayloadRow;
@@ -167,13 +191,14 @@ export interface Timed {
 }
 
 /** By the bytes of line and row alone. */
-export function scannedTime(
+export function scannedTimes(
   rows: BlockEntry,
   { row, payload, mapping, previousEffectiveMs }: Timed,
-): number | undefined {
+): Times | undefined {
   if (!scanLine(rows.block.bytes, payload.rawAt, payload.end) || !isLineOf(row, scannedLine))
     return undefined;
-  return sameScanned(eventRow(rows), { ledger: row, mapping, previousEffectiveMs });
+  const effectiveMs = sameScanned(eventRow(rows), { ledger: row, mapping, previousEffectiveMs });
+  return effectiveMs === undefined ? undefined : { eventMs: scannedLine.timeMs, effectiveMs };
 }
 
 function eventRow({ block, number }: BlockEntry): RowReader {
@@ -182,10 +207,10 @@ function eventRow({ block, number }: BlockEntry): RowReader {
 }
 
 /** By the values of the event. */
-export function readTime(
+export function readTimes(
   rows: BlockEntry,
   { row, payload, mapping, previousEffectiveMs }: Timed,
-): number | undefined {
+): Times | undefined {
   const read = readLedgerLine(row.topic, payload.raw);
   if (read.kind !== 'event' || !isLineOf(row, read)) return undefined;
   const expected = projectEvent({
@@ -200,7 +225,8 @@ export function readTime(
   const place = { tenant, topic, partition, offset, line, append_time, stream_id, seq };
   const columns = expected as unknown as Record<string, unknown>;
   const same = hasColumns(eventRow(rows), rows.block.layouts.events, place, columns);
-  return same ? expected.effective_time : undefined;
+  const eventMs = lineTimeMs(read.event.time, row.append_ms);
+  return same ? { eventMs, effectiveMs: expected.effective_time } : undefined;
 }
 
 function isLineOf(row: LedgerRow, read: Parameters<typeof checkLine>[1]): boolean {

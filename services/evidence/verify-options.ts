@@ -1,6 +1,7 @@
 /** What whoever verifies brings: whom he trusts, what he kept, how deep he looks. */
 import type { Sample, VerifiedLog } from './depth.ts';
 import type { KnownHead } from './log-settings.ts';
+import type { BlockWorkers } from './look-ahead.ts';
 import type { TrustedProducers } from './producer-tally.ts';
 import type { StampCheck } from './timestamp.ts';
 import type { Checkpoint } from './tlog/checkpoint.ts';
@@ -23,6 +24,8 @@ export interface VerifyOptions {
   readonly resume?: readonly VerifiedLog[];
   /** Called now and then with the number of entries checked, and where the run stands. */
   readonly onProgress?: (entries: number, verified: () => readonly VerifiedLog[]) => void;
+  /** Look into blocks of a binary bundle ahead; absent: all is done on this thread. The report is the same. */
+  readonly workers?: BlockWorkers;
   /** Agent keys that count, whatever the bundle says is registered. */
   readonly trustedProducers?: TrustedProducers;
 }

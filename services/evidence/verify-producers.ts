@@ -7,6 +7,7 @@
  */
 import { TOPICS } from '../../schemas/topics.ts';
 import { decodeBatchSignature, type BatchSignature, type BatchSignatures } from './batch-signature.ts';
+import { BlockEntry } from './block-entry.ts';
 import type { BundleRows, LedgerColumns } from './bundle.ts';
 import { fromBase64, fromHex, hashFromHex, STREAM_ID_BYTES, toHex, ZERO_HASH, ZERO_STREAM } from './bytes.ts';
 import { ENTRY_FLAGS, ENTRY_TYPES } from './entry.ts';
@@ -30,6 +31,8 @@ export interface ProducerFault {
 interface SignedEntry {
   readonly index: number;
   readonly row: LedgerColumns;
+  /** Whose its signature was found to be before. */
+  readonly foundKeyId?: Uint8Array | undefined;
 }
 
 export interface ProducerSettings {
@@ -74,7 +77,7 @@ export class ProducerCheck {
   #acceptSignature(rows: BundleRows, row: LedgerColumns): ProducerFault | undefined {
     const [payload] = rows.payloads;
     const batch = payload?.batch ?? '';
-    const entry = { index: rows.idx, row };
+    const entry = { index: rows.idx, row, foundKeyId: batch === '' ? undefined : foundKeyId(rows) };
     const open = this.#run.at(-1);
     if (open !== undefined && !follows(open.row, row, payload?.prev_ev_hash)) {
       if (!this.#settings.leavesOut) return faultAt(open, 'signature_missing', 'payloads.batch');
@@ -103,16 +106,12 @@ export class ProducerCheck {
   #close(entry: SignedEntry, batch: string): ProducerFault | undefined {
     const kept = keptSignature(batch);
     if (kept === undefined) return faultAt(entry, 'signature_invalid', 'payloads.batch');
-    const { firstSeq, signature } = kept;
     const first = this.#run[0] ?? entry;
     const { row } = entry;
-    const range = {
-      stream: fromHex(row.stream_id, STREAM_ID_BYTES) ?? ZERO_STREAM,
-      firstSeq,
-      lastSeq: row.seq,
-      lastEventHash: hashFromHex(row.ev_hash),
-    };
-    const keyId = firstSeq <= first.row.seq ? this.#settings.signatures.keyIdOf(range, signature) : undefined;
+    const isCovered = kept.firstSeq <= first.row.seq;
+    const keyId = isCovered
+      ? (entry.foundKeyId ?? keptKeyId(row, kept, this.#settings.signatures))
+      : undefined;
     const holds = keyId !== undefined && this.#run.every((signed) => signed.row.key_id === toHex(keyId));
     if (!holds) return faultAt(entry, 'signature_invalid', 'payloads.batch');
     this.#settings.tally.signed(row.tenant, row.key_id, {
@@ -148,15 +147,46 @@ export class ProducerCheck {
   }
 }
 
+interface KeptSignature {
+  readonly firstSeq: number;
+  readonly signature: BatchSignature;
+}
+
 /** What is kept beside the last line of a record: u64 first_seq || signature. */
-function keptSignature(
-  batch: string,
-): { readonly firstSeq: number; readonly signature: BatchSignature } | undefined {
+function keptSignature(batch: string): KeptSignature | undefined {
   const bytes = fromBase64(batch);
   if (bytes === undefined || bytes.length < PLACE_BYTES) return undefined;
   const firstSeq = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0));
   const signature = decodeBatchSignature(bytes.subarray(PLACE_BYTES));
   return signature === undefined ? undefined : { firstSeq, signature };
+}
+
+function keptKeyId(
+  row: LedgerColumns,
+  { firstSeq, signature }: KeptSignature,
+  signatures: BatchSignatures,
+): Uint8Array | undefined {
+  const range = {
+    stream: fromHex(row.stream_id, STREAM_ID_BYTES) ?? ZERO_STREAM,
+    firstSeq,
+    lastSeq: row.seq,
+    lastEventHash: hashFromHex(row.ev_hash),
+  };
+  return signatures.keyIdOf(range, signature);
+}
+
+/** Id of the agent key, where the signature beside this line holds: it follows from the line's row alone. */
+export function batchKeyId(
+  row: LedgerColumns,
+  batch: string,
+  signatures: BatchSignatures,
+): Uint8Array | undefined {
+  const kept = keptSignature(batch);
+  return kept === undefined ? undefined : keptKeyId(row, kept, signatures);
+}
+
+function foundKeyId(rows: BundleRows): Uint8Array | undefined {
+  return rows instanceof BlockEntry ? rows.foundKeyId : undefined;
 }
 
 /** The lines of hosts; what the service writes of itself on the other topics is signed by its heads. */

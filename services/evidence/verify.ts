@@ -20,8 +20,10 @@ export async function verifyBundle(
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
   const run = new BundleRun(crypto, options);
+  const { workers, sample, resume } = options;
+  const ahead = workers === undefined ? undefined : { workers, sample, resume };
   try {
-    for await (const lines of readBundleParts(source)) for (const line of lines) run.take(line);
+    for await (const lines of readBundleParts(source, ahead)) for (const line of lines) run.take(line);
     run.finish();
   } catch (error) {
     const found = error instanceof FaultFound ? error.fault : run.malformed(error);

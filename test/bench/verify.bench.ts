@@ -7,9 +7,11 @@ import { createReadStream, createWriteStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { verifierScript } from '../../services/cli/verifier-script.ts';
 import { verifyBundle, type VerifyOptions } from '../../services/evidence/verify.ts';
 import { nodeCrypto } from '../../services/platform/ledger/crypto.ts';
 import { exportLedger } from '../../services/platform/ledger/export.ts';
+import { defaultJobs, withWorkers } from '../../services/verifier/workers.ts';
 import { cpuMs, median, result, wallMs, type Bench, type BenchResult } from './bench.ts';
 import { temporaryDir } from './place.ts';
 import { DEPLOYMENT, fillSound, openSound } from './sound-ledger.ts';
@@ -64,12 +66,13 @@ interface Verified {
   readonly entries: number;
 }
 
-async function verified(file: string, options: VerifyOptions = {}): Promise<Verified> {
+/** `ms` measures one run: CPU time of the process, or time on the wall where several threads share the work. */
+async function verified(file: string, options: VerifyOptions = {}, ms = cpuMs): Promise<Verified> {
   const times: number[] = [];
   let entries = 0;
   for (let turn = 0; turn < RUNS; turn += 1) {
     times.push(
-      await cpuMs(async () => {
+      await ms(async () => {
         const source = createReadStream(file, { highWaterMark: READ_BYTES });
         const report = await verifyBundle(source, nodeCrypto, options);
         assert.equal(report.exitCode, 10, JSON.stringify(report.firstFault));
@@ -93,6 +96,17 @@ async function measured(events: number): Promise<BenchResult[]> {
       binary: await verified(binary.chainFile, sample),
       ndjson: await verified(ndjson.chainFile, sample),
     };
+    const onThreads = (file: string, jobs: number, options?: VerifyOptions): Promise<number> =>
+      withWorkers({ jobs, script: verifierScript() }, async (workers) => {
+        const { perSecond } = await verified(file, { ...options, ...workers }, wallMs);
+        return perSecond;
+      });
+    const jobs = defaultJobs();
+    const deepJobs = [await onThreads(binary.file, jobs), await onThreads(binary.file, 1)] as const;
+    const chainJobs = [
+      await onThreads(binary.chainFile, jobs, sample),
+      await onThreads(binary.chainFile, 1, sample),
+    ] as const;
     const { entries } = deep.binary;
     const bytesEach = ({ file }: Exported): number => Math.round(statSync(file).size / entries);
     const sizes = `${entries} entries; ${bytesEach(binary)} bytes each, ${bytesEach(ndjson)} in NDJSON`;
@@ -111,6 +125,8 @@ async function measured(events: number): Promise<BenchResult[]> {
         chain.ndjson.perSecond,
         'of one core; chain and tree alone',
       ),
+      rate('verify_deep_jobs', ...deepJobs, `on the wall, ${jobs} threads; baseline: one`),
+      rate('verify_chain_jobs', ...chainJobs, `as above; chain and tree alone`),
     ];
   } finally {
     remove();

@@ -21,9 +21,11 @@ import type { BundleFormat } from '../../platform/ledger/export.ts';
 import { verifyPath } from '../../verifier/folder.ts';
 import { verifyRootCopy } from '../../verifier/root-copy.ts';
 import { BUNDLE_FILES, openBundle, readTrust, type TrustFiles } from '../../verifier/sources.ts';
+import { defaultJobs, withWorkers } from '../../verifier/workers.ts';
 import type { ApiClient } from '../client.ts';
 import { withReader, type CommandContext } from '../command.ts';
 import { visible } from '../output.ts';
+import { verifierScript } from '../verifier-script.ts';
 import { VerifyState } from '../verify-state.ts';
 import type { Filters } from './read.ts';
 
@@ -39,6 +41,8 @@ export interface VerifySources extends TrustFiles {
   readonly sampleEvery: number | undefined;
   /** State of an earlier run, which is gone on with; written as the run goes on. */
   readonly resumeFile: string | undefined;
+  /** Threads that look into the bundle; absent: as many as there are cores. */
+  readonly jobs: number | undefined;
 }
 
 /** Prints the report; answers the verdict's exit code. */
@@ -53,7 +57,10 @@ export async function verify(context: CommandContext, sources: VerifySources): P
   const options = { ...readTrust(sources), ...sampleOf(sampleEvery) };
   const state = resumeFile === undefined ? undefined : VerifyState.open(resumeFile);
   const run = { context, options, state };
-  const report = await check(run, reportOf(sources, run));
+  const jobs = sources.jobs ?? defaultJobs();
+  const report = await withWorkers({ jobs, script: verifierScript() }, (workers) =>
+    check({ ...run, options: { ...options, ...workers } }, reportOf(sources, run)),
+  );
   context.output.item(report, () => reportText(report));
   return VERDICT_EXIT_CODES[report.verdict];
 }

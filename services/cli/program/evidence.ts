@@ -1,6 +1,7 @@
 /** Commands of auditors: verify, export, erasures and holds, keys. */
 import type { Command } from 'commander';
 import { TriplineError } from '../../../schemas/errors.ts';
+import { MAX_JOBS } from '../../verifier/workers.ts';
 import { type Options, type Action, type Run, define, filtersOf, text, countOf } from './define.ts';
 
 export function addEvidence(program: Command, run: Run): void {
@@ -16,6 +17,7 @@ export function addEvidence(program: Command, run: Run): void {
       agentKeysFile: text(options, 'agentKeys'),
       sampleEvery: countOf(options, 'sample', [2, 1_000_000]),
       resumeFile: text(options, 'resume'),
+      jobs: countOf(options, 'jobs', [1, MAX_JOBS]),
     });
   };
   define(
@@ -53,7 +55,11 @@ export function addEvidence(program: Command, run: Run): void {
       'agent keys that count, whatever is registered: `<base64> <name> [revoked <RFC 3339>]` a line',
     )
     .option('--sample <n>', 'look into one entry of n; chain and tree are checked of all')
-    .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file');
+    .option('--resume <file>', 'go on where an earlier run stopped; its state is kept in this file')
+    .option(
+      '--jobs <n>',
+      `threads that look into entries, 1 to ${MAX_JOBS}; without it as many as there are cores. The report is the same`,
+    );
 }
 
 export function addExport(program: Command, run: Run): void {

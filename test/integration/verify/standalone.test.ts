@@ -9,6 +9,8 @@ import { buildStandalone } from '../../support/evidence/standalone.ts';
 import { tripline } from '../cli/harness.ts';
 import { append, callLine, exported, openBench, recordOf, runWriter, type Bench } from '../record/harness.ts';
 
+const LONG_TEXT = 'long '.repeat(50_000);
+
 describe('the verifier in one file', () => {
   let bench: Bench;
   let dir: string;
@@ -26,8 +28,9 @@ describe('the verifier in one file', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  function run(...args: string[]) {
-    return spawnSync(process.execPath, [program, ...args], {
+  const run = (...args: string[]) => runFile(program, ...args);
+  function runFile(file: string, ...args: string[]) {
+    return spawnSync(process.execPath, [file, ...args], {
       cwd: join(dir, 'empty'),
       env: {},
       encoding: 'utf8',
@@ -46,7 +49,14 @@ describe('the verifier in one file', () => {
       (m) => m[1] ?? '',
     );
     const names = imports.toSorted((a, b) => (a < b ? -1 : 1));
-    assert.deepEqual(names, ['node:crypto', 'node:fs', 'node:path', 'node:util']);
+    assert.deepEqual(names, [
+      'node:crypto',
+      'node:fs',
+      'node:os',
+      'node:path',
+      'node:util',
+      'node:worker_threads',
+    ]);
     const text = readFileSync(program, 'utf8');
     for (const never of ['fetch(', 'Date.now(', 'new Date()', 'Math.random(', 'import('])
       assert.ok(!text.includes(never), never);
@@ -79,6 +89,38 @@ describe('the verifier in one file', () => {
     assert.equal(run(file, '--key', key).status, 40);
     writeFileSync(key, Buffer.alloc(32).toString('base64'));
     assert.equal(run(file, '--key', key).status, 2, 'a key of small order');
+  });
+
+  it('answers the same on threads, which run the same file, and nothing where one of them ends', async () => {
+    const big = await openBench();
+    const file = join(dir, 'big.tripline');
+    try {
+      // More than what threads are started for; of one long body each, so that few are enough.
+      const lines = Array.from({ length: 64 }, (_, seq) => callLine('a', seq, { args: { text: LONG_TEXT } }));
+      for (let seq = 0; seq < lines.length; seq += 2)
+        await append(big, [recordOf('a', seq, lines.slice(seq, seq + 2))]);
+      await runWriter(big, big);
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of exported(big, { format: 'binary' })) chunks.push(chunk);
+      writeFileSync(file, Buffer.concat(chunks));
+    } finally {
+      await big.close();
+    }
+    const one = run(file, '--json', '--jobs', '1');
+    const two = run(file, '--json', '--jobs', '2');
+    assert.deepEqual([two.status, two.stdout], [one.status, one.stdout], two.stderr);
+    assert.match(one.stdout, /"entries":64,/);
+    const broken = join(dir, 'empty', 'broken.mjs');
+    const text = readFileSync(program, 'utf8');
+    writeFileSync(broken, text.replace(/answerBlocks\(parentPort\);/, 'process.exit(0);'));
+    const failed = runFile(broken, file, '--jobs', '2');
+    assert.deepEqual(
+      [failed.status, failed.stdout],
+      [1, ''],
+      'no report of a ledger that was not looked into',
+    );
+    assert.equal(runFile(broken, file, '--jobs', '1').status, one.status);
+    for (const jobs of ['0', '9', '1.5', 'two']) assert.equal(run(file, '--jobs', jobs).status, 2, jobs);
   });
 
   it('says what it cannot do as the command does', async () => {

@@ -20,7 +20,7 @@ import { ENTRY_TYPES } from '../../../services/evidence/entry.ts';
 import { classMappingVersion, lineFlags, projectEvent } from '../../../services/evidence/projection.ts';
 import { RowsBlock } from '../../../services/evidence/rows-block.ts';
 import { TABLE_LAYOUTS } from '../../../services/evidence/table-layout.ts';
-import { readTime, scannedTime } from '../../../services/evidence/verify-block.ts';
+import { readTimes, scannedTimes } from '../../../services/evidence/verify-block.ts';
 import { comparable } from '../../../services/evidence/verify-projections.ts';
 import { sha256 } from '../../../services/platform/ledger/crypto.ts';
 import { addRows } from '../../support/evidence/binary-bundle.ts';
@@ -182,19 +182,20 @@ type Judged = number | 'differs' | 'malformed';
 
 /** What bytes and what values say of the entry of a block. */
 function judged(bytes: Uint8Array): Readonly<Record<'byBytes' | 'byValues', Judged>> {
-  const judge = (time: typeof readTime): Judged => {
+  const judge = (time: typeof readTimes): Judged => {
     try {
       const entry = new BlockEntry(new RowsBlock(bytes, TABLE_LAYOUTS), 0);
       const [row] = entry.ledger;
       const [payload] = entry.payloads;
       assert.ok(row !== undefined && payload !== undefined);
-      return time(entry, { row, payload, mapping, previousEffectiveMs: PREVIOUS_MS }) ?? 'differs';
+      const timed = { row, payload, mapping, previousEffectiveMs: PREVIOUS_MS };
+      return time(entry, timed)?.effectiveMs ?? 'differs';
     } catch (error) {
       if (isTriplineError(error, 'export_invalid')) return 'malformed';
       throw error;
     }
   };
-  return { byBytes: judge(scannedTime), byValues: judge(readTime) };
+  return { byBytes: judge(scannedTimes), byValues: judge(readTimes) };
 }
 
 const neverLaxer = ({ byBytes, byValues }: ReturnType<typeof judged>, about: () => string): void => {
