@@ -66,15 +66,17 @@ describe('order of the record and the wire', { concurrency: 2 }, () => {
     );
     const killed = receiver.of('stream.close')[0]?.stream;
     const events = receiver.events.filter(({ stream }) => stream === killed);
+    // Whether the call was on record or in the journal when its tap was killed is a matter of milliseconds.
     assert.deepEqual(
-      events.map(({ kind, outcome, labels }) => [kind, outcome, labels]),
+      events.map(({ kind, outcome }) => [kind, outcome]),
       [
-        ['stream.open', undefined, undefined],
-        ['call.intent', undefined, ['writer_crashed']],
-        ['call.result', 'abandoned', ['writer_crashed']],
-        ['stream.close', undefined, undefined],
+        ['stream.open', undefined],
+        ['call.intent', undefined],
+        ['call.result', 'abandoned'],
+        ['stream.close', undefined],
       ],
     );
+    assert.deepEqual(events[2]?.labels, ['writer_crashed']);
     assert.deepEqual(events[1]?.args, { n: 1 });
   });
 
