@@ -47,9 +47,14 @@ export class GoneLines {
 
   /** True when the line may go on now; it is queued to be looked at. */
   goesFirst(direction: Direction, line: Uint8Array, about: AboutLine): boolean {
-    if (this.#options.follower !== undefined) return false;
+    const { follower, answersMayGo } = this.#options;
+    // What may go first has gone by the other thread.
+    return follower === undefined && answersMayGo() && this.#goes(direction, line, about);
+  }
+
+  #goes(direction: Direction, line: Uint8Array, about: AboutLine): boolean {
     const isAnswer = direction === 'to_client';
-    if (!this.#options.answersMayGo() || !(isAnswer || this.#isAllowed(about))) return false;
+    if (!isAnswer && !this.#isAllowed(about)) return false;
     const signs = signsOf(direction, line);
     if (isAnswer && !signs.isOnlyAnswers) return false;
     const { scope = '', read } = about;

@@ -1,7 +1,7 @@
 /** A tap whose lines are looked at before they go on, in the thread that they pass through. */
 import { Capture } from '../capture.ts';
 import type { CaptureOptions } from '../capture-options.ts';
-import { runServer, type TapOptions } from './main.ts';
+import { runServer, type TapOptions } from './run-server.ts';
 import { startFault, type StartFault } from './start-fault.ts';
 import { tapSettings } from './tap-settings.ts';
 

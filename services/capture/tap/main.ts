@@ -1,19 +1,12 @@
 /** `tripline tap`: arguments, and one recorded stdio connection. */
 import { TriplineError } from '../../../schemas/errors.ts';
-import { jsonLog, type CaptureLog } from '../log.ts';
+import { jsonLog } from '../log.ts';
 import type { Environment } from '../settings.ts';
 import { parseTapArguments, TAP_USAGE, type TapArguments } from './options.ts';
-import { runProxy, type LineObserver, type TapProcess } from './proxy.ts';
 import { RecordPort } from './record-port.ts';
+import { DEPTH_VARIABLE, runServer, type TapIo, type TapOptions } from './run-server.ts';
 import type { StartFault } from './start-fault.ts';
 
-/** What a tap needs of its process: `process` itself fits. */
-export interface TapIo extends TapProcess {
-  readonly stderr: { write(text: string): unknown };
-  readonly ppid: number;
-}
-
-const DEPTH_VARIABLE = 'TRIPLINE_TAP_DEPTH';
 /** A tap may stand before another tap's command, as in a gateway; a chain of them is a tap that starts itself. */
 const MAX_DEPTH = 3;
 const USAGE_EXIT = 2;
@@ -64,14 +57,6 @@ function depthOf(env: Environment): number {
   return Number.isInteger(depth) && depth > 0 ? depth : 0;
 }
 
-export interface TapOptions {
-  readonly tap: TapArguments;
-  readonly env: Environment;
-  readonly depth: number;
-  readonly io: TapIo;
-  readonly log: CaptureLog;
-}
-
 /** Settings with which every line is looked at before it goes on: another thread would only be one more to wait for. */
 const LOOKED_AT_FIRST = [
   'TRIPLINE_HOLD',
@@ -87,18 +72,6 @@ const LOOKED_AT_FIRST = [
 /** No more than a guess at what is faster: what may go on first, the recording side says. */
 function isLookedAtFirst(tap: TapArguments, env: Environment): boolean {
   return tap.injectTrace || LOOKED_AT_FIRST.some((name) => (env[name] ?? '') !== '');
-}
-
-/** Runs the server and lets `observer` see each line; resolves with its exit code. */
-export function runServer({ tap, env, depth, io, log }: TapOptions, observer: LineObserver): Promise<number> {
-  return runProxy({
-    command: tap.command,
-    args: tap.args,
-    env: { ...env, [DEPTH_VARIABLE]: String(depth + 1) },
-    process: io,
-    observer,
-    log,
-  });
 }
 
 async function recordInThread(options: TapOptions, module: URL | undefined): Promise<number | StartFault> {

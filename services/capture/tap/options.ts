@@ -58,7 +58,7 @@ function readFlag(flags: Flags, argument: string, next: string | undefined): num
   const match = /^--(server|agent)(?:=(.*))?$/su.exec(argument);
   if (match === null) return `unknown option ${argument}`;
   const name = match[1] === 'server' ? 'server' : 'agent';
-  const text = match[2] ?? next;
+  const text = match[2] ?? (next === '--' ? undefined : next);
   if (text === undefined || !NAME.test(text)) return `--${name} takes a name of 1 to 256 characters`;
   flags[name] = text;
   return match[2] === undefined ? 1 : 0;

@@ -73,11 +73,14 @@ class RecordThread {
         this.#idle = 0;
         return void setTimeout(() => this.#follow(), LOOK_AFTER_MS);
       case 'close':
-        void this.#capture.close().then(() => {
-          this.#say({ kind: 'closed' });
-          this.#port.close();
-        });
+        return void this.#close();
     }
+  }
+
+  async #close(): Promise<void> {
+    await this.#capture.close();
+    this.#say({ kind: 'closed' });
+    this.#port.close();
   }
 
   #follow(): void {

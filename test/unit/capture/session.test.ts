@@ -60,7 +60,15 @@ describe('tap arguments', () => {
     ]);
   });
 
-  for (const argv of [[], ['--'], ['--server'], ['--server', ''], ['--bogus', '--', 'x'], ['--', '']]) {
+  for (const argv of [
+    [],
+    ['--'],
+    ['--server'],
+    ['--server', ''],
+    ['--server', '--', 'x'],
+    ['--bogus', '--', 'x'],
+    ['--', ''],
+  ]) {
     it(`[${argv.join(' ')}] is a usage fault`, () => {
       assert.equal(parseTapArguments(argv).kind, 'usage');
     });
