@@ -283,9 +283,9 @@ export class Capture {
     return this.#observer.unanswered(keys);
   }
 
-  /** Looks at a few (FEW_LINES) of the lines that another thread has let go; answers how many there were. */
-  followFew(): number {
-    return this.#gone.followFew();
+  /** Looks at the next lines that another thread has let go, at most so many; answers how many there were. */
+  follow(most: number): number {
+    return this.#gone.follow(most);
   }
 
   /** Runs `then` when all that has passed until now is looked at. */

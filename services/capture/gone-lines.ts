@@ -27,8 +27,6 @@ export interface GoneLinesOptions {
 
 /** Kept for whoever reads the journal. */
 const MAX_OPEN_CALLS = 64;
-/** Of another thread, so many are looked at in one turn. */
-export const FEW_LINES = 16;
 
 export class GoneLines {
   readonly #options: GoneLinesOptions;
@@ -94,15 +92,11 @@ export class GoneLines {
   /** Looks at all of them, now: before anything else of the connection goes on record. */
   empty(): void {
     this.#queue.empty();
-    this.#follow(Infinity);
+    this.follow(Infinity);
   }
 
-  /** Looks at the next few that another thread has let go; answers how many there were. */
-  followFew(): number {
-    return this.#follow(FEW_LINES);
-  }
-
-  #follow(most: number): number {
+  /** Looks at the next ones that another thread has let go, at most so many; answers how many there were. */
+  follow(most: number): number {
     const { follower } = this.#options;
     // What a look puts on record has its place here.
     if (follower === undefined || this.#isFollowing) return 0;

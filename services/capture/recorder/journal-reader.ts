@@ -14,7 +14,10 @@ import {
 
 export interface LeftLines {
   readonly names: JournalNames;
+  /** When the batch began. */
   readonly openCalls: readonly OpenCall[];
+  /** Lines of the batch that are on record already: they may have opened calls, or ended some. */
+  readonly before: readonly JournalledLine[];
   /** In the order of the wire. */
   readonly lines: readonly JournalledLine[];
   /** The record of these lines was cut off: what the spool has from this sequence on is written again. */
@@ -38,6 +41,7 @@ export function readJournal(file: Uint8Array, nextSeq: number): LeftLines | unde
   return {
     names: named.names,
     openCalls: opening === undefined ? [] : openCallsOf(opening.line),
+    before: parts.slice(0, from).filter(({ kind }) => kind !== 'open_calls'),
     lines: parts.slice(from).filter(({ kind }) => kind !== 'open_calls'),
     fromSeq,
   };

@@ -10,6 +10,7 @@ import { Observer } from '../observer.ts';
 import { randomSpans } from '../spans.ts';
 import { sha256Hex } from './chain.ts';
 import type { LeftLines } from './journal-reader.ts';
+import type { JournalledLine, OpenCall } from './line-parts.ts';
 import type { Line } from './segments.ts';
 
 export interface LeftLinesOptions {
@@ -26,16 +27,55 @@ export const CRASHED = 'writer_crashed';
 
 /** In the order of the wire, each with the time at which its line went on. */
 export function draftsOf(left: LeftLines, options: LeftLinesOptions): readonly EventDraft[] {
+  const looking = newLook(left, options);
+  for (const { key, callId } of openCallsAfter(left, options)) looking.resume(key, callId);
+  return left.lines.flatMap((gone) => looking.at(gone).filter(isNews).map(crashed));
+}
+
+/**
+ * The calls that waited for their answers when the killed process looked last. What it made of the lines before is on
+ * record under ids that only it knew: an intent is that of the same tool at the same time, the last ones first.
+ */
+function openCallsAfter(left: LeftLines, options: LeftLinesOptions): readonly OpenCall[] {
+  if (left.before.length === 0) return left.openCalls;
+  const looking = newLook(left, options);
+  for (const { key, callId } of left.openCalls) looking.resume(key, callId);
+  const opened = left.before.flatMap((gone) => looking.at(gone)).filter(({ kind }) => kind === 'call.intent');
+  const onRecord = [...options.intents.values()].toReversed();
+  let next = 0;
+  const ids = new Map<unknown, string>();
+  for (const { timeMs, fields } of opened.toReversed()) {
+    const found = onRecord.findIndex(
+      (intent, at) =>
+        at >= next && intent['tool'] === fields['tool'] && Date.parse(String(intent['time'])) === timeMs,
+    );
+    if (found === -1) continue;
+    ids.set(fields['callId'], String(onRecord[found]?.['callId']));
+    next = found + 1;
+  }
+  return looking.openCalls().map(({ key, callId }) => ({ key, callId: ids.get(callId) ?? callId }));
+}
+
+interface Look {
+  resume(key: string, callId: string): void;
+  at(gone: JournalledLine): readonly EventDraft[];
+  openCalls(): readonly OpenCall[];
+}
+
+function newLook(left: LeftLines, options: LeftLinesOptions): Look {
   let timeMs = 0;
   const observer = newObserver(left, options, () => timeMs);
-  for (const { key, callId } of left.openCalls) {
-    const intent = options.intents.get(callId);
-    if (intent !== undefined) observer.resume(openExchange(key, intent));
-  }
-  return left.lines.flatMap((gone) => {
-    ({ timeMs } = gone);
-    return observer.observe(gone.direction, gone.line, gone.scope).drafts.filter(isNews).map(crashed);
-  });
+  return {
+    resume: (key, callId) => {
+      const intent = options.intents.get(callId);
+      if (intent !== undefined) observer.resume(openExchange(key, intent));
+    },
+    at: (gone) => {
+      ({ timeMs } = gone);
+      return observer.observe(gone.direction, gone.line, gone.scope).drafts;
+    },
+    openCalls: () => observer.openCalls(Number.POSITIVE_INFINITY),
+  };
 }
 
 function newObserver({ names }: LeftLines, options: LeftLinesOptions, nowMs: () => number): Observer {

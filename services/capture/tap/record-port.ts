@@ -83,6 +83,8 @@ export class RecordPort implements LineObserver {
         return this.#passed(message);
       case 'closed':
         this.#isClosed = true;
+        // Whatever holds it still.
+        void this.#worker.terminate();
     }
   }
 

@@ -5,7 +5,6 @@
 import { writeSync } from 'node:fs';
 import { isMainThread, parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { Capture } from '../capture.ts';
-import { FEW_LINES } from '../gone-lines.ts';
 import { jsonLog } from '../log.ts';
 import type { Direction } from '../message.ts';
 import type { Passed } from '../passed.ts';
@@ -24,6 +23,8 @@ const BUSY_INTERVAL_MS = 50;
 const BUSY_LINES = 8;
 /** and no more when there was none for so many times. */
 const IDLE_LOOKS = 5;
+/** Looked at in one turn: what is asked meanwhile waits for a millisecond or two. */
+const FEW_LINES = 16;
 const STDERR = 2;
 
 class RecordThread {
@@ -84,7 +85,7 @@ class RecordThread {
   }
 
   #follow(): void {
-    const lines = this.#capture.followFew();
+    const lines = this.#capture.follow(FEW_LINES);
     this.#together += lines;
     if (lines === FEW_LINES) return void setImmediate(() => this.#follow());
     this.#idle = this.#together > 0 ? 0 : this.#idle + 1;

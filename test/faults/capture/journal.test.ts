@@ -27,7 +27,9 @@ import { workplace } from '../../support/mcp/host.ts';
 
 type Step =
   | { readonly kind: 'call' | 'look' | 'beat' | 'ping' | 'wait' }
-  | { readonly kind: 'answer' | 'cancel'; readonly which: number };
+  | { readonly kind: 'answer' | 'cancel'; readonly which: number }
+  /** The other thread looks at so many. */
+  | { readonly kind: 'some'; readonly lines: number };
 const zStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.constant({ kind: 'call' as const }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('answer' as const), which: fc.nat() }) },
@@ -37,6 +39,10 @@ const zStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constantFrom('look' as const, 'beat' as const, 'ping' as const) }),
   },
   { weight: 1, arbitrary: fc.constant({ kind: 'wait' as const }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('some' as const), lines: fc.integer({ min: 1, max: 4 }) }),
+  },
 );
 
 const json = (value: unknown): Buffer =>
@@ -129,8 +135,9 @@ class Host {
       case 'ping':
         return this.pass('to_server', json({ id: `p${this.#nextId}`, method: 'ping' }));
       case 'wait':
-        await new Promise((resolve) => setTimeout(resolve, 4));
-        this.capture.followFew();
+        return void (await new Promise((resolve) => setTimeout(resolve, 4)));
+      case 'some':
+        this.capture.follow(step.lines);
     }
   }
 

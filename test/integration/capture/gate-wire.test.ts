@@ -50,6 +50,25 @@ const errorOf = (body: Buffer): { code: number; data?: { code?: string; controlI
   (JSON.parse(body.toString()) as { error: { code: number } }).error;
 
 describe('bytes through the gate', () => {
+  it('a connection to the server is closed by the gate while it is idle, and never in a request', async (context) => {
+    let isClosedByGate = false;
+    const { url } = await open(
+      context,
+      withBody(async (body, request, response) => {
+        const { id } = JSON.parse(body.toString()) as { readonly id: number };
+        const { socket } = request;
+        Reflect.set(Reflect.get(socket, 'server') as object, 'keepAliveTimeout', 60_000);
+        if (id === 1) socket.once('end', () => (isClosedByGate = true));
+        else await sleep(4_900);
+        response.writeHead(200, { 'content-type': 'application/json' }).end(answerTo(id));
+      }),
+    );
+    const [quick, slow] = [send(url, POST(callOf(1))), send(url, POST(callOf(2)))];
+    assert.equal((await quick).status, 200);
+    assert.equal((await slow).status, 200);
+    assert.ok(isClosedByGate);
+  });
+
   it('are those of a direct connection, both ways, whatever the form and the cuts', async (context) => {
     const received: string[] = [];
     const events = Buffer.concat([
