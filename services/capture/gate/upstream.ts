@@ -34,8 +34,8 @@ const NOT_RETURNED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A connection without a request is closed by us before its server does it, which is 5 s in Node: a POST that meets the
- * end of its connection may have been served and cannot be sent again. It bounds no request.
+ * A connection without a request is closed by us before its server does it, 5 s later where nothing is said (uvicorn): a
+ * POST that meets the end of its connection may have been served and cannot be sent again. It bounds no request.
  */
 const IDLE_SOCKET_MS = 4_000;
 
