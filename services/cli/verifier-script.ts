@@ -1,10 +1,9 @@
 /** What a thread of the verifier runs (verifier/workers.ts). */
+import path from 'node:path';
+import { threadModule } from '../platform/thread-module.ts';
 
-/** The verifier's program; as a source it is run by tsx, whose hooks a thread does not inherit. */
+/** The verifier's program, compiled as this file is. */
 export function verifierScript(): URL {
-  if (import.meta.filename.endsWith('.js')) return new URL('../verifier/main.js', import.meta.url);
-  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const program = JSON.stringify(new URL('../verifier/main.ts', import.meta.url).href);
-  const text = `import { register } from ${tsx}; register(); await import(${program});`;
-  return new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+  const file = `../verifier/main${path.extname(import.meta.filename)}`;
+  return threadModule(new URL(file, import.meta.url));
 }

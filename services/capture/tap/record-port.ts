@@ -3,14 +3,14 @@
  * recording thread (record-thread.ts); where it may be refused or changed, that thread is asked.
  */
 import path from 'node:path';
-import type { Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
+import { threadModule } from '../../platform/thread-module.ts';
 import type { Direction } from '../message.ts';
 import type { Passed } from '../passed.ts';
 import { LineAppender } from '../recorder/line-appender.ts';
 import { newSharedMemory, processMs, sharedLinesIn } from '../recorder/shared-lines.ts';
 import type { LineObserver } from './proxy.ts';
 import type { StartFault } from './start-fault.ts';
-import { startThread } from './start-thread.ts';
 import type { FromRecordThread, RecordThreadData, ToRecordThread } from './thread-messages.ts';
 
 /** Beside this file, compiled as this one is. */
@@ -54,7 +54,8 @@ export class RecordPort implements LineObserver {
       wake: () => this.#say({ kind: 'lines' }),
     });
     const workerData: RecordThreadData = { kind: 'tripline-record-thread', memory, tap, env, hostPid };
-    this.#worker = startThread(module ?? THREAD, workerData);
+    // Flags of the program are not for its thread: some load what only its own start can.
+    this.#worker = new Worker(threadModule(module ?? THREAD), { workerData, execArgv: [] });
     this.#worker.on('message', (message: FromRecordThread) => this.#hear(message));
     // Nothing would be put on record any more: the tap ends as it does by any fault of its own.
     this.#worker.on('error', (error) => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import type { QueuedLine } from '../../../services/capture/line-queue.ts';
 import { readJournal } from '../../../services/capture/recorder/journal-reader.ts';
 import { LineAppender, type JournalPlace } from '../../../services/capture/recorder/line-appender.ts';
@@ -17,7 +18,7 @@ import {
   processMs,
   sharedLinesIn,
 } from '../../../services/capture/recorder/shared-lines.ts';
-import { startThread } from '../../../services/capture/tap/start-thread.ts';
+import { threadModule } from '../../../services/platform/thread-module.ts';
 import type { AppendingThreadData } from '../../support/capture/appending-thread.ts';
 import { ROOT } from '../../support/mcp/host.ts';
 
@@ -148,7 +149,7 @@ describe('lines that another thread lets go', () => {
     const over = new SharedArrayBuffer(4);
     const module = pathToFileURL(path.join(ROOT, 'test/support/capture/appending-thread.ts'));
     const workerData: AppendingThreadData = { memory, place, over };
-    const thread = startThread(module, workerData);
+    const thread = new Worker(threadModule(module), { workerData, execArgv: [] });
     let next = 0;
     const takeAll = (): void => {
       for (let lines = follower.take(64); lines.length > 0; lines = follower.take(64)) {
