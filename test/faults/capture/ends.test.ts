@@ -3,10 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT, tapCommand, tapEnvironment, workplace } from '../../support/mcp/host.ts';
+import { pathToFileURL } from 'node:url';
+import { nodeArguments, ROOT, tapCommand, tapEnvironment, workplace } from '../../support/mcp/host.ts';
 
+const TAP_MODULE = path.join(ROOT, 'services/capture/tap/main.ts');
 const NOWHERE = 'http://127.0.0.1:9';
 
 /** Runs until it is ended; `heeds`: what it does at SIGTERM. */
@@ -86,4 +90,30 @@ describe('ends', { skip: process.platform === 'win32' }, () => {
       await untilGone(serverPid);
     });
   }
+
+  it('a tap whose recording thread has ended lets nothing more through, and ends with its server', async (context) => {
+    const place = workplace();
+    context.after(() => place.remove());
+    const module = `import { parentPort } from 'node:worker_threads';
+      parentPort.postMessage({ kind: 'ready' }); parentPort.on('message', () => process.exit(0));`;
+    const program = `import { runTap } from ${JSON.stringify(pathToFileURL(TAP_MODULE).href)};
+      const module = new URL(${JSON.stringify(`data:text/javascript,${encodeURIComponent(module)}`)});
+      process.exitCode = await runTap(process.argv.slice(1), process.env, process, module);`;
+    const server = `require('node:fs').writeFileSync(process.env.REACHED_FILE, String(process.pid));
+      process.stdin.resume(); setInterval(() => console.log('{"jsonrpc":"2.0","method":"x"}'), 20);`;
+    const loader = nodeArguments('--input-type=module');
+    const args = [...loader, '-e', program, '--', '--server', 'x', '--', process.execPath, '-e', server];
+    const tap = spawn(process.execPath, args, {
+      cwd: ROOT,
+      env: tapEnvironment({ place, url: NOWHERE }),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    context.after(() => tap.kill('SIGKILL'));
+    const output = [tap.stdout, tap.stderr].map((stream) => text(stream));
+    const [code] = (await once(tap, 'exit')) as [number];
+    const [passed, said] = await Promise.all(output);
+    assert.deepEqual([code, passed], [1, '']);
+    assert.match(said ?? '', /the recording thread ended with 0/u);
+    await untilGone(Number(place.reached()[0]));
+  });
 });
