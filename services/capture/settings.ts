@@ -1,5 +1,5 @@
 /** Settings of capture from the environment of the host and the data directory. `env` is an argument: only main.ts knows the process. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { TriplineError } from '../../schemas/errors.ts';
@@ -157,6 +157,15 @@ function readBoundarySettings(env: Environment): BoundarySettings | undefined {
   return file === undefined ? undefined : boundaryFromFile(expandHome(file), 'TRIPLINE_LABELS');
 }
 
+/** Who names a key wants signatures: without its file nothing would be signed, and nobody told. */
+function readAgentKeyFile(env: Environment): string | undefined {
+  const text = value(env, 'TRIPLINE_AGENT_KEY');
+  if (text === undefined) return undefined;
+  const file = expandHome(text);
+  if (!existsSync(file)) throw fault('TRIPLINE_AGENT_KEY', `a file that is there: ${file} is not`);
+  return file;
+}
+
 /** Settings of this host; throws config_invalid with the variable at fault. */
 export function readSettings(env: Environment): CaptureSettings {
   const dataDir = expandHome(value(env, 'TRIPLINE_DATA_DIR') ?? '~/.tripline');
@@ -174,7 +183,7 @@ export function readSettings(env: Environment): CaptureSettings {
     onSpoolFull: oneOf(env, 'TRIPLINE_ON_SPOOL_FULL', ['gap', 'block']) ?? 'gap',
     spoolMaxBytes: readBytes(env, 'TRIPLINE_SPOOL_MAX_BYTES', DEFAULT_SPOOL_BYTES),
     spoolFsync: flag(env, 'TRIPLINE_SPOOL_FSYNC'),
-    agentKeyFile: value(env, 'TRIPLINE_AGENT_KEY') ?? path.join(dataDir, 'agent.key'),
+    agentKeyFile: readAgentKeyFile(env) ?? path.join(dataDir, 'agent.key'),
     injectTrace: flag(env, 'TRIPLINE_INJECT_TRACE'),
     hold: readHold(env),
     policy: readPolicySettings(env),

@@ -46,8 +46,11 @@ function depthOf(directory: string): {
   for (const name of readdirSync(directory)) {
     const { kind } = ownershipOf(name, here);
     if (kind === 'not_ours') continue;
+    const bytes = bytesBelow(path.join(directory, name));
+    // One that ended before its stream began has left nothing to be sent.
+    if (kind === 'dead' && bytes === 0) continue;
     counts[kind === 'dead' ? 'left' : 'live'] += 1;
-    counts.bytes += bytesBelow(path.join(directory, name));
+    counts.bytes += bytes;
   }
   return counts;
 }

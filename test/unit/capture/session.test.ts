@@ -1,10 +1,17 @@
-/** Which process is the host, the tap's own arguments, and pinned keys. */
+/** Which process is the host, the tap's own arguments, pinned keys, and what its data directory holds. */
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { parseControlKeys } from '../../../services/capture/controls/keys.ts';
+import { spoolFinding } from '../../../services/capture/doctor/local.ts';
+import { bootId, pidSpace } from '../../../services/capture/processes.ts';
+import { ownerTag } from '../../../services/capture/recorder/owner.ts';
 import { hostProcess, isLauncher, type ProcessInfo } from '../../../services/capture/session.ts';
+import { readSettings } from '../../../services/capture/settings.ts';
 import { runTap } from '../../../services/capture/tap/main.ts';
 import { parseTapArguments, TAP_USAGE } from '../../../services/capture/tap/options.ts';
 
@@ -119,5 +126,38 @@ describe('control keys', () => {
     for (const bad of ['zz', `01${'00'.repeat(31)}`, `${hex},beef`]) {
       assert.throws(() => parseControlKeys(bad, 'x'), { code: 'config_invalid' });
     }
+  });
+});
+
+describe('what a host finds in its data directory', () => {
+  function directory(context: TestContext): string {
+    const dataDir = mkdtempSync(path.join(tmpdir(), 'tripline-host-'));
+    context.after(() => rmSync(dataDir, { recursive: true, force: true }));
+    return dataDir;
+  }
+
+  it('a key that is named and is not there is a fault: nothing would be signed', (context) => {
+    const dataDir = directory(context);
+    const named = { TRIPLINE_DATA_DIR: dataDir, TRIPLINE_AGENT_KEY: path.join(dataDir, 'mine.key') };
+    assert.throws(() => readSettings(named), { code: 'config_invalid', path: 'TRIPLINE_AGENT_KEY' });
+    writeFileSync(named.TRIPLINE_AGENT_KEY, 'a key');
+    assert.equal(readSettings(named).agentKeyFile, named.TRIPLINE_AGENT_KEY);
+    const unnamed = readSettings({ TRIPLINE_DATA_DIR: dataDir });
+    assert.equal(unnamed.agentKeyFile, path.join(dataDir, 'agent.key'));
+  });
+
+  it('what a dead process left waits to be sent, the directory of one that began no stream does not', (context) => {
+    const dataDir = directory(context);
+    const settings = readSettings({ TRIPLINE_DATA_DIR: dataDir });
+    // Process 1 of another life of this machine.
+    const [empty, full] = ['a', 'b'].map((letter) => {
+      const stream = `${letter.repeat(32)}@${ownerTag({ pid: 1, start: '0', bootId: bootId(), pidSpace: pidSpace() })}`;
+      return path.join(dataDir, 'spool', stream);
+    });
+    mkdirSync(empty ?? '', { recursive: true });
+    assert.equal(spoolFinding(settings).status, 'ok');
+    mkdirSync(full ?? '');
+    writeFileSync(path.join(full ?? '', '0.ndjson'), 'x');
+    assert.equal(spoolFinding(settings).status, 'warn');
   });
 });
