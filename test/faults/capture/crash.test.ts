@@ -26,7 +26,7 @@ function chainHash(stream: string, lines: readonly string[]): readonly string[] 
   });
 }
 
-describe('faults at the host', () => {
+describe('faults at the host', { concurrency: 2 }, () => {
   it('spools while the service is away and sends all of it in order when it is back', async (context) => {
     const { place, receiver } = await openPlace(context);
     receiver.away = true;

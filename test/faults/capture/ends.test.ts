@@ -61,7 +61,7 @@ async function untilGone(pid: number): Promise<void> {
   }
 }
 
-describe('ends', { skip: process.platform === 'win32' }, () => {
+describe('ends', { skip: process.platform === 'win32', concurrency: 2 }, () => {
   it('SIGTERM is passed on, and the exit code of the server is the exit code of the tap', async (context) => {
     const { tap, serverPid, ended } = await tapBefore(context, serverThat('exits with 5'));
     tap.kill('SIGTERM');
