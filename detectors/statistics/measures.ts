@@ -1,4 +1,5 @@
 /** What is measured over the values of a window that slides: add one, remove one, read. */
+import { lowerBound } from './lower-bound.ts';
 import { hash52 } from '../flow/hash52.ts';
 import { ExactSum, MAX_SUMMAND } from './exact-sum.ts';
 import type { TimedPlan } from './plan.ts';
@@ -67,18 +68,6 @@ class Sum implements Measure {
     if (this.count === 0) return undefined;
     return this.isMean ? this.sum.value() / this.count : this.sum.value();
   }
-}
-
-/** First index whose value is not below `value`. */
-function lowerBound(sorted: readonly number[], value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Nearest rank: an observed value, never an interpolated one. */

@@ -1,4 +1,5 @@
 /** Entries of a block in the form that bundles in NDJSON have, made of its bytes when somebody looks. */
+import { lowerBound } from '../../detectors/statistics/lower-bound.ts';
 import { TriplineError } from '../../schemas/errors.ts';
 import type { BundleRows, LedgerColumns, PayloadColumns } from './bundle.ts';
 import { HASH_BYTES, STREAM_ID_BYTES, toBase64, toHex, ZERO_HASH } from './bytes.ts';
@@ -160,14 +161,8 @@ export class PayloadRow implements PayloadColumns {
 
 /** Of a value in an ascending array; -1 where it is not in it. */
 function placeIn(values: Uint32Array, value: number): number {
-  let from = 0;
-  let to = values.length;
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if ((values[middle] as number) < value) from = middle + 1;
-    else to = middle;
-  }
-  return values[from] === value ? from : -1;
+  const at = lowerBound(values, value);
+  return values[at] === value ? at : -1;
 }
 
 /** All rows of one index. */

@@ -2,7 +2,7 @@
  * The thread that stands in the way of calls: a line is kept in the journal and in the memory of the thread that puts it
  * on record (line-follower.ts), and may go on. Nothing here waits for the other thread.
  */
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { signsOf } from '../line-signs.ts';
 import type { Direction } from '../message.ts';
 import {
@@ -10,7 +10,9 @@ import {
   LINE_HEAD_BYTES,
   MAX_JOURNALLED_BYTES,
   partMemoryIn,
+  removeJournal,
   writeWhole,
+  type BegunJournal,
   type Part,
   type PartMemory,
 } from './line-parts.ts';
@@ -26,11 +28,7 @@ export interface LineAppenderOptions {
 }
 
 /** Where the other thread has begun the file. */
-export interface JournalPlace {
-  readonly file: string;
-  /** Where batches begin. */
-  readonly firstAt: number;
-}
+export type JournalPlace = Omit<BegunJournal, 'fd'>;
 
 export class LineAppender {
   readonly #options: LineAppenderOptions;
@@ -137,11 +135,7 @@ export class LineAppender {
   /** The line that the disk refused may be in the file all the same: whoever found it would put it on record twice. */
   #giveUp(): void {
     this.close();
-    try {
-      if (this.#place !== undefined) rmSync(this.#place.file, { force: true });
-    } catch {
-      // The disk refuses everything.
-    }
+    if (this.#place !== undefined) removeJournal(this.#place.file);
   }
 
   /** Nothing more is kept. */

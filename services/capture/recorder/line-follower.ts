@@ -2,18 +2,19 @@
  * The thread that puts on record the lines that another one has let go (line-appender.ts), in their order, and says which
  * may. It marks in their journal how far it is.
  */
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import path from 'node:path';
 import type { QueuedLine } from '../line-queue.ts';
 import { readPart } from './journal-reader.ts';
 import type { JournalPlace } from './line-appender.ts';
 import {
+  beginJournal,
   encodeMark,
-  encodeNames,
   JOURNAL_FILE,
   LINE_HEAD_BYTES,
   MARK_BYTES,
   partMemoryIn,
+  removeJournal,
   writeWhole,
   type OpenCall,
   type StreamJournal,
@@ -85,12 +86,10 @@ export class LineFollower implements StreamJournal {
   #open(): boolean {
     if (this.#fd !== undefined) return true;
     if (this.#isClosed || this.#directory === undefined) return false;
-    const file = path.join(this.#directory, JOURNAL_FILE);
     try {
-      const names = encodeNames(this.#options);
-      this.#fd = openSync(file, 'w', 0o600);
-      writeWhole(this.#fd, names, 0);
-      this.#options.opened({ file, firstAt: names.length });
+      const { fd, ...place } = beginJournal(this.#directory, this.#options);
+      this.#fd = fd;
+      this.#options.opened(place);
       return true;
     } catch {
       this.#giveUp();
@@ -178,11 +177,7 @@ export class LineFollower implements StreamJournal {
   /** A mark that is missing would put lines on record twice after a crash: what is kept is given up, too. */
   #giveUp(): void {
     this.close();
-    try {
-      if (this.#directory !== undefined) rmSync(path.join(this.#directory, JOURNAL_FILE), { force: true });
-    } catch {
-      // The disk refuses everything.
-    }
+    if (this.#directory !== undefined) removeJournal(path.join(this.#directory, JOURNAL_FILE));
   }
 
   close(): void {

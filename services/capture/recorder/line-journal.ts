@@ -6,17 +6,18 @@
  * The file (line-parts.ts): the mark, the names of the connection, and the lines of one batch: until all are looked at,
  * when the next batch is written over it.
  */
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import path from 'node:path';
 import {
+  beginJournal,
   encodeMark,
-  encodeNames,
   encodePart,
   JOURNAL_FILE,
   LINE_HEAD_BYTES,
   MAX_BATCH_BYTES,
   MAX_JOURNALLED_BYTES,
   partMemoryIn,
+  removeJournal,
   writeWhole,
   type JournalledLine,
   type OpenCall,
@@ -64,10 +65,8 @@ export class LineJournal implements StreamJournal {
   }
 
   #open(): number {
-    const names = encodeNames(this.#options);
-    const fd = openSync(path.join(this.#options.directory, JOURNAL_FILE), 'w', 0o600);
-    writeWhole(fd, names, 0);
-    this.#firstAt = names.length;
+    const { fd, firstAt } = beginJournal(this.#options.directory, this.#options);
+    this.#firstAt = firstAt;
     return fd;
   }
 
@@ -107,11 +106,7 @@ export class LineJournal implements StreamJournal {
   /** A mark that is missing would put lines on record twice after a crash: what is kept is given up, too. */
   #giveUp(): void {
     this.close();
-    try {
-      rmSync(path.join(this.#options.directory, JOURNAL_FILE), { force: true });
-    } catch {
-      // The disk refuses everything.
-    }
+    removeJournal(path.join(this.#options.directory, JOURNAL_FILE));
   }
 
   close(): void {

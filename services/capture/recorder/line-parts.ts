@@ -4,7 +4,8 @@
  * lines of a batch. Every part begins with the CRC-32 of the rest of it: what a crash cut off, and what an older batch
  * left behind, is no line.
  */
-import { writeSync } from 'node:fs';
+import { openSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Direction } from '../message.ts';
 
@@ -125,7 +126,7 @@ export function encodeMark({ bytes, view }: PartMemory, { batch, from, to, seq, 
 }
 
 /** What stands before the first batch: no mark yet, and the names. */
-export function encodeNames(names: Omit<JournalNames, 'format'>): Buffer {
+function encodeNames(names: Omit<JournalNames, 'format'>): Buffer {
   const { server, transport } = names;
   const text = Buffer.from(
     JSON.stringify({ format: 'tripline-lines/1', server, transport } satisfies JournalNames),
@@ -134,6 +135,31 @@ export function encodeNames(names: Omit<JournalNames, 'format'>): Buffer {
   head.writeUInt32LE(crc32(text), 0);
   head.writeUInt32LE(text.length, CRC_BYTES);
   return Buffer.concat([Buffer.alloc(MARK_BYTES), head, text]);
+}
+
+export interface BegunJournal {
+  readonly file: string;
+  readonly fd: number;
+  /** Where batches begin. */
+  readonly firstAt: number;
+}
+
+/** Begins the file in the directory of a spool. Throws what the disk says. */
+export function beginJournal(directory: string, names: Omit<JournalNames, 'format'>): BegunJournal {
+  const bytes = encodeNames(names);
+  const file = path.join(directory, JOURNAL_FILE);
+  const fd = openSync(file, 'w', 0o600);
+  writeWhole(fd, bytes, 0);
+  return { file, fd, firstAt: bytes.length };
+}
+
+/** So that nobody puts on record twice what stands in it. */
+export function removeJournal(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // The disk refuses everything.
+  }
 }
 
 /** Writes all of it, or throws. */

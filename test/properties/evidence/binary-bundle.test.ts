@@ -197,7 +197,7 @@ describe('a binary bundle', () => {
         await outcomeOf(bytes);
         await outcomeOf(bytes.subarray(0, cut % bytes.length));
       }),
-      { numRuns: 40 },
+      { numRuns: 60 },
     );
   });
 
