@@ -66,6 +66,23 @@ async function onRecord(name: string, atLeast: number): Promise<readonly Recorde
   }
 }
 
+/**
+ * What is on record of a trace when all that was sent before has come: streams may overtake each other, so what tells
+ * it is one more call at the end of the trace's own stream.
+ */
+async function settled(name: string): Promise<readonly RecordedEvent[]> {
+  const attributes = { ...GEN_AI, 'gen_ai.tool.name': 'marker' };
+  await door.post(alone(name, { spanId: spanIdOf('marker'), attributes }));
+  const isMarker = ({ tool }: RecordedEvent) => tool === 'marker';
+  const deadline = performance.now() + 15_000;
+  for (;;) {
+    const events = await onRecord(name, 2);
+    if (events.filter(isMarker).length === 2) return events.filter((event) => !isMarker(event));
+    assert.ok(performance.now() < deadline, 'the marker never came on record');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 describe('answers', () => {
   it('JSON is answered with JSON, protobuf with protobuf; also compressed', async () => {
     const json = await door.post(alone('json'));
@@ -184,9 +201,7 @@ describe('what is on record', () => {
     const body = alone('again');
     for (let times = 0; times < 3; times += 1) assert.equal((await door.post(body)).status, 200);
     await door.post(encodeOtlp('Traces', body), PROTOBUF);
-    await door.post(alone('again-marker'));
-    await onRecord('again-marker', 2);
-    const events = await onRecord('again', 2);
+    const events = await settled('again');
     assert.equal(events.length, 2);
     assert.deepEqual(
       events.map(({ findings = [] }) => findings.includes('equivocation')),
@@ -219,9 +234,7 @@ describe('what is on record', () => {
     await send(step);
     await send(root);
     await send(tool); // An exporter that did not see the answer.
-    await door.post(alone('late-marker'));
-    await onRecord('late-marker', 2);
-    assert.equal((await onRecord('late', 2)).length, 2);
+    assert.equal((await settled('late')).length, 2);
   });
 
   it('a call that waits is not lost when it is sent again while it waits', async () => {
@@ -239,9 +252,7 @@ describe('what is on record', () => {
   it('a span that our own tap exported is no second call', async () => {
     const attributes = { ...GEN_AI, 'tripline.recorded': true };
     assert.equal((await door.post(alone('own', { attributes }))).status, 200);
-    await door.post(alone('own-marker'));
-    await onRecord('own-marker', 2);
-    assert.deepEqual(await onRecord('own', 0), []);
+    assert.deepEqual(await settled('own'), []);
   });
 
   it('the span of an agent whose call a tap has on record is no second call', async () => {
@@ -267,39 +278,43 @@ describe('what is on record', () => {
       body: JSON.stringify(line),
     });
     assert.equal(main.status, 202);
+    await onRecord('tapped', 1);
     assert.equal((await door.post(traceRequest([tool, step, root]))).status, 200);
-    await door.post(alone('tapped-marker'));
-    await onRecord('tapped-marker', 2);
-    const events = await onRecord('tapped', 1);
+    const events = await settled('tapped');
     assert.deepEqual(
       events.map(({ session }) => session),
       ['session of the tap'],
     );
   });
 
-  it('events of Claude Code on /v1/logs', async () => {
-    const attributes = {
-      'session.id': 'cc-1',
-      tool_name: 'mcp__vault__read_secret',
-      success: 'true',
-      duration_ms: '12',
-    };
+  it('events of Claude Code on /v1/logs, once however often they are sent', async () => {
+    const called = (tool: string) => ({
+      timeMs: Date.now(),
+      body: 'claude_code.tool_result',
+      attributes: { 'session.id': 'cc-1', tool_name: tool, success: 'true', duration_ms: '12' },
+    });
     const body = logRequest([
-      { timeMs: Date.now(), body: 'claude_code.tool_result', attributes },
+      called('mcp__vault__read_secret'),
       { timeMs: Date.now(), body: 'claude_code.api_request', attributes: {} },
     ]);
     assert.equal((await door.post(JSON.stringify(body), {}, '/v1/logs')).status, 200);
     assert.equal((await door.post(encodeOtlp('Logs', body as object), PROTOBUF, '/v1/logs')).status, 200);
-    await door.post(alone('logs-marker'));
-    await onRecord('logs-marker', 2);
-    const events = (await door.events(0)).filter(({ session }) => session === 'cc-1');
+    assert.equal((await door.post(JSON.stringify(logRequest([called('Bash')])), {}, '/v1/logs')).status, 200);
+    const deadline = performance.now() + 15_000;
+    const onRecordOfSession = async (): Promise<readonly RecordedEvent[]> => {
+      const events = (await door.events(0)).filter(({ session }) => session === 'cc-1');
+      if (events.some(({ kind, tool }) => kind === 'call.result' && tool === 'Bash')) return events;
+      assert.ok(performance.now() < deadline, 'the last call never came on record');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return onRecordOfSession();
+    };
     assert.deepEqual(
-      events
-        .map(({ kind, tool, agent }) => [kind, tool, agent])
-        .toSorted(([a = ''], [b = '']) => a.localeCompare(b)),
+      (await onRecordOfSession()).map(({ kind, tool, agent }) => `${agent} ${tool} ${kind}`).toSorted(),
       [
-        ['call.intent', 'read_secret', 'claude-code'],
-        ['call.result', 'read_secret', 'claude-code'],
+        'claude-code Bash call.intent',
+        'claude-code Bash call.result',
+        'claude-code read_secret call.intent',
+        'claude-code read_secret call.result',
       ],
     );
   });
