@@ -1,8 +1,8 @@
 /** What the gate says itself: JSON-RPC errors, in the form in which a client of MCP looks for them. */
-import type { ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '../../../schemas/errors.ts';
 import type { WireMessage } from '../message.ts';
 import { messageEvent } from './sse.ts';
+import type { Answer } from './wire/answer.ts';
 
 /** Error codes of JSON-RPC 2.0 and MCP 2026-07-28. */
 const PARSE_ERROR = -32_700;
@@ -33,27 +33,29 @@ export function errorFor(messages: readonly WireMessage[], code: ErrorCode, deta
 
 /** Answers with one of our errors and its HTTP status; nothing when an answer has begun already. */
 export function refuse(
-  response: ServerResponse,
+  response: Answer,
   code: ErrorCode,
   messages: readonly WireMessage[] = [],
   detail?: string,
 ): void {
   if (response.headersSent || response.destroyed) return;
-  sendJson(response, ERRORS[code].status, errorFor(messages, code, detail));
+  // A client that was refused before its body was read must not send the rest of it as a request.
+  const headers = code === 'body_too_large' ? ['Connection', 'close'] : [];
+  sendJson(response, ERRORS[code].status, errorFor(messages, code, detail), headers);
 }
 
-function sendJson(response: ServerResponse, status: number, text: string): void {
+function sendJson(response: Answer, status: number, text: string, headers: readonly string[] = []): void {
   const body = Buffer.from(text);
-  // A client that was refused before its body was read must not send the rest of it as a request.
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length });
+  const ours = ['Content-Type', 'application/json', 'Content-Length', String(body.length)];
+  response.writeHead(status, [...ours, ...headers]);
   response.end(body);
 }
 
 /** Answers a POST with JSON-RPC messages, as JSON or as the event stream that the client asks for. */
-export function answerPost(response: ServerResponse, accept: string | undefined, text: string): void {
+export function answerPost(response: Answer, accept: string | undefined, text: string): void {
   const takesJson = accept === undefined || /application\/json|\*\/\*|application\/\*/u.test(accept);
   if (takesJson || !accept.includes('text/event-stream')) return sendJson(response, 200, text);
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+  response.writeHead(200, ['Content-Type', 'text/event-stream', 'Cache-Control', 'no-cache']);
   response.end(messageEvent(text));
 }
 

@@ -3,7 +3,6 @@
  * observer. Each call ends once: by its answer, by the client that leaves (a cancellation since 2026-07-28), or by a
  * server that breaks off.
  */
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import { pendingKey } from '../exchange.ts';
 import type { AboutLine, Passed } from '../passed.ts';
@@ -17,11 +16,14 @@ import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
 import type { Peer } from './identity.ts';
 import { oldTransportOf, refuseOldTransport } from './old-transport.ts';
 import type { ParamHeaders } from './param-headers.ts';
-import { readBody, readRequest, type HeldBytes } from './request-body.ts';
+import { readRequest, type BodyLimits, type BodyOutcome, type HeldBytes } from './request-body.ts';
 import { pump } from './response-pump.ts';
 import { conversationOf, type GateSessions } from './sessions.ts';
 import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
-import { returnedHeaders, type UpstreamClient } from './upstream.ts';
+import { returnedHeaders, type Forwardable, type UpstreamClient } from './upstream.ts';
+import type { Answer } from './wire/answer.ts';
+import type { UpstreamAnswer } from './wire/upstream-answer.ts';
+import type { Asked } from './wire/upstream-pool.ts';
 
 /** An upstream and what is kept beside it. */
 export interface Served {
@@ -30,12 +32,20 @@ export interface Served {
   readonly params: ParamHeaders;
 }
 
+/** A client's request; its body is read once it is asked for. */
+export interface GateRequest extends Forwardable {
+  readonly method: string;
+  body(limits: BodyLimits): BodyOutcome | Promise<BodyOutcome>;
+  /** Nobody wants its body. */
+  discard(): void;
+}
+
 export interface ExchangeOptions {
   readonly served: Served;
   readonly streams: StreamTable;
   readonly sessions: GateSessions;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: GateRequest;
+  readonly response: Answer;
   /** Of the request target, with its `?`. */
   readonly query: string;
   readonly peer: Peer;
@@ -67,7 +77,7 @@ export class Exchange {
   #modern = false;
   #mayResume = false;
   #status = 0;
-  #upstreamRequest: ClientRequest | undefined;
+  #asked: Asked | undefined;
   #ended = false;
   #release: () => void = () => undefined;
 
@@ -87,7 +97,7 @@ export class Exchange {
     });
     if (request.method === 'POST') return await this.#post();
     // An event stream, the end of a session, or a browser's question: no message travels to the server.
-    request.resume();
+    request.discard();
     if (request.method === 'GET' && !this.#open([])) return this.#refuse('gate_full');
     if (request.method === 'DELETE') this.#stream = this.#known();
     this.#begin();
@@ -97,7 +107,8 @@ export class Exchange {
 
   async #post(): Promise<void> {
     const { request, response, maxMessageBytes, held } = this.#options;
-    const body = await readBody(request, { maxBytes: maxMessageBytes, held });
+    const reading = request.body({ maxBytes: maxMessageBytes, held });
+    const body = reading instanceof Promise ? await reading : reading;
     if (body.kind === 'gone') return this.#end('client_gone');
     if (body.kind === 'too_large') return this.#refuse('body_too_large');
     if (body.kind === 'no_room') return this.#refuse('gate_busy');
@@ -234,35 +245,32 @@ export class Exchange {
 
   #send(body: Uint8Array | undefined, own: readonly string[]): void {
     const { served, request, query } = this.#options;
-    const outgoing = served.client.request({
-      method: request.method ?? 'GET',
+    const outgoing = {
+      method: request.method,
       target: served.client.target(query),
       headers: served.client.forwarded(request),
       body,
+    };
+    this.#asked = served.client.ask(outgoing, {
+      onSent: () => this.#release(),
+      onAnswer: (answer) => this.#answered(answer, own),
+      onFailed: (code) => this.#failed(code),
     });
-    this.#upstreamRequest = outgoing;
-    outgoing.on('finish', this.#release);
-    outgoing.on('response', (incoming) => this.#answered(incoming, own));
-    outgoing.on('error', (error) => this.#failed(error));
   }
 
-  #answered(incoming: IncomingMessage, own: readonly string[]): void {
+  #answered(answer: UpstreamAnswer, own: readonly string[]): void {
     const { request, response, maxMessageBytes, rewriteHeaders, log } = this.#options;
-    this.#status = incoming.statusCode ?? 0;
-    if (mustNotPass(incoming)) {
-      this.#upstreamRequest?.destroy();
+    this.#status = answer.status;
+    if (mustNotPass(answer)) {
+      this.#asked?.destroy();
       return this.#refuse('upstream_refused');
     }
-    const sessionId = incoming.headers['mcp-session-id'];
-    if (this.#status < 300) this.#named(typeof sessionId === 'string' ? sessionId : undefined);
+    if (this.#status < 300) this.#named(answer.headers['mcp-session-id']);
     if (this.#status === 202) this.#mayResume = true;
-    incoming.on('error', () => this.#brokeOff());
-    incoming.on('aborted', () => this.#brokeOff());
     pump({
-      from: incoming,
+      from: answer,
       to: response,
-      status: this.#status,
-      headers: rewriteHeaders(returnedHeaders(incoming)),
+      headers: rewriteHeaders(returnedHeaders(answer)),
       pass: (message) => this.#passAnswer(message),
       own,
       maxMessageBytes,
@@ -273,12 +281,13 @@ export class Exchange {
       },
       oldTransport: oldTransportOf(request.method, this.#sessionId, () => this.#speaksOldTransport()),
       onDone: () => this.#end('complete'),
+      onBrokenOff: () => this.#brokeOff(),
     });
   }
 
   #speaksOldTransport(): void {
     const { served, log, response } = this.#options;
-    this.#upstreamRequest?.destroy();
+    this.#asked?.destroy();
     this.#end('refused');
     refuseOldTransport(response, served.upstream.name, log);
   }
@@ -297,16 +306,15 @@ export class Exchange {
     const { served, request } = this.#options;
     for (const text of passed.answers) {
       const headers = served.client.forwarded(request);
-      const posted = served.client.request({ method: 'POST', headers, body: Buffer.from(text) });
-      posted.on('response', (answer) => answer.resume());
-      posted.on('error', () => undefined); // The server's own request breaks off with it.
+      const answered = { method: 'POST', headers, body: Buffer.from(text) };
+      // Where it fails, the server's own request breaks off with it.
+      served.client.ask(answered, { onAnswer: () => undefined, onFailed: () => undefined });
     }
     return passed;
   }
 
-  #failed(error: Error): void {
+  #failed(code: string): void {
     if (this.#ended) return;
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
     const { served, log, response } = this.#options;
     log('warn', 'upstream_unreachable', { server: served.upstream.name, code });
     if (code === NOBODY_LISTENS) this.#stream?.abandonDetached();
@@ -322,14 +330,13 @@ export class Exchange {
   }
 
   #clientGone(): void {
-    this.#upstreamRequest?.destroy();
+    this.#asked?.destroy();
     this.#end('client_gone');
   }
 
   #refuse(code: ErrorCode, detail?: string): void {
     this.#end('refused');
     const { response } = this.#options;
-    if (code === 'body_too_large') response.setHeader('connection', 'close');
     refuse(response, code, this.#messages, detail);
   }
 
@@ -356,9 +363,8 @@ export class Exchange {
 const NOTHING: Passed = { forward: undefined, answers: [] };
 
 /** A client would follow a redirect past the gate; what is encoded cannot be looked at. */
-function mustNotPass(incoming: IncomingMessage): boolean {
-  const encoding = incoming.headers['content-encoding'];
+function mustNotPass({ headers, status }: UpstreamAnswer): boolean {
+  const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return true;
-  const status = incoming.statusCode ?? 0;
   return status >= 300 && status < 400 && status !== 304;
 }

@@ -2,10 +2,8 @@
  * The HTTP gate: a reverse proxy in front of MCP servers (streamable HTTP, both eras) that records and enforces as the tap
  * does. One process, many upstreams, many clients; one control channel and one connection to the service for all.
  */
-import http from 'node:http';
-import https from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { TriplineError } from '../../../schemas/errors.ts';
+import type http from 'node:http';
+import type { Socket } from 'node:net';
 import { Capture } from '../capture.ts';
 import type { CaptureTimings, SharedParts } from '../capture-options.ts';
 import { fixedBoundary } from '../labels/host-labels.ts';
@@ -16,14 +14,17 @@ import type { SpanSource } from '../spans.ts';
 import { refuse } from './answers.ts';
 import { splitTarget, type GateClientKey, type GateSettings, type GateUpstream } from './config.ts';
 import { admit, isWelcome } from './door.ts';
-import { Exchange, type ExchangeOptions, type Served } from './exchange.ts';
+import { Exchange, type GateRequest, type Served } from './exchange.ts';
 import { peerOf, type Peer } from './identity.ts';
+import { GateListener } from './listener.ts';
 import { metadataUpstream, serveMetadata, withOwnPointer } from './oauth.ts';
 import { ParamHeaders } from './param-headers.ts';
-import { HeldBytes } from './request-body.ts';
+import { bodyAtHand, HeldBytes, readBody } from './request-body.ts';
 import { GateSessions } from './sessions.ts';
 import { StreamTable } from './streams.ts';
 import { UpstreamClient } from './upstream.ts';
+import type { Answer } from './wire/answer.ts';
+import type { PlainRequest } from './wire/request-head.ts';
 
 export interface GateOptions {
   readonly gate: GateSettings;
@@ -46,8 +47,8 @@ export interface RunningGate {
 /** As the tap's limit of a line. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const SWEEP_INTERVAL_MS = 1_000;
-/** Longer than clients keep an idle connection, so that they close it first. */
-const KEEP_ALIVE_MS = 65_000;
+/** Node's parser takes more in a target than may go on. */
+const NO_TARGET = /[^\u0021-\u00FF]/u;
 const METHODS: ReadonlySet<string> = new Set(['POST', 'GET', 'DELETE', 'OPTIONS']);
 
 /** Listens and serves; throws where it cannot listen or nothing can be put on record. */
@@ -85,7 +86,7 @@ export async function startGate(asked: GateOptions): Promise<RunningGate> {
 class Gate {
   readonly #options: GateOptions;
   readonly #shared: SharedParts;
-  readonly #server: http.Server;
+  readonly #listener: GateListener;
   readonly #byPath = new Map<string, Served>();
   readonly #streams: StreamTable;
   readonly #sessions: GateSessions;
@@ -121,7 +122,10 @@ class Gate {
       nowMs,
       log,
     });
-    this.#server = this.#newServer();
+    this.#listener = new GateListener(gate.listen, {
+      serve: (request, response) => this.#serve(request, response),
+      servePlain: (request, answer, socket) => this.#servePlain(request, answer, socket),
+    });
     this.#sweeper = setInterval(() => {
       this.#streams.sweep();
       this.#sessions.sweep();
@@ -133,67 +137,51 @@ class Gate {
     return this.#streams.size;
   }
 
-  #newServer(): http.Server {
-    const { listen } = this.#options.gate;
-    const serve = (request: http.IncomingMessage, response: http.ServerResponse): void =>
-      this.#serve(request, response);
-    const limits = { keepAliveTimeout: KEEP_ALIVE_MS };
-    const server =
-      listen.tls === undefined
-        ? http.createServer(limits, serve)
-        : https.createServer(
-            {
-              ...limits,
-              cert: listen.tls.cert,
-              key: listen.tls.key,
-              ...(listen.tls.clientCa === undefined
-                ? {}
-                : { ca: listen.tls.clientCa, requestCert: true, rejectUnauthorized: true }),
-            },
-            serve,
-          );
-    server.maxConnections = listen.maxConnections;
-    return server;
-  }
-
   async listen(): Promise<string> {
-    const { host, port, tls } = this.#options.gate.listen;
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#server.once('error', reject);
-        this.#server.listen(port, host, resolve);
-      });
-    } catch (cause) {
+      return await this.#listener.listen();
+    } catch (error) {
       clearInterval(this.#sweeper);
-      const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-      throw new TriplineError('internal', `cannot listen on ${host} port ${port} (${code})`, { cause });
+      throw error;
     }
-    const address = this.#server.address() as AddressInfo;
-    const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-    return `${tls === undefined ? 'http' : 'https'}://${name}:${address.port}`;
   }
 
   #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const { gate, settings } = this.#options;
+    const { gate } = this.#options;
     const { path, query } = splitTarget(request.url ?? '');
     const described = metadataUpstream(gate.upstreams, path);
     if (described !== undefined) return this.#metadata(request, response, described);
     const served = this.#byPath.get(path);
-    if (served === undefined) return refuse(response, 'not_found');
-    const peer = peerOf(request.socket, settings.host);
-    const hasCertificate = peer.certificate !== undefined;
-    const caller = { method: request.method ?? '', headers: request.headers, hasCertificate };
+    if (served === undefined || NO_TARGET.test(query)) return refuse(response, 'not_found');
+    this.#enter({ served, query, request: requestOf(request), response, socket: request.socket });
+  }
+
+  /** False for what it does not serve. */
+  #servePlain(request: PlainRequest, response: Answer, socket: Socket): boolean {
+    const { path, query } = splitTarget(request.target);
+    const served = this.#byPath.get(path);
+    if (served === undefined) return false;
+    this.#enter({ served, query, request: plainRequestOf(request), response, socket });
+    return true;
+  }
+
+  #enter(coming: Coming): void {
+    const { gate, settings } = this.#options;
+    const { served, request, response, socket } = coming;
+    const peer = peerOf(socket, settings.host);
+    const { method, headers } = request;
+    const caller = { method, headers, hasCertificate: peer.certificate !== undefined };
     const admission = admit(gate, served.upstream, caller);
     if (admission.kind === 'out') return refuse(response, admission.code);
-    if (request.headers.via?.includes(this.#via) === true) return refuse(response, 'gate_loop');
-    if (!METHODS.has(caller.method)) return refuseMethod(response);
-    const { client } = admission;
-    this.#exchange({ request, response }, { served, query, peer, client });
+    if (headers.via?.includes(this.#via) === true) return refuse(response, 'gate_loop');
+    if (!METHODS.has(method)) return refuseMethod(response);
+    this.#exchange(coming, peer, admission.client);
   }
 
   #exchange(
-    { request, response }: Pick<ExchangeOptions, 'request' | 'response'>,
-    { served, query, peer, client }: Entered,
+    { served, query, request, response }: Coming,
+    peer: Peer,
+    client: GateClientKey | undefined,
   ): void {
     const { gate, log, maxMessageBytes = MAX_MESSAGE_BYTES } = this.#options;
     const { upstream } = served;
@@ -219,7 +207,7 @@ class Gate {
   }
 
   /** Nothing can be put on record, as where the disk refuses a new stream: then nothing passes. */
-  #faulted(response: http.ServerResponse, error: unknown): void {
+  #faulted(response: Answer, error: unknown): void {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     this.#options.log('error', 'exchange_failed', { code });
     if (response.headersSent) response.destroy();
@@ -236,26 +224,44 @@ class Gate {
 
   async stop(): Promise<void> {
     clearInterval(this.#sweeper);
-    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
+    const closed = this.#listener.stop();
     // Calls in flight are put on record as abandoned first; their exchanges then find them ended.
     const recorded = this.#streams.close();
-    this.#server.closeAllConnections();
+    this.#listener.breakOff();
     for (const { client } of this.#byPath.values()) client.close();
     await Promise.all([closed, recorded]);
     this.#shared.publisher.close();
   }
 }
 
-/** A request that may come in. */
-interface Entered {
+/** A request to one of the upstreams. */
+interface Coming {
   readonly served: Served;
+  /** With its `?`. */
   readonly query: string;
-  readonly peer: Peer;
-  readonly client: GateClientKey | undefined;
+  readonly request: GateRequest;
+  readonly response: Answer;
+  readonly socket: Socket;
 }
 
-function refuseMethod(response: http.ServerResponse): void {
-  response.writeHead(405, { allow: [...METHODS].join(', ') });
+const requestOf = (request: http.IncomingMessage): GateRequest => ({
+  method: request.method ?? '',
+  headers: request.headers,
+  rawHeaders: request.rawHeaders,
+  body: (limits) => readBody(request, limits),
+  discard: () => void request.resume(),
+});
+
+const plainRequestOf = ({ method, headers, rawHeaders, body }: PlainRequest): GateRequest => ({
+  method,
+  headers,
+  rawHeaders,
+  body: (limits) => bodyAtHand(body, limits),
+  discard: () => undefined,
+});
+
+function refuseMethod(response: Answer): void {
+  response.writeHead(405, ['Allow', [...METHODS].join(', '), 'Content-Length', '0']);
   response.end();
 }
 

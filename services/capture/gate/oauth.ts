@@ -8,6 +8,8 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { refuse } from './answers.ts';
 import type { GateSettings, GateUpstream } from './config.ts';
 import { returnedHeaders, type UpstreamClient } from './upstream.ts';
+import type { UpstreamAnswer } from './wire/upstream-answer.ts';
+import type { Asked } from './wire/upstream-pool.ts';
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 const MAX_METADATA_BYTES = 1024 * 1024;
@@ -66,42 +68,47 @@ export function serveMetadata(
   const ask = (places: readonly string[]): void => {
     const [place, ...others] = places;
     if (place === undefined) return refuse(response, 'not_found');
-    const outgoing = client.request({
-      method: 'GET',
-      target: place,
-      headers: ['Accept', 'application/json'],
-    });
-    outgoing.on('error', () => refuse(response, 'upstream_unreachable'));
-    outgoing.on('response', (incoming) => {
-      if (incoming.statusCode === 404) {
-        incoming.resume();
-        return ask(others);
-      }
-      if (incoming.statusCode !== 200) {
-        outgoing.destroy();
-        return refuse(response, 'upstream_refused');
-      }
-      answer(incoming, response, upstream.oauthMetadata === 'pass' ? undefined : resource);
+    const outgoing = { method: 'GET', target: place, headers: ['Accept', 'application/json'] };
+    const asked = client.ask(outgoing, {
+      onFailed: () => refuse(response, 'upstream_unreachable'),
+      onAnswer: (incoming) => {
+        if (incoming.status === 404) return ask(others);
+        if (incoming.status === 200)
+          return answer(
+            { incoming, asked },
+            response,
+            upstream.oauthMetadata === 'pass' ? undefined : resource,
+          );
+        asked.destroy();
+        refuse(response, 'upstream_refused');
+      },
     });
   };
   ask(placesOf(upstream.url));
 }
 
-function answer(incoming: IncomingMessage, response: ServerResponse, resource: string | undefined): void {
+function answer(
+  { incoming, asked }: { readonly incoming: UpstreamAnswer; readonly asked: Asked },
+  response: ServerResponse,
+  resource: string | undefined,
+): void {
   const chunks: Buffer[] = [];
   let size = 0;
-  incoming.on('data', (chunk: Buffer) => {
-    size += chunk.length;
-    if (size <= MAX_METADATA_BYTES) chunks.push(chunk);
-    else incoming.destroy();
-  });
-  incoming.on('error', () => refuse(response, 'upstream_refused'));
-  incoming.on('end', () => {
-    const body = withResource(Buffer.concat(chunks), resource);
-    if (body === undefined) return refuse(response, 'upstream_refused');
-    if (response.destroyed) return;
-    response.writeHead(200, [...returnedHeaders(incoming), 'Content-Length', `${body.length}`]);
-    response.end(body);
+  incoming.readTo({
+    onPiece: (piece) => {
+      size += piece.length;
+      if (size <= MAX_METADATA_BYTES) return void chunks.push(piece);
+      asked.destroy();
+      refuse(response, 'upstream_refused');
+    },
+    onBrokenOff: () => refuse(response, 'upstream_refused'),
+    onEnd: () => {
+      const body = withResource(Buffer.concat(chunks), resource);
+      if (body === undefined) return refuse(response, 'upstream_refused');
+      if (response.destroyed) return;
+      response.writeHead(200, [...returnedHeaders(incoming), 'Content-Length', `${body.length}`]);
+      response.end(body);
+    },
   });
 }
 

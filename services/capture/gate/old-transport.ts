@@ -2,10 +2,10 @@
  * HTTP+SSE of 2024-11-05 answers a GET with an event that names another place for messages: who went there would pass by
  * the gate. Such a stream is refused, on its headers where they still wait, else in the stream.
  */
-import type { ServerResponse } from 'node:http';
 import type { CaptureLog } from '../log.ts';
 import { errorFor, refuse } from './answers.ts';
 import { messageEvent } from './sse.ts';
+import type { Answer } from './wire/answer.ts';
 
 /** Answers to a GET: an event stream may turn out to be none of ours. */
 export interface OldTransport {
@@ -31,7 +31,7 @@ export function oldTransportOf(
 }
 
 /** Tells the operator and the client of `server`, and ends the answer. */
-export function refuseOldTransport(response: ServerResponse, server: string, log: CaptureLog): void {
+export function refuseOldTransport(response: Answer, server: string, log: CaptureLog): void {
   log('error', UNSUPPORTED, { server });
   refuse(response, UNSUPPORTED);
   if (!response.writableEnded) response.end(messageEvent(errorFor([], UNSUPPORTED)));

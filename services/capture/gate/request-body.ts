@@ -39,6 +39,18 @@ export interface BodyLimits {
   readonly held: HeldBytes;
 }
 
+/** A body that has come already, whole. */
+export function bodyAtHand(bytes: Buffer, { maxBytes, held }: BodyLimits): BodyOutcome {
+  if (bytes.length > maxBytes) return { kind: 'too_large' };
+  if (!held.take(bytes.length)) return { kind: 'no_room' };
+  let size = bytes.length;
+  const release = (): void => {
+    held.give(size);
+    size = 0;
+  };
+  return { kind: 'body', bytes, release };
+}
+
 /** The body of a request, whole. What it took of `held` is given back where it does not become one. */
 export function readBody(request: IncomingMessage, { maxBytes, held }: BodyLimits): Promise<BodyOutcome> {
   return new Promise((resolve) => {

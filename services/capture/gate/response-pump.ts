@@ -2,16 +2,16 @@
  * Carries a server's answer to the client: event by event, or as one body. Each message passes the observer before it goes
  * on, bytes untouched; the server is slowed while the client does not read or the record has no room.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Passed } from '../passed.ts';
 import { mergedBatch } from './answers.ts';
 import type { OldTransport } from './old-transport.ts';
 import { messageEvent, replacedEvent, SseSplitter, type SseEvent } from './sse.ts';
+import type { Answer } from './wire/answer.ts';
+import type { UpstreamAnswer } from './wire/upstream-answer.ts';
 
 export interface PumpOptions {
-  readonly from: IncomingMessage;
-  readonly to: ServerResponse;
-  readonly status: number;
+  readonly from: UpstreamAnswer;
+  readonly to: Answer;
   /** Without lengths and what belongs to one connection. */
   readonly headers: string[];
   readonly pass: (message: Uint8Array) => Passed | Promise<Passed>;
@@ -25,6 +25,8 @@ export interface PumpOptions {
   readonly oldTransport: OldTransport | undefined;
   /** All of it has been handed to the client, or it has left. */
   readonly onDone: () => void;
+  /** The server left before the end of its answer. */
+  readonly onBrokenOff: () => void;
 }
 
 /**
@@ -57,16 +59,19 @@ class EventPump {
   }
 
   start(): void {
-    const { from, to, own, oldTransport } = this.#options;
+    const { from, to, own, oldTransport, onBrokenOff } = this.#options;
     this.#later = setTimeout(() => this.#begin(), Math.max(oldTransport?.headersWaitMs ?? 0, HEAD_WAIT_MS));
     for (const text of own) this.#write([messageEvent(text)]);
-    from.on('data', (chunk: Buffer) => {
-      this.#ready.push(...this.#splitter.push(chunk));
-      this.#run();
-    });
-    from.on('end', () => {
-      this.#ended = true;
-      this.#run();
+    from.readTo({
+      onPiece: (piece) => {
+        this.#ready.push(...this.#splitter.push(piece));
+        this.#run();
+      },
+      onEnd: () => {
+        this.#ended = true;
+        this.#run();
+      },
+      onBrokenOff,
     });
     to.on('drain', () => {
       this.#full = false;
@@ -82,10 +87,10 @@ class EventPump {
   }
 
   #writeHead(): void {
-    const { to, status, headers } = this.#options;
+    const { to, from, headers } = this.#options;
     if (to.headersSent || to.destroyed) return;
     clearTimeout(this.#later);
-    to.writeHead(status, headers);
+    to.writeHead(from.status, headers);
   }
 
   #run(): void {
@@ -134,13 +139,13 @@ class EventPump {
 
   /** What this turn of the event loop brings leaves together: the last event and the end of its answer come in one packet. */
   #holdForTurn(): void {
-    const { socket } = this.#options.to;
-    if (this.#isHeld || socket === null) return;
-    socket.cork();
+    const { to } = this.#options;
+    if (this.#isHeld) return;
+    to.cork();
     this.#isHeld = true;
     setImmediate(() => {
       this.#isHeld = false;
-      socket.uncork();
+      to.uncork();
     });
   }
 
@@ -148,8 +153,8 @@ class EventPump {
     const { from, to, onDone } = this.#options;
     if (this.#isOver) return;
     const mustWait = this.#busy || this.#full;
-    if (mustWait && !from.isPaused()) from.pause();
-    else if (!mustWait && from.isPaused()) from.resume();
+    if (mustWait && !from.isPaused) from.pause();
+    else if (!mustWait && from.isPaused) from.resume();
     if (!this.#ended || this.#busy || this.#ready.length > 0) return;
     this.#write(this.#splitter.end());
     this.#writeHead();
@@ -175,19 +180,22 @@ class BodyPump {
   }
 
   start(): void {
-    const { from, to } = this.#options;
+    const { from, to, onBrokenOff } = this.#options;
     if (!this.#isHeld) this.#begin();
     // Headers do not wait for a body that takes its time; where both come together they leave together.
     else this.#later = setTimeout(() => this.#begin(), HEAD_WAIT_MS);
-    from.on('data', (chunk: Buffer) => this.#chunk(chunk));
-    from.on('end', () => void this.#end());
+    from.readTo({
+      onPiece: (piece) => this.#chunk(piece),
+      onEnd: () => void this.#end(),
+      onBrokenOff,
+    });
     to.on('drain', () => from.resume());
   }
 
   #begin(): void {
-    const { to, status, headers } = this.#options;
+    const { to, from, headers } = this.#options;
     if (to.headersSent || to.destroyed) return;
-    to.writeHead(status, headers);
+    to.writeHead(from.status, headers);
     to.flushHeaders();
   }
 
@@ -240,7 +248,8 @@ class BodyPump {
   }
 
   #send(body: Uint8Array): void {
-    const { to, headers, own, status } = this.#options;
+    const { to, from, headers, own } = this.#options;
+    const { status } = from;
     clearTimeout(this.#later);
     if (!to.headersSent) {
       // 202 to the notifications of a batch whose calls were refused: the refusals make it an answer.

@@ -1,8 +1,15 @@
 /** The way to one upstream: kept-alive connections, its TLS, and the headers of a proxy (RFC 9110 §7.6). */
-import http from 'node:http';
-import https from 'node:https';
+import type { IncomingHttpHeaders } from 'node:http';
+import net, { isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { GateUpstream } from './config.ts';
 import { TOKEN_HEADER } from './door.ts';
+import { headerLines, type RawHeaders } from './wire/header-fields.ts';
+import type { AskHandlers, UpstreamAnswer } from './wire/upstream-answer.ts';
+import { UpstreamPool, type Asked } from './wire/upstream-pool.ts';
+
+const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
 
 /** They speak of one connection, or are ours to say. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
@@ -39,10 +46,9 @@ const NOT_RETURNED: ReadonlySet<string> = new Set([
  */
 const IDLE_SOCKET_MS = 4_000;
 
-/** Names and values in turn, in their order. */
-export type RawHeaders = readonly string[];
-
 const NONE: readonly string[] = [];
+/** Smaller bodies are copied behind their head: one write instead of two that are gathered. */
+const MAX_COPIED_BYTES = 64 * 1024;
 
 /** Headers that speak of this connection only, as it says itself: nearly none says so of any. */
 function named(connection: string | undefined): readonly string[] {
@@ -60,8 +66,11 @@ function without(headers: RawHeaders, leftOut: ReadonlySet<string>, listed: read
   return kept;
 }
 
-export function returnedHeaders(response: http.IncomingMessage): string[] {
-  return without(response.rawHeaders, NOT_RETURNED, named(response.headers.connection));
+export function returnedHeaders({
+  headers,
+  rawHeaders,
+}: Pick<UpstreamAnswer, 'headers' | 'rawHeaders'>): string[] {
+  return without(rawHeaders, NOT_RETURNED, named(headers['connection']));
 }
 
 export interface UpstreamRequest {
@@ -72,39 +81,35 @@ export interface UpstreamRequest {
   readonly body?: Uint8Array | undefined;
 }
 
+/** A client's request, as far as its headers go. */
+export interface Forwardable {
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: RawHeaders;
+}
+
 export class UpstreamClient {
   readonly #upstream: GateUpstream;
   readonly #via: string;
-  readonly #agent: http.Agent;
+  readonly #pool: UpstreamPool;
   /** Lower-case names of a client that do not go on: those that are set here among them. */
   readonly #leftOut: ReadonlySet<string>;
-  /** What is the same in each request, read from the URL once. */
-  readonly #fixed: http.RequestOptions;
-  readonly #before: RawHeaders;
-  readonly #after: RawHeaders;
-  readonly #begin: typeof http.request;
+  /** What is the same in each request. */
+  readonly #before: string;
+  readonly #after: string;
 
   /** `via` names this gate (RFC 9110 §7.6.3). */
   constructor(upstream: GateUpstream, via: string) {
     this.#upstream = upstream;
     this.#via = via;
     this.#leftOut = new Set([...NOT_FORWARDED, ...upstream.headers.map(([name]) => name)]);
-    // keepAlive of the agent holds for its sockets too: a peer that vanished in a long stream is found.
-    const options = {
-      keepAlive: true,
-      keepAliveInitialDelay: 30_000,
-      scheduling: 'lifo',
-      timeout: IDLE_SOCKET_MS,
-    } as const;
-    this.#agent =
-      upstream.url.protocol === 'https:'
-        ? new https.Agent({ ...options, ...upstream.tls })
-        : new http.Agent(options);
-    const { protocol, hostname, port, host } = upstream.url;
-    this.#begin = (protocol === 'https:' ? https : http).request;
-    this.#fixed = { protocol, hostname: hostname.replace(/^\[|\]$/gu, ''), port, agent: this.#agent };
-    this.#before = ['Host', host];
-    this.#after = [...upstream.headers.flat(), 'Accept-Encoding', 'identity', 'Connection', 'keep-alive'];
+    this.#pool = new UpstreamPool({
+      connect: connectorOf(upstream),
+      idleMs: IDLE_SOCKET_MS,
+      nowMs: () => performance.now(),
+    });
+    this.#before = ` HTTP/1.1\r\nHost: ${upstream.url.host}\r\n`;
+    const after = [...upstream.headers.flat(), 'Accept-Encoding', 'identity', 'Connection', 'keep-alive'];
+    this.#after = headerLines(after);
   }
 
   /** Path of the endpoint, and its own query joined with the caller's. */
@@ -115,27 +120,51 @@ export class UpstreamClient {
   }
 
   /** Headers of a client's request as they go on. */
-  forwarded(request: http.IncomingMessage): string[] {
-    const headers = without(request.rawHeaders, this.#leftOut, named(request.headers.connection));
-    const before = request.headers.via;
-    headers.push('Via', before === undefined ? `1.1 ${this.#via}` : `${before}, 1.1 ${this.#via}`);
-    return headers;
+  forwarded({ headers, rawHeaders }: Forwardable): string[] {
+    const kept = without(rawHeaders, this.#leftOut, named(headers.connection));
+    const before = headers.via;
+    kept.push('Via', before === undefined ? `1.1 ${this.#via}` : `${before}, 1.1 ${this.#via}`);
+    return kept;
   }
 
-  /** Begins a request to the configured URL; whoever asks listens for `response` and `error`. No time limit. */
-  request({ method, target, headers, body }: UpstreamRequest): http.ClientRequest {
-    const length = body === undefined ? NONE : ['Content-Length', String(body.length)];
-    const request = this.#begin({
-      ...this.#fixed,
-      method,
-      path: target ?? this.target(''),
-      headers: [...this.#before, ...headers, ...this.#after, ...length],
-    });
-    request.end(body);
-    return request;
+  /** Sends a request to the configured URL; what becomes of it is told to `handlers`. No time limit. */
+  ask({ method, target, headers, body }: UpstreamRequest, handlers: AskHandlers): Asked {
+    const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`;
+    const lines = `${headerLines(headers)}${this.#after}${length}`;
+    const head = Buffer.from(`${method} ${target ?? this.target('')}${this.#before}${lines}\r\n`, 'latin1');
+    return this.#pool.ask(messageOf(head, body), handlers);
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#pool.close();
   }
+}
+
+function messageOf(head: Buffer, body: Uint8Array | undefined): readonly Uint8Array[] {
+  if (body === undefined) return [head];
+  return body.length > MAX_COPIED_BYTES ? [head, body] : [Buffer.concat([head, body])];
+}
+
+/** Opens connections as the URL says; a session of TLS is taken up again by those that follow. */
+function connectorOf({ url, tls }: GateUpstream): () => Socket {
+  const host = url.hostname.replace(/^\[|\]$/gu, '');
+  if (url.protocol !== 'https:') {
+    const port = url.port === '' ? HTTP_PORT : Number(url.port);
+    return () => net.connect({ host, port });
+  }
+  const port = url.port === '' ? HTTPS_PORT : Number(url.port);
+  const options = {
+    ...tls,
+    host,
+    port,
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+  };
+  let session: Buffer | undefined;
+  return () => {
+    const socket = connectTls(session === undefined ? options : { ...options, session });
+    return socket.on('session', (begun) => {
+      session = begun;
+    });
+  };
 }
