@@ -38,7 +38,7 @@ export function refuse(
   messages: readonly WireMessage[] = [],
   detail?: string,
 ): void {
-  if (response.headersSent || response.destroyed) return;
+  if (response.hasBegun || response.isGone) return;
   // A client that was refused before its body was read must not send the rest of it as a request.
   const headers = code === 'body_too_large' ? ['Connection', 'close'] : [];
   sendJson(response, ERRORS[code].status, errorFor(messages, code, detail), headers);
@@ -46,8 +46,7 @@ export function refuse(
 
 function sendJson(response: Answer, status: number, text: string, headers: readonly string[] = []): void {
   const body = Buffer.from(text);
-  const ours = ['Content-Type', 'application/json', 'Content-Length', String(body.length)];
-  response.writeHead(status, [...ours, ...headers]);
+  response.begin({ status, headers: ['Content-Type', 'application/json', ...headers], length: body.length });
   response.end(body);
 }
 
@@ -55,7 +54,10 @@ function sendJson(response: Answer, status: number, text: string, headers: reado
 export function answerPost(response: Answer, accept: string | undefined, text: string): void {
   const takesJson = accept === undefined || /application\/json|\*\/\*|application\/\*/u.test(accept);
   if (takesJson || !accept.includes('text/event-stream')) return sendJson(response, 200, text);
-  response.writeHead(200, ['Content-Type', 'text/event-stream', 'Cache-Control', 'no-cache']);
+  response.begin({
+    status: 200,
+    headers: ['Content-Type', 'text/event-stream', 'Cache-Control', 'no-cache'],
+  });
   response.end(messageEvent(text));
 }
 

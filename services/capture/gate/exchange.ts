@@ -10,10 +10,10 @@ import type { CaptureLog } from '../log.ts';
 import type { WireLine, WireMessage } from '../message.ts';
 import { answerPost, refuse } from './answers.ts';
 import type { GateUpstream } from './config.ts';
+import type { Entrance } from './entrance.ts';
 import { endExchange, type End } from './exchange-end.ts';
 import { isModern, mismatchedHeaders } from './header-check.ts';
 import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
-import type { Peer } from './identity.ts';
 import { oldTransportOf, refuseOldTransport } from './old-transport.ts';
 import type { ParamHeaders } from './param-headers.ts';
 import { readRequest, type BodyLimits, type BodyOutcome, type HeldBytes } from './request-body.ts';
@@ -22,6 +22,7 @@ import { conversationOf, type GateSessions } from './sessions.ts';
 import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
 import { returnedHeaders, type Forwardable, type UpstreamClient } from './upstream.ts';
 import type { Answer } from './wire/answer.ts';
+import type { RawHeaders } from './wire/header-fields.ts';
 import type { UpstreamAnswer } from './wire/upstream-answer.ts';
 import type { Asked } from './wire/upstream-pool.ts';
 
@@ -40,27 +41,26 @@ export interface GateRequest extends Forwardable {
   discard(): void;
 }
 
-export interface ExchangeOptions {
-  readonly served: Served;
+/** What all exchanges of a gate share. */
+export interface GateSite {
   readonly streams: StreamTable;
   readonly sessions: GateSessions;
-  readonly request: GateRequest;
-  readonly response: Answer;
-  /** Of the request target, with its `?`. */
-  readonly query: string;
-  readonly peer: Peer;
-  readonly scope: string;
-  readonly agent: string | undefined;
-  readonly principal: string | undefined;
-  /** Numbers the exchanges of this gate. */
-  readonly number: number;
+  /** What the bodies of all exchanges hold. */
+  readonly held: HeldBytes;
   readonly resumeGraceMs: number;
   readonly maxMessageBytes: number;
-  /** What the bodies of all exchanges of this gate hold. */
-  readonly held: HeldBytes;
-  /** Changes the headers of an answer (resource metadata). */
-  readonly rewriteHeaders: (headers: string[]) => string[];
   readonly log: CaptureLog;
+}
+
+export interface ExchangeOptions {
+  readonly entrance: Entrance;
+  readonly site: GateSite;
+  readonly request: GateRequest;
+  readonly response: Answer;
+  /** Numbers the exchanges of this gate. */
+  readonly number: number;
+  /** Changes the headers of an answer (resource metadata); the very same array where nothing is changed. */
+  readonly rewriteHeaders: (headers: RawHeaders) => RawHeaders;
 }
 
 /** Systems say so where nobody listens: what an upstream knew of its sessions is gone. */
@@ -68,7 +68,6 @@ const NOBODY_LISTENS = 'ECONNREFUSED';
 
 export class Exchange {
   readonly #options: ExchangeOptions;
-  readonly #sessionId: string | undefined;
   #scope = '';
   #messages: readonly WireMessage[] = [];
   #stream: GateStream | undefined;
@@ -83,19 +82,20 @@ export class Exchange {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    const sessionId = options.request.headers['mcp-session-id'];
-    this.#sessionId = typeof sessionId === 'string' && sessionId !== '' ? sessionId : undefined;
   }
 
-  /** Serves the exchange; resolves when it is under way, never throws. */
-  async run(): Promise<void> {
+  get #sessionId(): string | undefined {
+    return this.#options.entrance.session?.id;
+  }
+
+  /** Serves the exchange; done, or resolved, when it is under way. Throws where nothing can be put on record. */
+  run(): void | Promise<void> {
     const { request, response } = this.#options;
-    // A client that leaves in the middle of a write; `close` follows.
-    response.on('error', () => undefined);
-    response.on('close', () => {
-      if (!response.writableFinished) this.#clientGone();
+    response.whenClosed(() => {
+      this.#release();
+      if (!response.isFinished) this.#clientGone();
     });
-    if (request.method === 'POST') return await this.#post();
+    if (request.method === 'POST') return this.#post();
     // An event stream, the end of a session, or a browser's question: no message travels to the server.
     request.discard();
     if (request.method === 'GET' && !this.#open([])) return this.#refuse('gate_full');
@@ -105,17 +105,22 @@ export class Exchange {
     this.#send(undefined, []);
   }
 
-  async #post(): Promise<void> {
-    const { request, response, maxMessageBytes, held } = this.#options;
-    const reading = request.body({ maxBytes: maxMessageBytes, held });
-    const body = reading instanceof Promise ? await reading : reading;
+  // What is at hand goes on in the same turn: a call does not wait for promises that nothing is waiting for.
+
+  #post(): void | Promise<void> {
+    const { request, site } = this.#options;
+    const body = request.body({ maxBytes: site.maxMessageBytes, held: site.held });
+    return body instanceof Promise ? body.then((whole) => this.#read(whole)) : this.#read(body);
+  }
+
+  #read(body: BodyOutcome): void | Promise<void> {
+    const { request, response } = this.#options;
     if (body.kind === 'gone') return this.#end('client_gone');
     if (body.kind === 'too_large') return this.#refuse('body_too_large');
     if (body.kind === 'no_room') return this.#refuse('gate_busy');
     // Until it is sent, or the exchange is over before.
     this.#release = body.release;
-    if (response.destroyed) body.release();
-    else response.on('close', body.release);
+    if (response.isGone) body.release();
     const read = readRequest(request.headers, body.bytes, this.#scopeOfIds());
     if (read.kind === 'refused') return this.#refuse(read.code);
     const { messages } = read.line;
@@ -126,28 +131,37 @@ export class Exchange {
     this.#keys = messages.flatMap(({ id, method }) =>
       id === undefined || method === undefined ? [] : [pendingKey('to_server', id.key)],
     );
-    await this.#observeAndSend(body.bytes, read.line);
+    return this.#observe(body.bytes, read.line);
   }
 
-  async #observeAndSend(body: Buffer, read: WireLine): Promise<void> {
-    const { request, response, served } = this.#options;
+  #observe(body: Buffer, read: WireLine): void | Promise<void> {
+    const { request } = this.#options;
+    const { served } = this.#options.entrance;
     const mismatched = mismatchedHeaders(this.#messages, request.headers, (tool) => served.params.of(tool));
     const mustRefuse = mismatched.length > 0 && served.upstream.headerMismatch === 'refuse';
-    const passed = await this.#pass(body, { read, labels: mismatchLabels(mismatched), mustRefuse });
-    if (mustRefuse) return this.#refuse('header_mismatch', mismatched.join(', '));
-    if (passed.forward === undefined) {
-      this.#end('refused');
-      return answerPost(response, request.headers.accept, passed.answers.join('\n'));
-    }
-    // It left while the call waited for its controls or for room on the disk.
-    if (response.destroyed) return this.#clientGone();
-    this.#send(passed.forward, passed.answers);
+    const passed = this.#pass(body, { read, labels: mismatchLabels(mismatched), mustRefuse });
+    const goOn = (outcome: Passed): void => {
+      if (mustRefuse) this.#refuse('header_mismatch', mismatched.join(', '));
+      else this.#goOn(outcome);
+    };
+    return passed instanceof Promise ? passed.then(goOn) : goOn(passed);
   }
 
-  async #pass(
+  #goOn({ forward, answers }: Passed): void {
+    const { request, response } = this.#options;
+    if (forward === undefined) {
+      this.#end('refused');
+      return answerPost(response, request.headers.accept, answers.join('\n'));
+    }
+    // It left while the call waited for its controls or for room on the disk.
+    if (response.isGone) return this.#clientGone();
+    this.#send(forward, answers);
+  }
+
+  #pass(
     body: Buffer,
     about: { readonly read: WireLine; readonly labels: readonly string[]; readonly mustRefuse: boolean },
-  ): Promise<Passed> {
+  ): Passed | Promise<Passed> {
     const line: AboutLine = {
       read: about.read,
       scope: this.#scope,
@@ -155,8 +169,7 @@ export class Exchange {
       ...(about.mustRefuse ? { refuse: mismatchControl(Date.now()) } : {}),
     };
     const passed = this.#stream?.capture.pass('to_server', body, line) ?? NOTHING;
-    const { later, ...now } = passed instanceof Promise ? await passed : passed;
-    return later === undefined ? now : await later;
+    return passed instanceof Promise ? passed.then(judged) : judged(passed);
   }
 
   /** Ids are one space in an MCP session; where there is none, each exchange is one: only its own answer can end it. */
@@ -168,31 +181,31 @@ export class Exchange {
   // --- streams
 
   #known(): GateStream | undefined {
-    if (this.#sessionId === undefined) return undefined;
-    return this.#options.streams.find(this.#key({ mcp: this.#sessionId }));
+    const { site } = this.#options;
+    const { session } = this.#options.entrance;
+    return session === undefined ? undefined : site.streams.find(session.key);
   }
 
   #key(name: Parameters<typeof StreamTable.key>[1]): string {
-    const { served, scope } = this.#options;
+    const { served, scope } = this.#options.entrance;
     return StreamTable.key({ upstream: served.upstream.name, scope }, name);
   }
 
   /** Finds or opens the stream; false when there is no room for one. */
   #open(messages: readonly WireMessage[]): boolean {
-    const { streams, request } = this.#options;
-    this.#stream = this.#known();
-    if (this.#stream === undefined) {
-      const about = this.#about(messages);
-      const begins = this.#begins(messages);
-      const key =
-        this.#sessionId === undefined
-          ? this.#key({ own: about.session.id })
-          : this.#key({ mcp: this.#sessionId });
-      this.#stream =
-        (begins ? undefined : streams.find(key)) ?? streams.open(about, begins ? undefined : key);
-    }
+    const { request } = this.#options;
+    this.#stream = this.#known() ?? this.#opened(messages);
     this.#stream?.noteClaims(request.headers.authorization);
     return this.#stream !== undefined;
+  }
+
+  #opened(messages: readonly WireMessage[]): GateStream | undefined {
+    const { site } = this.#options;
+    const { session } = this.#options.entrance;
+    const about = this.#about(messages);
+    if (this.#begins(messages)) return site.streams.open(about, undefined);
+    const key = session?.key ?? this.#key({ own: about.session.id });
+    return site.streams.find(key) ?? site.streams.open(about, key);
   }
 
   #begins(messages: readonly WireMessage[]): boolean {
@@ -200,9 +213,10 @@ export class Exchange {
   }
 
   #about(messages: readonly WireMessage[]): StreamAbout {
-    const { served, sessions, peer, scope, agent, principal, request } = this.#options;
+    const { site, request } = this.#options;
+    const { served, peer, scope, agent, principal } = this.#options.entrance;
     const conversationId = conversationOf(messages, request.headers);
-    const session = sessions.of({
+    const session = site.sessions.of({
       upstream: served.upstream.name,
       scope,
       connectionId: peer.id,
@@ -228,7 +242,7 @@ export class Exchange {
   #named(sessionId: string | undefined): void {
     const stream = this.#stream;
     if (stream === undefined || stream.key !== undefined) return;
-    const { streams } = this.#options;
+    const { streams } = this.#options.site;
     if (sessionId !== undefined) {
       streams.name(stream, this.#key({ mcp: sessionId }), sessionId);
       return;
@@ -244,11 +258,12 @@ export class Exchange {
   // --- the way to the server
 
   #send(body: Uint8Array | undefined, own: readonly string[]): void {
-    const { served, request, query } = this.#options;
+    const { request } = this.#options;
+    const { served, query } = this.#options.entrance;
     const outgoing = {
       method: request.method,
       target: served.client.target(query),
-      headers: served.client.forwarded(request),
+      lines: served.client.forwarded(request),
       body,
     };
     this.#asked = served.client.ask(outgoing, {
@@ -259,7 +274,8 @@ export class Exchange {
   }
 
   #answered(answer: UpstreamAnswer, own: readonly string[]): void {
-    const { request, response, maxMessageBytes, rewriteHeaders, log } = this.#options;
+    const { request, response, site, rewriteHeaders } = this.#options;
+    const { maxMessageBytes, log } = site;
     this.#status = answer.status;
     if (mustNotPass(answer)) {
       this.#asked?.destroy();
@@ -286,14 +302,15 @@ export class Exchange {
   }
 
   #speaksOldTransport(): void {
-    const { served, log, response } = this.#options;
+    const { site, response } = this.#options;
+    const { served } = this.#options.entrance;
     this.#asked?.destroy();
     this.#end('refused');
-    refuseOldTransport(response, served.upstream.name, log);
+    refuseOldTransport(response, served.upstream.name, site.log);
   }
 
   #passAnswer(message: Uint8Array): Passed | Promise<Passed> {
-    const { served } = this.#options;
+    const { served } = this.#options.entrance;
     if (this.#messages.some(({ method }) => method === 'tools/list')) served.params.learn(message);
     if (this.#stream === undefined) return { forward: message, answers: [] };
     const passed = this.#stream.capture.pass('to_client', message, { scope: this.#scope });
@@ -303,10 +320,11 @@ export class Exchange {
 
   /** A call of the server that was refused is answered in the client's stead. */
   #answerServer(passed: Passed): Passed {
-    const { served, request } = this.#options;
+    const { request } = this.#options;
+    const { served } = this.#options.entrance;
     for (const text of passed.answers) {
-      const headers = served.client.forwarded(request);
-      const answered = { method: 'POST', headers, body: Buffer.from(text) };
+      const lines = served.client.forwarded(request);
+      const answered = { method: 'POST', lines, body: Buffer.from(text) };
       // Where it fails, the server's own request breaks off with it.
       served.client.ask(answered, { onAnswer: () => undefined, onFailed: () => undefined });
     }
@@ -315,11 +333,12 @@ export class Exchange {
 
   #failed(code: string): void {
     if (this.#ended) return;
-    const { served, log, response } = this.#options;
-    log('warn', 'upstream_unreachable', { server: served.upstream.name, code });
+    const { site, response } = this.#options;
+    const { served } = this.#options.entrance;
+    site.log('warn', 'upstream_unreachable', { server: served.upstream.name, code });
     if (code === NOBODY_LISTENS) this.#stream?.abandonDetached();
     this.#end('server_gone');
-    if (response.headersSent) return void response.destroy();
+    if (response.hasBegun) return response.destroy();
     refuse(response, 'upstream_unreachable', this.#messages);
   }
 
@@ -345,7 +364,8 @@ export class Exchange {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#stream === undefined) return;
-    const { request, streams, sessions, resumeGraceMs } = this.#options;
+    const { request, site } = this.#options;
+    const { streams, sessions, resumeGraceMs } = site;
     const ended = {
       how,
       method: request.method,
@@ -361,6 +381,9 @@ export class Exchange {
 }
 
 const NOTHING: Passed = { forward: undefined, answers: [] };
+
+/** A line that is held back is judged later. */
+const judged = (passed: Passed): Passed | Promise<Passed> => passed.later ?? passed;
 
 /** A client would follow a redirect past the gate; what is encoded cannot be looked at. */
 function mustNotPass({ headers, status }: UpstreamAnswer): boolean {

@@ -12,10 +12,11 @@ import { randomHex } from '../random.ts';
 import type { CaptureSettings } from '../settings.ts';
 import type { SpanSource } from '../spans.ts';
 import { refuse } from './answers.ts';
-import { splitTarget, type GateClientKey, type GateSettings, type GateUpstream } from './config.ts';
-import { admit, isWelcome } from './door.ts';
-import { Exchange, type GateRequest, type Served } from './exchange.ts';
-import { peerOf, type Peer } from './identity.ts';
+import { splitTarget, type GateSettings, type GateUpstream } from './config.ts';
+import { isWelcome } from './door.ts';
+import { enter, METHODS, type Entering, type Entrance } from './entrance.ts';
+import { Exchange, type GateRequest, type GateSite, type Served } from './exchange.ts';
+import { peerOf } from './identity.ts';
 import { GateListener } from './listener.ts';
 import { metadataUpstream, serveMetadata, withOwnPointer } from './oauth.ts';
 import { ParamHeaders } from './param-headers.ts';
@@ -23,7 +24,8 @@ import { bodyAtHand, HeldBytes, readBody } from './request-body.ts';
 import { GateSessions } from './sessions.ts';
 import { StreamTable } from './streams.ts';
 import { UpstreamClient } from './upstream.ts';
-import type { Answer } from './wire/answer.ts';
+import { NodeAnswer, type Answer } from './wire/answer.ts';
+import type { HeadShape } from './wire/header-fields.ts';
 import type { PlainRequest } from './wire/request-head.ts';
 
 export interface GateOptions {
@@ -49,7 +51,6 @@ const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const SWEEP_INTERVAL_MS = 1_000;
 /** Node's parser takes more in a target than may go on. */
 const NO_TARGET = /[^\u0021-\u00FF]/u;
-const METHODS: ReadonlySet<string> = new Set(['POST', 'GET', 'DELETE', 'OPTIONS']);
 
 /** Listens and serves; throws where it cannot listen or nothing can be put on record. */
 export async function startGate(asked: GateOptions): Promise<RunningGate> {
@@ -87,10 +88,12 @@ class Gate {
   readonly #options: GateOptions;
   readonly #shared: SharedParts;
   readonly #listener: GateListener;
+  readonly #site: GateSite;
+  /** Of plain requests that came in. A shape is one connection's alone, and so is what it stands for. */
+  readonly #entrances = new WeakMap<HeadShape, Entrance>();
   readonly #byPath = new Map<string, Served>();
   readonly #streams: StreamTable;
   readonly #sessions: GateSessions;
-  readonly #held: HeldBytes;
   readonly #via = `tripline-${randomHex(8)}`;
   readonly #sweeper: NodeJS.Timeout;
   #exchanges = 0;
@@ -106,7 +109,6 @@ class Gate {
         client: new UpstreamClient(upstream, this.#via),
         params: new ParamHeaders(),
       });
-    this.#held = new HeldBytes(gate.listen.maxHeldBytes);
     this.#sessions = new GateSessions({
       sources: gate.sessions.sources,
       idleMs: gate.streams.idleMs,
@@ -122,6 +124,14 @@ class Gate {
       nowMs,
       log,
     });
+    this.#site = {
+      streams: this.#streams,
+      sessions: this.#sessions,
+      held: new HeldBytes(gate.listen.maxHeldBytes),
+      resumeGraceMs: gate.streams.resumeGraceMs,
+      maxMessageBytes: options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
+      log,
+    };
     this.#listener = new GateListener(gate.listen, {
       serve: (request, response) => this.#serve(request, response),
       servePlain: (request, answer, socket) => this.#servePlain(request, answer, socket),
@@ -146,75 +156,79 @@ class Gate {
     }
   }
 
-  #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const { gate } = this.#options;
-    const { path, query } = splitTarget(request.url ?? '');
+  #serve(incoming: http.IncomingMessage, outgoing: http.ServerResponse): void {
+    const { gate, settings } = this.#options;
+    const response = new NodeAnswer(outgoing);
+    const { path, query } = splitTarget(incoming.url ?? '');
     const described = metadataUpstream(gate.upstreams, path);
-    if (described !== undefined) return this.#metadata(request, response, described);
+    if (described !== undefined) return this.#metadata(incoming, response, described);
     const served = this.#byPath.get(path);
     if (served === undefined || NO_TARGET.test(query)) return refuse(response, 'not_found');
-    this.#enter({ served, query, request: requestOf(request), response, socket: request.socket });
+    const request = requestOf(incoming);
+    const { method, headers } = request;
+    const peer = peerOf(incoming.socket, settings.host);
+    const entering = enter(gate, this.#via, { served, query, method, headers, peer });
+    this.#enter(entering, request, response);
   }
 
   /** False for what it does not serve. */
   #servePlain(request: PlainRequest, response: Answer, socket: Socket): boolean {
+    const { shape } = request;
+    const known = this.#entrances.get(shape);
+    if (known !== undefined) {
+      this.#exchange(known, plainRequestOf(request), response);
+      return true;
+    }
+    const { gate, settings } = this.#options;
     const { path, query } = splitTarget(request.target);
     const served = this.#byPath.get(path);
     if (served === undefined) return false;
-    this.#enter({ served, query, request: plainRequestOf(request), response, socket });
+    const { method, headers } = request;
+    const peer = peerOf(socket, settings.host);
+    const entering = enter(gate, this.#via, { served, query, method, headers, peer });
+    if (entering.kind === 'in') this.#entrances.set(shape, entering.entrance);
+    this.#enter(entering, plainRequestOf(request), response);
     return true;
   }
 
-  #enter(coming: Coming): void {
-    const { gate, settings } = this.#options;
-    const { served, request, response, socket } = coming;
-    const peer = peerOf(socket, settings.host);
-    const { method, headers } = request;
-    const caller = { method, headers, hasCertificate: peer.certificate !== undefined };
-    const admission = admit(gate, served.upstream, caller);
-    if (admission.kind === 'out') return refuse(response, admission.code);
-    if (headers.via?.includes(this.#via) === true) return refuse(response, 'gate_loop');
-    if (!METHODS.has(method)) return refuseMethod(response);
-    this.#exchange(coming, peer, admission.client);
+  #enter(entering: Entering, request: GateRequest, response: Answer): void {
+    switch (entering.kind) {
+      case 'out':
+        return refuse(response, entering.code);
+      case 'method_not_allowed':
+        return refuseMethod(response);
+      case 'in':
+        return this.#exchange(entering.entrance, request, response);
+    }
   }
 
-  #exchange(
-    { served, query, request, response }: Coming,
-    peer: Peer,
-    client: GateClientKey | undefined,
-  ): void {
-    const { gate, log, maxMessageBytes = MAX_MESSAGE_BYTES } = this.#options;
-    const { upstream } = served;
+  #exchange(entrance: Entrance, request: GateRequest, response: Answer): void {
+    const { gate } = this.#options;
+    const { upstream } = entrance.served;
     const exchange = new Exchange({
-      served,
-      streams: this.#streams,
-      sessions: this.#sessions,
+      entrance,
+      site: this.#site,
       request,
       response,
-      query,
-      peer,
-      scope: scopeOf(peer, client?.id),
-      agent: client?.agent ?? upstream.agent,
-      principal: peer.certificate?.subject ?? client?.id,
       number: ++this.#exchanges,
-      resumeGraceMs: gate.streams.resumeGraceMs,
-      maxMessageBytes,
-      held: this.#held,
       rewriteHeaders: (returned) => withOwnPointer(returned, gate, { upstream, request: request.headers }),
-      log,
     });
-    exchange.run().catch((error: unknown) => this.#faulted(response, error));
+    try {
+      exchange.run()?.catch((error: unknown) => this.#faulted(response, error));
+    } catch (error) {
+      this.#faulted(response, error);
+    }
   }
 
   /** Nothing can be put on record, as where the disk refuses a new stream: then nothing passes. */
   #faulted(response: Answer, error: unknown): void {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     this.#options.log('error', 'exchange_failed', { code });
-    if (response.headersSent) response.destroy();
+    if (response.hasBegun) response.destroy();
     else refuse(response, 'not_ready');
   }
 
-  #metadata(request: http.IncomingMessage, response: http.ServerResponse, upstream: GateUpstream): void {
+  #metadata(request: http.IncomingMessage, response: Answer, upstream: GateUpstream): void {
     const { gate } = this.#options;
     const served = this.#byPath.get(upstream.path);
     if (!isWelcome(gate, upstream, request.headers)) return refuse(response, 'gate_origin_refused');
@@ -234,16 +248,6 @@ class Gate {
   }
 }
 
-/** A request to one of the upstreams. */
-interface Coming {
-  readonly served: Served;
-  /** With its `?`. */
-  readonly query: string;
-  readonly request: GateRequest;
-  readonly response: Answer;
-  readonly socket: Socket;
-}
-
 const requestOf = (request: http.IncomingMessage): GateRequest => ({
   method: request.method ?? '',
   headers: request.headers,
@@ -261,11 +265,6 @@ const plainRequestOf = ({ method, headers, rawHeaders, body }: PlainRequest): Ga
 });
 
 function refuseMethod(response: Answer): void {
-  response.writeHead(405, ['Allow', [...METHODS].join(', '), 'Content-Length', '0']);
+  response.begin({ status: 405, headers: ['Allow', [...METHODS].join(', ')], length: 0 });
   response.end();
-}
-
-function scopeOf(peer: Peer, clientId: string | undefined): string {
-  if (peer.certificate !== undefined) return `certificate ${peer.certificate.fingerprint}`;
-  return clientId === undefined ? `address ${peer.address}` : `client ${clientId}`;
 }

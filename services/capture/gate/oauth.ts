@@ -4,10 +4,12 @@
  * everything else of OAuth pass as they are. Nothing that an answer names is ever fetched: only the two standard places
  * under the configured URL.
  */
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { refuse } from './answers.ts';
 import type { GateSettings, GateUpstream } from './config.ts';
 import { returnedHeaders, type UpstreamClient } from './upstream.ts';
+import type { Answer } from './wire/answer.ts';
+import type { RawHeaders } from './wire/header-fields.ts';
 import type { UpstreamAnswer } from './wire/upstream-answer.ts';
 import type { Asked } from './wire/upstream-pool.ts';
 
@@ -40,13 +42,23 @@ function ownUrl(settings: GateSettings, headers: IncomingHttpHeaders): string {
 const isChallenge = (name: string): boolean =>
   name.length === CHALLENGE.length && name.toLowerCase() === CHALLENGE;
 
+/** Headers of answers without a challenge: one array where a server says the same. */
+const unchallenged = new WeakSet<RawHeaders>();
+
+function hasChallenge(headers: RawHeaders): boolean {
+  if (unchallenged.has(headers)) return false;
+  if (headers.some(isChallenge)) return true;
+  unchallenged.add(headers);
+  return false;
+}
+
 /** Points WWW-Authenticate at the gate's metadata, where it points at the upstream's. */
 export function withOwnPointer(
-  headers: string[],
+  headers: RawHeaders,
   settings: GateSettings,
   { upstream, request }: { readonly upstream: GateUpstream; readonly request: IncomingHttpHeaders },
-): string[] {
-  if (upstream.oauthMetadata === 'pass' || !headers.some(isChallenge)) return headers;
+): RawHeaders {
+  if (upstream.oauthMetadata === 'pass' || !hasChallenge(headers)) return headers;
   const standard = placesOf(upstream.url).map((place) => upstream.url.origin + place);
   const own = ownUrl(settings, request) + WELL_KNOWN + upstream.path;
   return headers.map((value, index) => {
@@ -59,7 +71,7 @@ export function withOwnPointer(
 
 /** Answers a request for metadata from the upstream's. */
 export function serveMetadata(
-  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  exchange: { readonly request: IncomingMessage; readonly response: Answer },
   settings: GateSettings,
   { upstream, client }: { readonly upstream: GateUpstream; readonly client: UpstreamClient },
 ): void {
@@ -68,7 +80,7 @@ export function serveMetadata(
   const ask = (places: readonly string[]): void => {
     const [place, ...others] = places;
     if (place === undefined) return refuse(response, 'not_found');
-    const outgoing = { method: 'GET', target: place, headers: ['Accept', 'application/json'] };
+    const outgoing = { method: 'GET', target: place, lines: 'Accept: application/json\r\n' };
     const asked = client.ask(outgoing, {
       onFailed: () => refuse(response, 'upstream_unreachable'),
       onAnswer: (incoming) => {
@@ -89,7 +101,7 @@ export function serveMetadata(
 
 function answer(
   { incoming, asked }: { readonly incoming: UpstreamAnswer; readonly asked: Asked },
-  response: ServerResponse,
+  response: Answer,
   resource: string | undefined,
 ): void {
   const chunks: Buffer[] = [];
@@ -105,8 +117,13 @@ function answer(
     onEnd: () => {
       const body = withResource(Buffer.concat(chunks), resource);
       if (body === undefined) return refuse(response, 'upstream_refused');
-      if (response.destroyed) return;
-      response.writeHead(200, [...returnedHeaders(incoming), 'Content-Length', `${body.length}`]);
+      if (response.isGone) return;
+      response.begin({
+        status: 200,
+        headers: returnedHeaders(incoming),
+        length: body.length,
+        date: incoming.date,
+      });
       response.end(body);
     },
   });

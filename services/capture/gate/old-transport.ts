@@ -34,5 +34,5 @@ export function oldTransportOf(
 export function refuseOldTransport(response: Answer, server: string, log: CaptureLog): void {
   log('error', UNSUPPORTED, { server });
   refuse(response, UNSUPPORTED);
-  if (!response.writableEnded) response.end(messageEvent(errorFor([], UNSUPPORTED)));
+  if (!response.isEnded) response.end(messageEvent(errorFor([], UNSUPPORTED)));
 }

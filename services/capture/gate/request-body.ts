@@ -89,18 +89,33 @@ export type RequestOutcome =
   | { readonly kind: 'messages'; readonly line: WireLine }
   | { readonly kind: 'refused'; readonly code: ErrorCode };
 
-/** Headers that would have the server read other characters than we do. */
+/** By headers, which are one object where a client says the same. */
+const plain = new WeakMap<IncomingHttpHeaders, boolean>();
+
+/** False for headers that would have the server read other characters than we do. */
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
+  const known = plain.get(headers);
+  if (known !== undefined) return known;
+  const isPlain = saysUtf8(headers);
+  plain.set(headers, isPlain);
+  return isPlain;
+}
+
+function saysUtf8(headers: IncomingHttpHeaders): boolean {
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return false;
   const charset = /;\s*charset\s*=\s*"?([^\s";]+)/iu.exec(headers['content-type'] ?? '')?.[1];
   return charset === undefined || /^utf-?8$/iu.test(charset);
 }
 
+const REPLACED = '\uFFFD';
+
 function isStrictJson(body: Buffer): boolean {
-  if (!isUtf8(body)) return false;
+  const text = body.toString('utf8');
+  // What is no UTF-8 would stand there replaced; nearly no text has that character of its own.
+  if (text.includes(REPLACED) && !isUtf8(body)) return false;
   try {
-    JSON.parse(body.toString('utf8'));
+    JSON.parse(text);
     return true;
   } catch {
     return false;

@@ -7,13 +7,14 @@ import { mergedBatch } from './answers.ts';
 import type { OldTransport } from './old-transport.ts';
 import { messageEvent, replacedEvent, SseSplitter, type SseEvent } from './sse.ts';
 import type { Answer } from './wire/answer.ts';
+import type { RawHeaders } from './wire/header-fields.ts';
 import type { UpstreamAnswer } from './wire/upstream-answer.ts';
 
 export interface PumpOptions {
   readonly from: UpstreamAnswer;
   readonly to: Answer;
   /** Without lengths and what belongs to one connection. */
-  readonly headers: string[];
+  readonly headers: RawHeaders;
   readonly pass: (message: Uint8Array) => Passed | Promise<Passed>;
   /** JSON texts of ours that go to the client beside the server's messages. */
   readonly own: readonly string[];
@@ -60,12 +61,18 @@ class EventPump {
 
   start(): void {
     const { from, to, own, oldTransport, onBrokenOff } = this.#options;
-    this.#later = setTimeout(() => this.#begin(), Math.max(oldTransport?.headersWaitMs ?? 0, HEAD_WAIT_MS));
     for (const text of own) this.#write([messageEvent(text)]);
     from.readTo({
       onPiece: (piece) => {
         this.#ready.push(...this.#splitter.push(piece));
         this.#run();
+      },
+      onMore: () => {
+        if (!to.hasBegun)
+          this.#later ??= setTimeout(
+            () => this.#begin(),
+            Math.max(oldTransport?.headersWaitMs ?? 0, HEAD_WAIT_MS),
+          );
       },
       onEnd: () => {
         this.#ended = true;
@@ -73,7 +80,7 @@ class EventPump {
       },
       onBrokenOff,
     });
-    to.on('drain', () => {
+    to.whenDrained(() => {
       this.#full = false;
       this.#run();
     });
@@ -81,16 +88,16 @@ class EventPump {
 
   #begin(): void {
     const { to } = this.#options;
-    if (to.destroyed || this.#isOver) return;
+    if (to.isGone || this.#isOver) return;
     this.#writeHead();
-    to.flushHeaders();
+    to.flush();
   }
 
   #writeHead(): void {
     const { to, from, headers } = this.#options;
-    if (to.headersSent || to.destroyed) return;
+    if (to.hasBegun || to.isGone) return;
     clearTimeout(this.#later);
-    to.writeHead(from.status, headers);
+    to.begin({ status: from.status, headers, date: from.date });
   }
 
   #run(): void {
@@ -131,7 +138,7 @@ class EventPump {
 
   #write(parts: readonly Uint8Array[]): void {
     const { to } = this.#options;
-    if (to.destroyed || parts.length === 0) return;
+    if (to.isGone || parts.length === 0) return;
     this.#writeHead();
     this.#holdForTurn();
     for (const part of parts) if (!to.write(part)) this.#full = true;
@@ -182,28 +189,30 @@ class BodyPump {
   start(): void {
     const { from, to, onBrokenOff } = this.#options;
     if (!this.#isHeld) this.#begin();
-    // Headers do not wait for a body that takes its time; where both come together they leave together.
-    else this.#later = setTimeout(() => this.#begin(), HEAD_WAIT_MS);
     from.readTo({
       onPiece: (piece) => this.#chunk(piece),
-      onEnd: () => void this.#end(),
+      // Headers do not wait for a body that takes its time; where both come together they leave together.
+      onMore: () => {
+        if (!to.hasBegun) this.#later ??= setTimeout(() => this.#begin(), HEAD_WAIT_MS);
+      },
+      onEnd: () => this.#end(),
       onBrokenOff,
     });
-    to.on('drain', () => from.resume());
+    to.whenDrained(() => from.resume());
   }
 
   #begin(): void {
     const { to, from, headers } = this.#options;
-    if (to.headersSent || to.destroyed) return;
-    to.writeHead(from.status, headers);
-    to.flushHeaders();
+    if (to.hasBegun || to.isGone) return;
+    to.begin({ status: from.status, headers, date: from.date });
+    to.flush();
   }
 
   #chunk(chunk: Buffer): void {
     if (!this.#unseen) this.#keep(chunk);
     if (this.#isHeld && !this.#unseen) return;
     const { from, to } = this.#options;
-    if (!to.destroyed && !to.write(chunk)) from.pause();
+    if (!to.isGone && !to.write(chunk)) from.pause();
   }
 
   #keep(chunk: Buffer): void {
@@ -218,18 +227,22 @@ class BodyPump {
     for (const part of held) this.#options.to.write(part);
   }
 
-  async #end(): Promise<void> {
-    const { onDone, to } = this.#options;
+  #end(): void {
     const passed = this.#passed();
-    const forward = passed instanceof Promise ? await passed : passed;
-    if (!to.destroyed) this.#finish(forward);
+    if (passed instanceof Promise) void passed.then((forward) => this.#goOn(forward));
+    else this.#goOn(passed);
+  }
+
+  #goOn(forward: Uint8Array): void {
+    const { onDone, to } = this.#options;
+    if (!to.isGone) this.#finish(forward);
     // The client need not wait for what is put on record of it.
     onDone();
   }
 
   #finish(forward: Uint8Array): void {
     const { own, to } = this.#options;
-    if (!this.#isHeld || this.#unseen) return void to.end();
+    if (!this.#isHeld || this.#unseen) return to.end();
     this.#send(own.length === 0 ? forward : this.#merged(Buffer.from(forward)));
   }
 
@@ -249,15 +262,13 @@ class BodyPump {
 
   #send(body: Uint8Array): void {
     const { to, from, headers, own } = this.#options;
-    const { status } = from;
     clearTimeout(this.#later);
-    if (!to.headersSent) {
+    if (!to.hasBegun) {
       // 202 to the notifications of a batch whose calls were refused: the refusals make it an answer.
-      const code = own.length > 0 && status === 202 ? 200 : status;
-      const length =
-        body.length === 0 && (code === 204 || code === 304) ? [] : ['Content-Length', `${body.length}`];
-      const type = code === status ? [] : ['Content-Type', 'application/json'];
-      to.writeHead(code, [...headers, ...type, ...length]);
+      const isAnswer = own.length > 0 && from.status === 202;
+      const type = isAnswer ? [...headers, 'Content-Type', 'application/json'] : headers;
+      const status = isAnswer ? 200 : from.status;
+      to.begin({ status, headers: type, length: body.length, date: from.date });
     }
     to.end(body);
   }

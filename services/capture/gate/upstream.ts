@@ -37,7 +37,6 @@ const NOT_RETURNED: ReadonlySet<string> = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
-  'content-length',
 ]);
 
 /**
@@ -66,18 +65,27 @@ function without(headers: RawHeaders, leftOut: ReadonlySet<string>, listed: read
   return kept;
 }
 
+/** By the headers of a server's answers, which are one array where they say the same. */
+const returned = new WeakMap<RawHeaders, RawHeaders>();
+
+/** Headers of a server's answer as they go on, without Content-Length and Date. */
 export function returnedHeaders({
   headers,
   rawHeaders,
-}: Pick<UpstreamAnswer, 'headers' | 'rawHeaders'>): string[] {
-  return without(rawHeaders, NOT_RETURNED, named(headers['connection']));
+}: Pick<UpstreamAnswer, 'headers' | 'rawHeaders'>): RawHeaders {
+  const known = returned.get(rawHeaders);
+  if (known !== undefined) return known;
+  const kept = without(rawHeaders, NOT_RETURNED, named(headers['connection']));
+  returned.set(rawHeaders, kept);
+  return kept;
 }
 
 export interface UpstreamRequest {
   readonly method: string;
   /** Path and query; the upstream's own path where absent. */
   readonly target?: string;
-  readonly headers: RawHeaders;
+  /** Its own header lines, each with its end. */
+  readonly lines: string;
   readonly body?: Uint8Array | undefined;
 }
 
@@ -94,6 +102,8 @@ export class UpstreamClient {
   /** Lower-case names of a client that do not go on: those that are set here among them. */
   readonly #leftOut: ReadonlySet<string>;
   /** What is the same in each request. */
+  /** By the headers of a client's requests, which are one array where they say the same. */
+  readonly #forwarded = new WeakMap<RawHeaders, string>();
   readonly #before: string;
   readonly #after: string;
 
@@ -119,20 +129,23 @@ export class UpstreamClient {
     return `${pathname}${search}${query === '' ? '' : `&${query.slice(1)}`}`;
   }
 
-  /** Headers of a client's request as they go on. */
-  forwarded({ headers, rawHeaders }: Forwardable): string[] {
+  /** Header lines of a client's request as they go on. */
+  forwarded({ headers, rawHeaders }: Forwardable): string {
+    const known = this.#forwarded.get(rawHeaders);
+    if (known !== undefined) return known;
     const kept = without(rawHeaders, this.#leftOut, named(headers.connection));
     const before = headers.via;
     kept.push('Via', before === undefined ? `1.1 ${this.#via}` : `${before}, 1.1 ${this.#via}`);
-    return kept;
+    const lines = headerLines(kept);
+    this.#forwarded.set(rawHeaders, lines);
+    return lines;
   }
 
   /** Sends a request to the configured URL; what becomes of it is told to `handlers`. No time limit. */
-  ask({ method, target, headers, body }: UpstreamRequest, handlers: AskHandlers): Asked {
+  ask({ method, target, lines, body }: UpstreamRequest, handlers: AskHandlers): Asked {
     const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`;
-    const lines = `${headerLines(headers)}${this.#after}${length}`;
-    const head = Buffer.from(`${method} ${target ?? this.target('')}${this.#before}${lines}\r\n`, 'latin1');
-    return this.#pool.ask(messageOf(head, body), handlers);
+    const text = `${method} ${target ?? this.target('')}${this.#before}${lines}${this.#after}${length}\r\n`;
+    return this.#pool.ask(messageOf(text, body), handlers);
   }
 
   close(): void {
@@ -140,9 +153,15 @@ export class UpstreamClient {
   }
 }
 
-function messageOf(head: Buffer, body: Uint8Array | undefined): readonly Uint8Array[] {
-  if (body === undefined) return [head];
-  return body.length > MAX_COPIED_BYTES ? [head, body] : [Buffer.concat([head, body])];
+function messageOf(head: string, body: Uint8Array | undefined): readonly Uint8Array[] {
+  if (body === undefined || body.length > MAX_COPIED_BYTES) {
+    const first = Buffer.from(head, 'latin1');
+    return body === undefined ? [first] : [first, body];
+  }
+  const whole = Buffer.allocUnsafe(head.length + body.length);
+  whole.write(head, 'latin1');
+  whole.set(body, head.length);
+  return [whole];
 }
 
 /** Opens connections as the URL says; a session of TLS is taken up again by those that follow. */

@@ -1,5 +1,5 @@
 /**
- * Header fields of an HTTP/1.1 message from its bytes (RFC 9112 §5), strictly: a sender that folds lines, ends them with a
+ * The head of an HTTP/1.1 message from its bytes (RFC 9112 §2-5), strictly: a sender that folds lines, ends them with a
  * bare LF, puts blanks before the colon or control characters into a value is not understood here, since the next one may
  * understand something else. Pure; who sends chooses every byte.
  */
@@ -7,20 +7,28 @@
 /** Names and values in turn, in their order, as they were written. */
 export type RawHeaders = readonly string[];
 
-export interface HeaderFields {
+/** A head without what differs from message to message. Heads that differ in nothing else may share one. */
+export interface HeadShape {
   /** The line before the fields. */
   readonly first: string;
-  readonly raw: string[];
+  readonly raw: RawHeaders;
   /** By lower-case name, several of one name joined by a comma (RFC 9110 §5.3). No prototype: a name may be `__proto__`. */
   readonly byName: Readonly<Record<string, string>>;
-  /** A name stands more than once. */
+  /** A name stands more than once; Content-Length and Date count. */
   readonly hasRepeated: boolean;
+}
+
+export interface Head {
+  readonly shape: HeadShape;
+  /** Values of Content-Length and Date, which stand here alone. */
+  readonly length: string | undefined;
+  readonly date: string | undefined;
   /** Index of the first byte of the body. */
   readonly end: number;
 }
 
-export type FieldsOutcome =
-  | { readonly kind: 'fields'; readonly fields: HeaderFields }
+export type HeadOutcome =
+  | { readonly kind: 'head'; readonly head: Head }
   /** Its end has not come. */
   | { readonly kind: 'partial' }
   | { readonly kind: 'malformed' };
@@ -31,11 +39,11 @@ const MAX_FIELDS = 200;
 const END = Buffer.from('\r\n\r\n');
 const OUTSIDE = /[^\t\r\n\u0020-\u007E\u0080-\u00FF]/u;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/u;
-const PARTIAL: FieldsOutcome = { kind: 'partial' };
-const MALFORMED: FieldsOutcome = { kind: 'malformed' };
+const PARTIAL: HeadOutcome = { kind: 'partial' };
+const MALFORMED: HeadOutcome = { kind: 'malformed' };
 
 /** Reads a head that begins with the first of `bytes`. */
-export function readFields(bytes: Buffer): FieldsOutcome {
+export function readHead(bytes: Buffer): HeadOutcome {
   const at = bytes.indexOf(END);
   if (at === -1) return bytes.length > MAX_HEAD_BYTES ? MALFORMED : PARTIAL;
   if (at > MAX_HEAD_BYTES) return MALFORMED;
@@ -43,10 +51,10 @@ export function readFields(bytes: Buffer): FieldsOutcome {
   if (OUTSIDE.test(text)) return MALFORMED;
   const [first = '', ...lines] = text.split('\r\n');
   if (lines.length > MAX_FIELDS || hasLineEnd(first)) return MALFORMED;
-  return fieldsOf(first, lines, at + END.length);
+  return headOf(first, lines, at + END.length);
 }
 
-function fieldsOf(first: string, lines: readonly string[], end: number): FieldsOutcome {
+function headOf(first: string, lines: readonly string[], end: number): HeadOutcome {
   const raw: string[] = [];
   const byName = Object.create(null) as Record<string, string>;
   let hasRepeated = false;
@@ -59,10 +67,15 @@ function fieldsOf(first: string, lines: readonly string[], end: number): FieldsO
     const before = byName[known];
     hasRepeated ||= before !== undefined;
     byName[known] = before === undefined ? value : `${before}, ${value}`;
-    raw.push(name, value);
+    if (!isVariable(known)) raw.push(name, value);
   }
-  return { kind: 'fields', fields: { first, raw, byName, hasRepeated, end } };
+  const { 'content-length': length, date } = byName;
+  delete byName['content-length'];
+  delete byName['date'];
+  return { kind: 'head', head: { shape: { first, raw, byName, hasRepeated }, length, date, end } };
 }
+
+const isVariable = (name: string): boolean => name === 'content-length' || name === 'date';
 
 /** A CR or LF that ends no line: what follows it is a line to some and not to others. */
 const hasLineEnd = (line: string): boolean => line.includes('\n') || line.includes('\r');

@@ -3,6 +3,7 @@
  * connection with all that was not served of it goes to Node's own server, for good.
  */
 import type { Socket } from 'node:net';
+import { FamiliarHeads } from './familiar-heads.ts';
 import { MAX_PLAIN_BYTES, readPlainRequest, type PlainRequest } from './request-head.ts';
 import { SocketAnswer } from './socket-answer.ts';
 
@@ -47,6 +48,7 @@ class PlainConnection {
   readonly #onEnd = (): unknown => this.#socket.end();
   readonly #onClose = (): void => this.#closed();
   readonly #onTimeout = (): void => this.#timedOut();
+  readonly #heads = new FamiliarHeads();
   #bytes: Buffer | undefined;
   #pieces = 0;
   #patience: NodeJS.Timeout | undefined;
@@ -75,7 +77,7 @@ class PlainConnection {
   #next(): void {
     const bytes = this.#bytes;
     if (bytes === undefined || this.#socket.destroyed) return;
-    const outcome = readPlainRequest(bytes);
+    const outcome = readPlainRequest(bytes, this.#heads);
     switch (outcome.kind) {
       case 'partial':
         return this.#wait();

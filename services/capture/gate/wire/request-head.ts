@@ -3,14 +3,18 @@
  * or wrong, is left to Node's own server, which reads it from its first byte. Pure.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { readFields, type HeaderFields } from './header-fields.ts';
+import type { FamiliarHeads } from './familiar-heads.ts';
+import type { HeadShape, RawHeaders } from './header-fields.ts';
 
 export interface PlainRequest {
   readonly method: 'POST' | 'GET' | 'DELETE';
   /** In origin form, as it was written. */
   readonly target: string;
+  /** Content-Length and Date are left out. */
   readonly headers: IncomingHttpHeaders;
-  readonly rawHeaders: string[];
+  readonly rawHeaders: RawHeaders;
+  /** The same for requests of one connection whose heads say the same. */
+  readonly shape: HeadShape;
   readonly body: Buffer;
 }
 
@@ -30,29 +34,42 @@ const UNUSUAL = ['transfer-encoding', 'expect', 'upgrade', 'trailer', 'te', 'set
 const PARTIAL: RequestOutcome = { kind: 'partial' };
 const UNUSUAL_REQUEST: RequestOutcome = { kind: 'unusual' };
 
-/** Reads the request that begins with the first of `bytes`. */
-export function readPlainRequest(bytes: Buffer): RequestOutcome {
-  const outcome = readFields(bytes);
-  if (outcome.kind !== 'fields') return outcome.kind === 'partial' ? PARTIAL : UNUSUAL_REQUEST;
-  const { fields } = outcome;
-  const [, method, target = ''] = REQUEST_LINE.exec(fields.first) ?? [];
-  if (method === undefined || !isPlain(fields)) return UNUSUAL_REQUEST;
-  const length = bodyLength(method, fields);
-  if (length === undefined || fields.end + length > MAX_PLAIN_BYTES) return UNUSUAL_REQUEST;
-  const end = fields.end + length;
+/** Reads the request that begins with the first of `bytes`; `heads` are those of its connection. */
+export function readPlainRequest(bytes: Buffer, heads: FamiliarHeads): RequestOutcome {
+  const outcome = heads.read(bytes);
+  if (outcome.kind !== 'head') return outcome.kind === 'partial' ? PARTIAL : UNUSUAL_REQUEST;
+  const { head } = outcome;
+  const line = lineOf(head.shape);
+  if (line === undefined || head.date !== undefined) return UNUSUAL_REQUEST;
+  const length = bodyLength(line.method, head.length);
+  if (length === undefined || head.end + length > MAX_PLAIN_BYTES) return UNUSUAL_REQUEST;
+  const end = head.end + length;
   if (bytes.length < end) return PARTIAL;
-  const request = {
-    method: method as PlainRequest['method'],
-    target,
-    headers: fields.byName as IncomingHttpHeaders,
-    rawHeaders: fields.raw,
-    body: bytes.subarray(fields.end, end),
-  };
-  return { kind: 'request', request, end };
+  const { shape } = head;
+  const headers = shape.byName as IncomingHttpHeaders;
+  const body = bytes.subarray(head.end, end);
+  return { kind: 'request', request: { ...line, headers, rawHeaders: shape.raw, shape, body }, end };
+}
+
+type RequestLine = Pick<PlainRequest, 'method' | 'target'>;
+
+/** Of shapes that have been looked at; none where the request is unusual. */
+const lines = new WeakMap<HeadShape, RequestLine | 'unusual'>();
+
+function lineOf(shape: HeadShape): RequestLine | undefined {
+  const known = lines.get(shape);
+  if (known !== undefined) return known === 'unusual' ? undefined : known;
+  const [, method, target = ''] = REQUEST_LINE.exec(shape.first) ?? [];
+  const line =
+    method === undefined || !isPlain(shape)
+      ? undefined
+      : { method: method as PlainRequest['method'], target };
+  lines.set(shape, line ?? 'unusual');
+  return line;
 }
 
 /** One value a name, exactly one Host, and a connection that stays. */
-function isPlain({ byName, hasRepeated }: HeaderFields): boolean {
+function isPlain({ byName, hasRepeated }: HeadShape): boolean {
   if (hasRepeated || (byName['host'] ?? '') === '') return false;
   const connection = byName['connection'];
   if (connection !== undefined && connection.toLowerCase() !== 'keep-alive') return false;
@@ -60,8 +77,7 @@ function isPlain({ byName, hasRepeated }: HeaderFields): boolean {
 }
 
 /** Bytes of the body (RFC 9112 §6.3: none without a length); undefined where that is unusual. */
-function bodyLength(method: string, { byName }: HeaderFields): number | undefined {
-  const given = byName['content-length'];
+function bodyLength(method: string, given: string | undefined): number | undefined {
   if (given === undefined) return method === 'POST' ? undefined : 0;
   if (!LENGTH.test(given)) return undefined;
   const length = Number(given);

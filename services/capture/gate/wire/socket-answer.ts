@@ -1,8 +1,7 @@
 /** An answer in HTTP/1.1 (RFC 9112 §6) on a connection that stays. */
-import { EventEmitter } from 'node:events';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Answer } from './answer.ts';
+import type { Answer, AnswerHead } from './answer.ts';
 import { headerLines, type RawHeaders } from './header-fields.ts';
 
 export interface SocketAnswerOptions {
@@ -16,10 +15,12 @@ export interface SocketAnswerOptions {
 
 const LINE_END = Buffer.from('\r\n');
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+const NOTHING = Buffer.alloc(0);
 /** Their answers have no body, and say nothing of its length. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 304]);
+const ignored = (): void => undefined;
 
-export class SocketAnswer extends EventEmitter implements Answer {
+export class SocketAnswer implements Answer {
   readonly #options: SocketAnswerOptions;
   /** Of what is written and not yet handed to the socket. */
   #parts: Uint8Array[] = [];
@@ -27,45 +28,37 @@ export class SocketAnswer extends EventEmitter implements Answer {
   #isChunked = false;
   #hasBody = true;
   #mayStay = true;
-  headersSent = false;
-  writableEnded = false;
-  writableFinished = false;
-  destroyed = false;
+  #onClosed = ignored;
+  #onDrained = ignored;
+  hasBegun = false;
+  isEnded = false;
+  isFinished = false;
+  isGone = false;
 
   constructor(options: SocketAnswerOptions) {
-    super();
     this.#options = options;
   }
 
-  writeHead(status: number, headers: RawHeaders): void {
-    if (this.headersSent) return;
-    this.headersSent = true;
-    const names = new Set(headers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase()));
-    this.#hasBody = !NO_BODY.has(status);
-    this.#isChunked = this.#hasBody && !names.has('content-length');
-    this.#mayStay = !names.has('connection');
-    const own = this.#ownHeaders(names.has('date'));
-    const lines = headerLines(headers) + headerLines(own);
-    const text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${lines}\r\n`;
-    this.#parts.push(Buffer.from(text, 'latin1'));
-  }
-
-  #ownHeaders(hasDate: boolean): string[] {
+  begin({ status, headers, length, date }: AnswerHead): void {
+    if (this.hasBegun) return;
+    this.hasBegun = true;
     const { keepAliveMs, nowMs } = this.#options;
-    const own: string[] = [];
-    if (!hasDate) own.push('Date', new Date(nowMs()).toUTCString());
-    if (this.#isChunked) own.push('Transfer-Encoding', 'chunked');
-    const timeoutS = Math.floor(keepAliveMs / 1000);
-    if (this.#mayStay) own.push('Connection', 'keep-alive', 'Keep-Alive', `timeout=${timeoutS}`);
-    return own;
+    const { bytes, mayStay } = fixedPart(status, headers, keepAliveMs);
+    this.#mayStay = mayStay;
+    this.#hasBody = !NO_BODY.has(status);
+    this.#isChunked = this.#hasBody && length === undefined;
+    const framing = length === undefined ? 'Transfer-Encoding: chunked' : `Content-Length: ${length}`;
+    const dated = `Date: ${date ?? new Date(nowMs()).toUTCString()}\r\n`;
+    const end = this.#hasBody ? `${dated}${framing}\r\n\r\n` : `${dated}\r\n`;
+    this.#parts.push(bytes, Buffer.from(end, 'latin1'));
   }
 
-  flushHeaders(): void {
+  flush(): void {
     this.#flush();
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.destroyed || this.writableEnded) return false;
+    if (this.isGone || this.isEnded) return false;
     this.#add(bytes);
     if (!this.#isCorked) this.#flush();
     return !this.#options.socket.writableNeedDrain;
@@ -78,8 +71,8 @@ export class SocketAnswer extends EventEmitter implements Answer {
   }
 
   end(bytes?: Uint8Array): void {
-    if (this.destroyed || this.writableEnded) return;
-    this.writableEnded = true;
+    if (this.isGone || this.isEnded) return;
+    this.isEnded = true;
     if (bytes !== undefined) this.#add(bytes);
     if (this.#isChunked) this.#parts.push(LAST_CHUNK);
     this.#isCorked = false;
@@ -97,36 +90,65 @@ export class SocketAnswer extends EventEmitter implements Answer {
 
   /** In one write: each would be a packet, and wake the client. */
   #flush(onWritten?: () => void): void {
-    const { socket } = this.#options;
     const parts = this.#parts;
-    if (this.destroyed || (parts.length === 0 && onWritten === undefined)) return;
+    if (this.isGone || (parts.length === 0 && onWritten === undefined)) return;
     this.#parts = [];
-    const [only = LINE_END.subarray(2)] = parts;
-    socket.write(parts.length <= 1 ? only : Buffer.concat(parts), () => onWritten?.());
+    const [only = NOTHING] = parts;
+    this.#options.socket.write(parts.length <= 1 ? only : Buffer.concat(parts), onWritten);
   }
 
   #finished(): void {
-    if (this.destroyed) return;
-    this.writableFinished = true;
-    this.emit('close');
+    if (this.isGone || this.#options.socket.destroyed) return;
+    this.isFinished = true;
+    this.#onClosed();
     this.#options.onFinished(this.#mayStay);
   }
 
   /** The socket takes more again. */
   drained(): void {
-    this.emit('drain');
+    this.#onDrained();
   }
 
   /** The connection is no more. */
   closed(): void {
-    if (this.destroyed || this.writableFinished) return;
-    this.destroyed = true;
+    if (this.isGone || this.isFinished) return;
+    this.isGone = true;
     this.#parts = [];
-    this.emit('close');
+    this.#onClosed();
   }
 
   destroy(): void {
     this.#options.socket.destroy();
     this.closed();
   }
+
+  whenClosed(listener: () => void): void {
+    this.#onClosed = listener;
+  }
+
+  whenDrained(listener: () => void): void {
+    this.#onDrained = listener;
+  }
+}
+
+interface FixedPart {
+  readonly status: number;
+  readonly bytes: Buffer;
+  readonly mayStay: boolean;
+}
+
+/** Of answers whose headers are the same array: a server says the same each time. */
+const fixedParts = new WeakMap<RawHeaders, FixedPart>();
+
+/** Status line and headers, without the end of the head. */
+function fixedPart(status: number, headers: RawHeaders, keepAliveMs: number): FixedPart {
+  const known = fixedParts.get(headers);
+  if (known?.status === status) return known;
+  const mayStay = !headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'connection');
+  const stays = ['Connection', 'keep-alive', 'Keep-Alive', `timeout=${Math.floor(keepAliveMs / 1000)}`];
+  const lines = headerLines(mayStay ? [...headers, ...stays] : headers);
+  const line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;
+  const part = { status, bytes: Buffer.from(`${line}${lines}`, 'latin1'), mayStay };
+  fixedParts.set(headers, part);
+  return part;
 }

@@ -1,16 +1,19 @@
 /** One request that a server was asked, and its answer as the bytes of the connection bring it. */
 import type { Socket } from 'node:net';
 import { BodyDecoder } from './body-decoder.ts';
+import type { FamiliarHeads } from './familiar-heads.ts';
 import { readResponseHead, type ResponseHead } from './response-head.ts';
 
 /** The body of an answer as it comes: pieces, then its end, or that it broke off. */
 export interface AnswerReader {
   readonly onPiece: (piece: Buffer) => void;
+  /** What has come so far is not all. */
+  readonly onMore?: () => void;
   readonly onEnd: () => void;
   readonly onBrokenOff: () => void;
 }
 
-export interface UpstreamAnswer extends Pick<ResponseHead, 'status' | 'headers' | 'rawHeaders'> {
+export interface UpstreamAnswer extends Pick<ResponseHead, 'status' | 'headers' | 'rawHeaders' | 'date'> {
   /** Who takes the body. Call it while the answer is being told. */
   readTo(reader: AnswerReader): void;
   /** The connection is read no further, but for what has been read already. */
@@ -37,13 +40,19 @@ const NO_READER: AnswerReader = {
   onBrokenOff: () => undefined,
 };
 
-/** What becomes of the connection behind the answer. */
-export type OnOver = (mayStay: boolean) => void;
+export interface AskingOptions {
+  /** Of the server's answers. */
+  readonly heads: FamiliarHeads;
+  readonly handlers: AskHandlers;
+  /** What becomes of the connection behind the answer. */
+  readonly onOver: (mayStay: boolean) => void;
+}
 
 export class Asking implements UpstreamAnswer {
   readonly #socket: Socket;
+  readonly #heads: FamiliarHeads;
   readonly #handlers: AskHandlers;
-  readonly #onOver: OnOver;
+  readonly #onOver: (mayStay: boolean) => void;
   #bytes: Buffer = NOTHING;
   #head: ResponseHead | undefined;
   #decoder: BodyDecoder | undefined;
@@ -51,8 +60,9 @@ export class Asking implements UpstreamAnswer {
   #isSent = false;
   #isOver = false;
 
-  constructor(socket: Socket, handlers: AskHandlers, onOver: OnOver) {
+  constructor(socket: Socket, { heads, handlers, onOver }: AskingOptions) {
     this.#socket = socket;
+    this.#heads = heads;
     this.#handlers = handlers;
     this.#onOver = onOver;
   }
@@ -77,8 +87,12 @@ export class Asking implements UpstreamAnswer {
     return this.#head?.headers ?? {};
   }
 
-  get rawHeaders(): string[] {
+  get rawHeaders(): ResponseHead['rawHeaders'] {
     return this.#head?.rawHeaders ?? [];
+  }
+
+  get date(): string | undefined {
+    return this.#head?.date;
   }
 
   readTo(reader: AnswerReader): void {
@@ -116,11 +130,12 @@ export class Asking implements UpstreamAnswer {
     this.#decoder = new BodyDecoder(head.framing);
     this.#handlers.onAnswer(this);
     if (rest.length > 0 || head.framing.kind === 'none') this.#body(rest);
+    else this.#reader.onMore?.();
   }
 
   #readHead(): Exclude<ReturnType<typeof readResponseHead>, { kind: 'interim' }> {
     for (;;) {
-      const outcome = readResponseHead(this.#bytes);
+      const outcome = readResponseHead(this.#bytes, this.#heads);
       if (outcome.kind !== 'interim') return outcome;
       this.#bytes = this.#bytes.subarray(outcome.end);
     }
@@ -130,7 +145,8 @@ export class Asking implements UpstreamAnswer {
     if (this.#isOver || this.#decoder === undefined) return;
     const { pieces, state, rest } = this.#decoder.push(bytes);
     for (const piece of pieces) if (!this.#hasLeft()) this.#reader.onPiece(piece);
-    if (this.#hasLeft() || state === 'more') return;
+    if (this.#hasLeft()) return;
+    if (state === 'more') return this.#reader.onMore?.();
     if (state === 'malformed') return this.broken(MALFORMED);
     this.#whole(rest === 0);
   }

@@ -1,5 +1,6 @@
 /** Connections to one server, each with one request at a time; those that wait are used again, the last one first. */
 import type { Socket } from 'node:net';
+import { FamiliarHeads } from './familiar-heads.ts';
 import { Asking, type AskHandlers } from './upstream-answer.ts';
 
 export interface PoolOptions {
@@ -26,6 +27,7 @@ export class UpstreamPool {
   readonly #options: PoolOptions;
   readonly #open = new Set<Connection>();
   readonly #waiting: Waiting[] = [];
+  readonly #heads = new FamiliarHeads();
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(options: PoolOptions) {
@@ -45,7 +47,7 @@ export class UpstreamPool {
   }
 
   #connected(): Connection {
-    const connection = new Connection(this.#options.connect(), {
+    const connection = new Connection(this.#options.connect(), this.#heads, {
       onFree: () => {
         this.#waiting.push({ connection, sinceMs: this.#options.nowMs() });
         this.#sweeper ??= setInterval(() => this.#sweep(), this.#options.idleMs / 8).unref();
@@ -82,11 +84,13 @@ interface ConnectionHandlers {
 
 class Connection {
   readonly #socket: Socket;
+  readonly #heads: FamiliarHeads;
   readonly #handlers: ConnectionHandlers;
   #asking: Asking | undefined;
 
-  constructor(socket: Socket, handlers: ConnectionHandlers) {
+  constructor(socket: Socket, heads: FamiliarHeads, handlers: ConnectionHandlers) {
     this.#socket = socket;
+    this.#heads = heads;
     this.#handlers = handlers;
     socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
     socket.setNoDelay(true);
@@ -103,7 +107,11 @@ class Connection {
   }
 
   ask(message: readonly Uint8Array[], handlers: AskHandlers): Asked {
-    const asking = new Asking(this.#socket, handlers, (mayStay) => this.#over(mayStay));
+    const asking = new Asking(this.#socket, {
+      heads: this.#heads,
+      handlers,
+      onOver: (mayStay) => this.#over(mayStay),
+    });
     this.#asking = asking;
     asking.send(message);
     return asking;

@@ -1,0 +1,122 @@
+/**
+ * Heads that have been read before: a peer says nearly the same each time, but for a length and a date. Such a head is known
+ * by its bytes, and has the shape that it had: what was worked out from that shape holds. Anything else is read anew.
+ */
+import { readHead, type Head, type HeadOutcome, type HeadShape } from './header-fields.ts';
+
+/** Bytes that are the same each time, and what stands behind them. */
+interface Stretch {
+  readonly bytes: Buffer;
+  readonly before: 'length' | 'date' | 'body';
+}
+
+interface Familiar {
+  readonly shape: HeadShape;
+  readonly stretches: readonly Stretch[];
+}
+
+/** A peer has few: requests of each method, answers with a body and without. */
+const MAX_FAMILIAR = 4;
+/** Longer ones are rare, and each is kept as long as its connection. */
+const MAX_KEPT_BYTES = 2 * 1024;
+const MAX_DIGITS = 15;
+/** `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that is written (RFC 9110 §5.6.7). */
+const DATE_CHARACTERS = 29;
+const CR = 0x0d;
+
+export class FamiliarHeads {
+  /** The last one first. */
+  readonly #known: Familiar[] = [];
+
+  /** As `readHead`, of which it says the same. */
+  read(bytes: Buffer): HeadOutcome {
+    for (const [index, known] of this.#known.entries()) {
+      const head = matching(known, bytes);
+      if (head === undefined) continue;
+      if (index > 0) this.#known.unshift(...this.#known.splice(index, 1));
+      return { kind: 'head', head };
+    }
+    const outcome = readHead(bytes);
+    if (outcome.kind === 'head' && outcome.head.end <= MAX_KEPT_BYTES) this.#keep(bytes, outcome.head);
+    return outcome;
+  }
+
+  #keep(bytes: Buffer, head: Head): void {
+    const stretches = stretchesOf(bytes, head);
+    if (stretches === undefined) return;
+    if (this.#known.length >= MAX_FAMILIAR) this.#known.pop();
+    this.#known.unshift({ shape: head.shape, stretches });
+  }
+}
+
+/** Cuts a head that has been read; undefined where that cannot be done for sure. */
+function stretchesOf(bytes: Buffer, head: Head): readonly Stretch[] | undefined {
+  if (head.shape.hasRepeated) return undefined;
+  const text = bytes.toString('latin1', 0, head.end);
+  const holes = [holeOf(text, 'length', head.length), holeOf(text, 'date', head.date)]
+    .filter((hole) => hole !== undefined)
+    .toSorted((a, b) => a.at - b.at);
+  const stretches: Stretch[] = [];
+  let from = 0;
+  for (const { at, end, before } of holes) {
+    stretches.push({ bytes: Buffer.from(bytes.subarray(from, at)), before });
+    from = end;
+  }
+  stretches.push({ bytes: Buffer.from(bytes.subarray(from, head.end)), before: 'body' });
+  return stretches;
+}
+
+interface Hole {
+  readonly at: number;
+  readonly end: number;
+  readonly before: 'length' | 'date';
+}
+
+const LINE_OF = { length: /\r\ncontent-length:[\t ]*/iu, date: /\r\ndate:[\t ]*/iu } as const;
+
+function holeOf(text: string, before: Hole['before'], value: string | undefined): Hole | undefined {
+  const line = value === undefined ? null : LINE_OF[before].exec(text);
+  if (line === null || value === undefined) return undefined;
+  const at = line.index + line[0].length;
+  return { at, end: at + value.length, before };
+}
+
+function matching({ shape, stretches }: Familiar, bytes: Buffer): Head | undefined {
+  let at = 0;
+  let length: string | undefined;
+  let date: string | undefined;
+  for (const { bytes: same, before } of stretches) {
+    const next = at + same.length;
+    if (bytes.compare(same, 0, same.length, at, Math.min(next, bytes.length)) !== 0) return undefined;
+    at = next;
+    if (before === 'body') return { shape, length, date, end: at };
+    const end = before === 'length' ? endOfDigits(bytes, at) : endOfDate(bytes, at);
+    if (end === undefined) return undefined;
+    const value = bytes.toString('latin1', at, end);
+    if (before === 'length') length = value;
+    else date = value;
+    at = end;
+  }
+  return undefined;
+}
+
+/** Index behind the digits from `at` on, where a line end follows. */
+function endOfDigits(bytes: Buffer, at: number): number | undefined {
+  let end = at;
+  while (end - at <= MAX_DIGITS && isDigit(bytes[end])) end++;
+  return end > at && bytes[end] === CR ? end : undefined;
+}
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
+
+/** Index behind a date from `at` on, where a line end follows: visible characters at both ends, none beyond ASCII. */
+function endOfDate(bytes: Buffer, at: number): number | undefined {
+  const end = at + DATE_CHARACTERS;
+  if (bytes[end] !== CR) return undefined;
+  for (let index = at; index < end; index++) {
+    const byte = bytes[index] ?? 0;
+    const isInside = index > at && index < end - 1;
+    if (byte < (isInside ? 0x20 : 0x21) || byte > 0x7e) return undefined;
+  }
+  return end;
+}
