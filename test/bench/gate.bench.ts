@@ -14,7 +14,12 @@ import { nodeArguments, ROOT, tapEnvironment, workplace } from '../support/mcp/h
 import { quantile, result, type Bench, type BenchResult, rotated } from './bench.ts';
 import { startSink } from './tap.bench.ts';
 
-const WARM_UP_CALLS = 300;
+/**
+ * A gate is young for its first calls, which V8 has not compiled yet, and settled for all of its life after them. The first
+ * calls of all are no part of either.
+ */
+const FIRST_CALLS = 300;
+const CALLS_UNTIL_SETTLED = 5_000;
 const ROUNDS = 20;
 const CALLS_PER_ROUND = 100;
 const COMMAND = path.join(ROOT, 'dist/services/cli/main.js');
@@ -69,6 +74,16 @@ async function timeCalls(client: Client, calls: number): Promise<number[]> {
   return sample;
 }
 
+type Samples = Readonly<Record<Way, readonly number[]>>;
+
+async function timeAll(clients: readonly { readonly way: Way; readonly client: Client }[]): Promise<Samples> {
+  const samples: Record<Way, number[]> = { direct: [], relay: [], proxy: [], gate: [] };
+  for (let n = 0; n < ROUNDS; n++)
+    for (const { way, client } of rotated(clients, n))
+      samples[way].push(...(await timeCalls(client, CALLS_PER_ROUND)));
+  return samples;
+}
+
 async function measure(form: Form): Promise<readonly BenchResult[]> {
   const place = workplace();
   const sink = await startSink();
@@ -88,14 +103,13 @@ async function measure(form: Form): Promise<readonly BenchResult[]> {
       proxy: `http://127.0.0.1:${proxy.line}/mcp`,
       gate: `${(JSON.parse(gate.line) as { url: string }).url}/calls`,
     };
-    const samples: Record<Way, number[]> = { direct: [], relay: [], proxy: [], gate: [] };
     const clients = await Promise.all(WAYS.map(async (way) => ({ way, client: await connected(urls[way]) })));
-    for (const { client } of clients) await timeCalls(client, WARM_UP_CALLS);
-    for (let n = 0; n < ROUNDS; n++)
-      for (const { way, client } of rotated(clients, n))
-        samples[way].push(...(await timeCalls(client, CALLS_PER_ROUND)));
+    for (const { client } of clients) await timeCalls(client, FIRST_CALLS);
+    const young = await timeAll(clients);
+    for (const { client } of clients) await timeCalls(client, CALLS_UNTIL_SETTLED);
+    const settled = await timeAll(clients);
     await Promise.all(clients.map(({ client }) => client.close()));
-    return resultsOf(form, samples);
+    return [...resultsOf(form, settled), youngResult(form, young)];
   } finally {
     gate.child.kill('SIGTERM');
     await once(gate.child, 'exit');
@@ -104,18 +118,28 @@ async function measure(form: Form): Promise<readonly BenchResult[]> {
   }
 }
 
-function resultsOf(form: Form, samples: Readonly<Record<Way, readonly number[]>>): readonly BenchResult[] {
+const added = (samples: Samples, way: Way, q: number): number =>
+  quantile(samples[way], q) - quantile(samples.direct, q);
+
+function youngResult(form: Form, samples: Samples): BenchResult {
+  const value = added(samples, 'gate', 0.5);
+  const baseline = added(samples, 'proxy', 0.5);
+  const note = `of the first ${ROUNDS * CALLS_PER_ROUND} calls; baseline: what a bare proxy adds`;
+  return result(`gate_${form}_young_added_p50`, { value, baseline, unit: 'ms' }, note);
+}
+
+function resultsOf(form: Form, samples: Samples): readonly BenchResult[] {
   const p = (way: Way, q: number): number => quantile(samples[way], q);
   const ms = (name: string, value: number, baseline: number, note: string): BenchResult =>
     result(`gate_${form}_${name}`, { value, baseline, unit: 'ms' }, note);
-  const added = (way: Way, q: number): number => p(way, q) - p('direct', q);
+  const adds = (way: Way, q: number): number => added(samples, way, q);
   const note = (than: string): string => `over the direct connection; baseline: what a ${than} adds`;
   return [
     ms('call_p50', p('gate', 0.5), p('direct', 0.5), 'baseline: direct connection'),
     ms('call_p99', p('gate', 0.99), p('direct', 0.99), 'baseline: direct connection'),
-    ms('added_p50', added('gate', 0.5), added('proxy', 0.5), note('bare proxy')),
-    ms('added_p99', added('gate', 0.99), added('proxy', 0.99), note('bare proxy')),
-    ms('added_to_relay_p50', added('gate', 0.5), added('relay', 0.5), note('relay of bytes')),
+    ms('added_p50', adds('gate', 0.5), adds('proxy', 0.5), note('bare proxy')),
+    ms('added_p99', adds('gate', 0.99), adds('proxy', 0.99), note('bare proxy')),
+    ms('added_to_relay_p50', adds('gate', 0.5), adds('relay', 0.5), note('relay of bytes')),
   ];
 }
 

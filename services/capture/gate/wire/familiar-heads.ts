@@ -1,6 +1,7 @@
 /**
  * Heads that have been read before: a peer says nearly the same each time, but for a length and a date. Such a head is known
- * by its bytes, and has the shape that it had: what was worked out from that shape holds. Anything else is read anew.
+ * by its bytes, and has the shape that it had: what was worked out from that shape holds. Anything else is read anew. What a
+ * peer sent, tokens too, is kept here as long as its connection is open.
  */
 import { readHead, type Head, type HeadOutcome, type HeadShape } from './header-fields.ts';
 

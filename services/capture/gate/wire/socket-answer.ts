@@ -76,7 +76,10 @@ export class SocketAnswer implements Answer {
     if (bytes !== undefined) this.#add(bytes);
     if (this.#isChunked) this.#parts.push(LAST_CHUNK);
     this.#isCorked = false;
-    this.#flush(() => this.#finished());
+    this.#flush((error) => {
+      // `close` follows a fault.
+      if (error === undefined || error === null) this.#finished();
+    });
   }
 
   cork(): void {
@@ -89,7 +92,7 @@ export class SocketAnswer implements Answer {
   }
 
   /** In one write: each would be a packet, and wake the client. */
-  #flush(onWritten?: () => void): void {
+  #flush(onWritten?: (error?: Error | null) => void): void {
     const parts = this.#parts;
     if (this.isGone || (parts.length === 0 && onWritten === undefined)) return;
     this.#parts = [];
