@@ -31,8 +31,9 @@ export class FamiliarHeads {
 
   /** As `readHead`, of which it says the same. */
   read(bytes: Buffer): HeadOutcome {
-    for (const [index, known] of this.#known.entries()) {
-      const head = matching(known, bytes);
+    for (let index = 0; index < this.#known.length; index++) {
+      const known = this.#known[index];
+      const head = known === undefined ? undefined : matching(known, bytes);
       if (head === undefined) continue;
       if (index > 0) this.#known.unshift(...this.#known.splice(index, 1));
       return { kind: 'head', head };
@@ -82,42 +83,43 @@ function holeOf(text: string, before: Hole['before'], value: string | undefined)
   return { at, end: at + value.length, before };
 }
 
+/** A plain loop: it stands in the way of every message, most often before it is compiled. */
 function matching({ shape, stretches }: Familiar, bytes: Buffer): Head | undefined {
   let at = 0;
   let length: string | undefined;
   let date: string | undefined;
-  for (const { bytes: same, before } of stretches) {
-    const next = at + same.length;
-    if (bytes.compare(same, 0, same.length, at, Math.min(next, bytes.length)) !== 0) return undefined;
-    at = next;
-    if (before === 'body') return { shape, length, date, end: at };
-    const end = before === 'length' ? endOfDigits(bytes, at) : endOfDate(bytes, at);
-    if (end === undefined) return undefined;
-    const value = bytes.toString('latin1', at, end);
-    if (before === 'length') length = value;
-    else date = value;
-    at = end;
+  for (let index = 0; index < stretches.length; index++) {
+    const stretch = stretches[index];
+    const next = stretch === undefined ? Infinity : at + stretch.bytes.length;
+    if (stretch === undefined || next > bytes.length) return undefined;
+    if (bytes.compare(stretch.bytes, 0, next - at, at, next) !== 0) return undefined;
+    if (stretch.before === 'body') return { shape, length, date, end: next };
+    const isLength = stretch.before === 'length';
+    at = isLength ? endOfDigits(bytes, next) : endOfDate(bytes, next);
+    if (at === -1) return undefined;
+    if (isLength) length = bytes.toString('latin1', next, at);
+    else date = bytes.toString('latin1', next, at);
   }
   return undefined;
 }
 
-/** Index behind the digits from `at` on, where a line end follows. */
-function endOfDigits(bytes: Buffer, at: number): number | undefined {
+/** Index behind the digits from `at` on, where a line end follows; else -1. */
+function endOfDigits(bytes: Buffer, at: number): number {
   let end = at;
   while (end - at <= MAX_DIGITS && isDigit(bytes[end])) end++;
-  return end > at && bytes[end] === CR ? end : undefined;
+  return end > at && bytes[end] === CR ? end : -1;
 }
 
 const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x30 && byte <= 0x39;
 
-/** Index behind a date from `at` on, where a line end follows: visible characters at both ends, none beyond ASCII. */
-function endOfDate(bytes: Buffer, at: number): number | undefined {
+/** Index behind a date from `at` on, where a line end follows, else -1: visible characters at both ends, none beyond ASCII. */
+function endOfDate(bytes: Buffer, at: number): number {
   const end = at + DATE_CHARACTERS;
-  if (bytes[end] !== CR) return undefined;
+  if (bytes[end] !== CR) return -1;
   for (let index = at; index < end; index++) {
     const byte = bytes[index] ?? 0;
     const isInside = index > at && index < end - 1;
-    if (byte < (isInside ? 0x20 : 0x21) || byte > 0x7e) return undefined;
+    if (byte < (isInside ? 0x20 : 0x21) || byte > 0x7e) return -1;
   }
   return end;
 }
