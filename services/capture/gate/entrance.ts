@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import type { GateClientKey, GateSettings } from './config.ts';
 import { admit } from './door.ts';
-import type { Served } from './exchange.ts';
+import type { Served } from './exchange-options.ts';
 import type { Peer } from './identity.ts';
 import { StreamTable } from './streams.ts';
 

@@ -6,62 +6,20 @@
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import { pendingKey } from '../exchange.ts';
 import type { AboutLine, Passed } from '../passed.ts';
-import type { CaptureLog } from '../log.ts';
 import type { WireLine, WireMessage } from '../message.ts';
 import { answerPost, refuse } from './answers.ts';
-import type { GateUpstream } from './config.ts';
-import type { Entrance } from './entrance.ts';
 import { endExchange, type End } from './exchange-end.ts';
+import type { ExchangeOptions } from './exchange-options.ts';
+import { knownStream, nameStream, streamOf } from './exchange-stream.ts';
 import { isModern, mismatchedHeaders } from './header-check.ts';
 import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
 import { oldTransportOf, refuseOldTransport } from './old-transport.ts';
-import type { ParamHeaders } from './param-headers.ts';
-import { readRequest, type BodyLimits, type BodyOutcome, type HeldBytes } from './request-body.ts';
+import { readRequest, type BodyOutcome } from './request-body.ts';
 import { pump } from './response-pump.ts';
-import { conversationOf, type GateSessions } from './sessions.ts';
-import { StreamTable, type GateStream, type StreamAbout } from './streams.ts';
-import { returnedHeaders, type Forwardable, type UpstreamClient } from './upstream.ts';
-import type { Answer } from './wire/answer.ts';
-import type { RawHeaders } from './wire/header-fields.ts';
+import type { GateStream } from './streams.ts';
+import { returnedHeaders } from './upstream.ts';
 import type { UpstreamAnswer } from './wire/upstream-answer.ts';
 import type { Asked } from './wire/upstream-pool.ts';
-
-/** An upstream and what is kept beside it. */
-export interface Served {
-  readonly upstream: GateUpstream;
-  readonly client: UpstreamClient;
-  readonly params: ParamHeaders;
-}
-
-/** A client's request; its body is read once it is asked for. */
-export interface GateRequest extends Forwardable {
-  readonly method: string;
-  body(limits: BodyLimits): BodyOutcome | Promise<BodyOutcome>;
-  /** Nobody wants its body. */
-  discard(): void;
-}
-
-/** What all exchanges of a gate share. */
-export interface GateSite {
-  readonly streams: StreamTable;
-  readonly sessions: GateSessions;
-  /** What the bodies of all exchanges hold. */
-  readonly held: HeldBytes;
-  readonly resumeGraceMs: number;
-  readonly maxMessageBytes: number;
-  readonly log: CaptureLog;
-}
-
-export interface ExchangeOptions {
-  readonly entrance: Entrance;
-  readonly site: GateSite;
-  readonly request: GateRequest;
-  readonly response: Answer;
-  /** Numbers the exchanges of this gate. */
-  readonly number: number;
-  /** Changes the headers of an answer (resource metadata); the very same array where nothing is changed. */
-  readonly rewriteHeaders: (headers: RawHeaders) => RawHeaders;
-}
 
 /** Systems say so where nobody listens: what an upstream knew of its sessions is gone. */
 const NOBODY_LISTENS = 'ECONNREFUSED';
@@ -99,7 +57,7 @@ export class Exchange {
     // An event stream, the end of a session, or a browser's question: no message travels to the server.
     request.discard();
     if (request.method === 'GET' && !this.#open([])) return this.#refuse('gate_full');
-    if (request.method === 'DELETE') this.#stream = this.#known();
+    if (request.method === 'DELETE') this.#stream = knownStream(this.#options);
     this.#begin();
     if (request.method === 'GET' && this.#stream !== undefined) this.#stream.listening++;
     this.#send(undefined, []);
@@ -178,77 +136,12 @@ export class Exchange {
     return this.#scope;
   }
 
-  // --- streams
-
-  #known(): GateStream | undefined {
-    const { site } = this.#options;
-    const { session } = this.#options.entrance;
-    return session === undefined ? undefined : site.streams.find(session.key);
-  }
-
-  #key(name: Parameters<typeof StreamTable.key>[1]): string {
-    const { served, scope } = this.#options.entrance;
-    return StreamTable.key({ upstream: served.upstream.name, scope }, name);
-  }
-
   /** Finds or opens the stream; false when there is no room for one. */
   #open(messages: readonly WireMessage[]): boolean {
     const { request } = this.#options;
-    this.#stream = this.#known() ?? this.#opened(messages);
+    this.#stream = streamOf(this.#options, messages);
     this.#stream?.noteClaims(request.headers.authorization);
     return this.#stream !== undefined;
-  }
-
-  #opened(messages: readonly WireMessage[]): GateStream | undefined {
-    const { site } = this.#options;
-    const { session } = this.#options.entrance;
-    const about = this.#about(messages);
-    if (this.#begins(messages)) return site.streams.open(about, undefined);
-    const key = session?.key ?? this.#key({ own: about.session.id });
-    return site.streams.find(key) ?? site.streams.open(about, key);
-  }
-
-  #begins(messages: readonly WireMessage[]): boolean {
-    return this.#sessionId === undefined && messages.some(({ method }) => method === 'initialize');
-  }
-
-  #about(messages: readonly WireMessage[]): StreamAbout {
-    const { site, request } = this.#options;
-    const { served, peer, scope, agent, principal } = this.#options.entrance;
-    const conversationId = conversationOf(messages, request.headers);
-    const session = site.sessions.of({
-      upstream: served.upstream.name,
-      scope,
-      connectionId: peer.id,
-      processSession: () => peer.processSession,
-      conversationId,
-      mcpSessionId: this.#sessionId,
-      begins: this.#begins(messages),
-    });
-    return {
-      upstream: served.upstream.name,
-      scope,
-      session,
-      agent,
-      principal,
-      mcpSessionId: this.#sessionId,
-      conversationId,
-      certificateHash: peer.certificate?.fingerprint,
-      authorization: request.headers.authorization,
-    };
-  }
-
-  /** The server names the session that this `initialize` began. */
-  #named(sessionId: string | undefined): void {
-    const stream = this.#stream;
-    if (stream === undefined || stream.key !== undefined) return;
-    const { streams } = this.#options.site;
-    if (sessionId !== undefined) {
-      streams.name(stream, this.#key({ mcp: sessionId }), sessionId);
-      return;
-    }
-    const own = this.#key({ own: stream.capture.session });
-    if (streams.find(own) === undefined) streams.register(stream, own);
   }
 
   #begin(): void {
@@ -281,7 +174,8 @@ export class Exchange {
       this.#asked?.destroy();
       return this.#refuse('upstream_refused');
     }
-    if (this.#status < 300) this.#named(answer.headers['mcp-session-id']);
+    if (this.#status < 300 && this.#stream !== undefined)
+      nameStream(this.#stream, this.#options, answer.headers['mcp-session-id']);
     if (this.#status === 202) this.#mayResume = true;
     pump({
       from: answer,
