@@ -14,8 +14,12 @@ const CRLF = Buffer.from('\r\n');
 /** Extensions of a chunk and trailers are not ours to carry on, and not without bounds. */
 const MAX_LINE_BYTES = 4 * 1024;
 const MAX_TRAILER_BYTES = 16 * 1024;
-const SIZE_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t\u0020-\u007E\u0080-\u00FF]*)?$/u;
-const TRAILER = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\u0020-\u007E\u0080-\u00FF]*$/u;
+const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/u.source;
+const QUOTED =
+  /"(?:[\t\u0020\u0021\u0023-\u005B\u005D-\u007E\u0080-\u00FF]|\\[\t\u0020-\u007E\u0080-\u00FF])*"/u.source;
+const EXTENSION = `[\\t ]*;[\\t ]*${TOKEN}(?:[\\t ]*=[\\t ]*(?:${TOKEN}|${QUOTED}))?`;
+const SIZE_LINE = new RegExp(`^([0-9A-Fa-f]{1,12})(?:${EXTENSION})*$`, 'u');
+const TRAILER = new RegExp(`^${TOKEN}:[\\t\\u0020-\\u007E\\u0080-\\u00FF]*$`, 'u');
 
 /** Where a chunked body stands: before a size line, in data, before the line end behind it, in the trailers. */
 type Place = 'size' | 'data' | 'data_end' | 'trailers';

@@ -53,6 +53,8 @@ class PlainConnection {
   #pieces = 0;
   #patience: NodeJS.Timeout | undefined;
   #answer: SocketAnswer | undefined;
+  /** The client was told that the connection closes: nothing more of it is served (RFC 9112 §9.6). */
+  #isClosing = false;
 
   constructor(socket: Socket, options: PlainConnectionOptions) {
     this.#socket = socket;
@@ -67,6 +69,7 @@ class PlainConnection {
   }
 
   #took(bytes: Buffer): void {
+    if (this.#isClosing) return;
     this.#bytes = this.#bytes === undefined ? bytes : Buffer.concat([this.#bytes, bytes]);
     this.#pieces++;
     if (this.#answer === undefined) return this.#next();
@@ -116,6 +119,7 @@ class PlainConnection {
 
   #finished(mayStay: boolean): void {
     this.#answer = undefined;
+    this.#isClosing = !mayStay;
     if (!mayStay) return void this.#socket.end();
     if (this.#socket.isPaused()) this.#socket.resume();
     this.#next();

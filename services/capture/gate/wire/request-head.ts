@@ -30,7 +30,17 @@ export const MAX_PLAIN_BYTES = 64 * 1024;
 const REQUEST_LINE = /^(POST|GET|DELETE) (\/[\u0021\u0022\u0024-\u007E]*) HTTP\/1\.1$/u;
 const LENGTH = /^\d{1,9}$/u;
 /** They change how a message is framed or what is done with its connection, or have rules of their own. */
-const UNUSUAL = ['transfer-encoding', 'expect', 'upgrade', 'trailer', 'te', 'set-cookie', 'keep-alive'];
+const UNUSUAL = [
+  'transfer-encoding',
+  'expect',
+  'upgrade',
+  'trailer',
+  'te',
+  'set-cookie',
+  'keep-alive',
+  // Old clients mean Connection, and Node takes it for that.
+  'proxy-connection',
+];
 const PARTIAL: RequestOutcome = { kind: 'partial' };
 const UNUSUAL_REQUEST: RequestOutcome = { kind: 'unusual' };
 

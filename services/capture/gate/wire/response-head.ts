@@ -51,7 +51,9 @@ export function readResponseHead(bytes: Buffer, heads: FamiliarHeads): ResponseH
   if (status < 200) return { kind: 'interim', end };
   const framing = NO_BODY.has(status) ? NONE : framingOf(line, shape, length);
   if (framing === undefined) return MALFORMED;
-  const keepsAlive = framing.kind !== 'until_close' && line.staysOpen;
+  // A server that announces a body where there is none may send it, and it would be read as the next answer.
+  const isDoubtful = NO_BODY.has(status) && announcesBody(shape, length);
+  const keepsAlive = framing.kind !== 'until_close' && line.staysOpen && !isDoubtful;
   const { byName: headers, raw: rawHeaders } = shape;
   return { kind: 'head', head: { status, headers, rawHeaders, date, framing, keepsAlive, end } };
 }
@@ -90,8 +92,12 @@ function framingOf(
   }
   if (length === undefined) return UNTIL_CLOSE;
   if (!LENGTH.test(length)) return undefined;
-  return length === '0' ? NONE : { kind: 'length', bytes: Number(length) };
+  const bytes = Number(length);
+  return bytes === 0 ? NONE : { kind: 'length', bytes };
 }
+
+const announcesBody = ({ byName }: HeadShape, length: string | undefined): boolean =>
+  byName['transfer-encoding'] !== undefined || Number(length ?? 0) !== 0;
 
 function staysOpen({ byName }: HeadShape, isCurrent: boolean): boolean {
   const options = (byName['connection'] ?? '').toLowerCase().split(',');

@@ -121,6 +121,8 @@ export class SocketAnswer implements Answer {
   }
 
   destroy(): void {
+    // The connection may be the next answer's already.
+    if (this.isFinished) return;
     this.#options.socket.destroy();
     this.closed();
   }

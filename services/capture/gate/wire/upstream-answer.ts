@@ -130,7 +130,7 @@ export class Asking implements UpstreamAnswer {
     this.#decoder = new BodyDecoder(head.framing);
     this.#handlers.onAnswer(this);
     if (rest.length > 0 || head.framing.kind === 'none') this.#body(rest);
-    else this.#reader.onMore?.();
+    else if (!this.#hasLeft()) this.#reader.onMore?.();
   }
 
   #readHead(): Exclude<ReturnType<typeof readResponseHead>, { kind: 'interim' }> {
