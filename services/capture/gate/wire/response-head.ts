@@ -49,10 +49,11 @@ export function readResponseHead(bytes: Buffer, heads: FamiliarHeads): ResponseH
   if (line === undefined || line.status === SWITCHING_PROTOCOLS) return MALFORMED;
   const { status } = line;
   if (status < 200) return { kind: 'interim', end };
-  const framing = NO_BODY.has(status) ? NONE : framingOf(line, shape, length);
-  if (framing === undefined) return MALFORMED;
+  const said = framingOf(line, shape, length);
+  if (said === undefined) return MALFORMED;
+  const framing = NO_BODY.has(status) ? NONE : said;
   // A server that announces a body where there is none may send it, and it would be read as the next answer.
-  const isDoubtful = NO_BODY.has(status) && announcesBody(shape, length);
+  const isDoubtful = framing !== said && said.kind !== 'until_close';
   const keepsAlive = framing.kind !== 'until_close' && line.staysOpen && !isDoubtful;
   const { byName: headers, raw: rawHeaders } = shape;
   return { kind: 'head', head: { status, headers, rawHeaders, date, framing, keepsAlive, end } };
@@ -95,9 +96,6 @@ function framingOf(
   const bytes = Number(length);
   return bytes === 0 ? NONE : { kind: 'length', bytes };
 }
-
-const announcesBody = ({ byName }: HeadShape, length: string | undefined): boolean =>
-  byName['transfer-encoding'] !== undefined || Number(length ?? 0) !== 0;
 
 function staysOpen({ byName }: HeadShape, isCurrent: boolean): boolean {
   const options = (byName['connection'] ?? '').toLowerCase().split(',');

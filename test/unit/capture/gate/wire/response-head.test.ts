@@ -112,6 +112,8 @@ describe('an answer is refused for', () => {
     'two lengths': answer(OK, LENGTH, 'Content-Length: 4'),
     'two lengths that are the same': answer(OK, LENGTH, LENGTH),
     'a list of lengths': answer(OK, 'Content-Length: 3, 3'),
+    'two lengths, also where there is no body': answer('HTTP/1.1 304 Not Modified', LENGTH, LENGTH),
+    'both framings, also where there is no body': answer('HTTP/1.1 204 No Content', LENGTH, CHUNKED),
     'a signed length': answer(OK, 'Content-Length: +3'),
     'a length below nought': answer(OK, 'Content-Length: -1'),
     'a length in hex': answer(OK, 'Content-Length: 0x3'),
