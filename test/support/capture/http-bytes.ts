@@ -192,7 +192,7 @@ const changed = (text: string, changes: readonly Change[]): string =>
   }, text);
 
 /** As it is in most runs, else with a few bytes changed. */
-const mutated = (text: fc.Arbitrary<string>): fc.Arbitrary<Buffer> =>
+export const mutated = (text: fc.Arbitrary<string>): fc.Arbitrary<Buffer> =>
   fc.tuple(text, rarely(change)).map(([before, changes]) => Buffer.from(changed(before, changes), 'latin1'));
 
 /** Several requests of one connection, behind each other. */
