@@ -24,6 +24,8 @@ export class GateListener {
   readonly #listen: GateListen;
   readonly #server: http.Server;
   readonly #plain: PlainConnections;
+  /** Connections under TLS, also those in the midst of a handshake, which no server counts as its own. */
+  readonly #underTls = new Set<Socket>();
 
   constructor(listen: GateListen, serving: GateServing) {
     this.#listen = listen;
@@ -31,6 +33,12 @@ export class GateListener {
     // TLS has its own event for connections that are through the handshake.
     const event = listen.tls === undefined ? 'connection' : 'secureConnection';
     this.#plain = plainBefore(this.#server, event, serving);
+    if (listen.tls !== undefined) this.#server.on('connection', (socket: Socket) => this.#keep(socket));
+  }
+
+  #keep(socket: Socket): void {
+    this.#underTls.add(socket);
+    socket.on('close', () => this.#underTls.delete(socket));
   }
 
   /** The URL; throws where it cannot listen. */
@@ -59,6 +67,7 @@ export class GateListener {
   breakOff(): void {
     this.#server.closeAllConnections();
     this.#plain.close();
+    for (const socket of this.#underTls) socket.destroy();
   }
 }
 
