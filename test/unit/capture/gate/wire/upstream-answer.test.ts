@@ -42,6 +42,25 @@ describe('an asking', () => {
     assert.ok(!site.isOpen(0));
   });
 
+  it('that breaks off at a head without a body is not told that more is to come', async () => {
+    const site = new PoolSite();
+    const log: string[] = [];
+    const asked = site.pool.ask(REQUEST, {
+      onFailed: (code) => log.push(code),
+      onAnswer: (answer) => {
+        answer.readTo({
+          onPiece: () => log.push('piece'),
+          onMore: () => log.push('more'),
+          onEnd: () => log.push('end'),
+          onBrokenOff: () => log.push('broken off'),
+        });
+        asked.destroy();
+      },
+    });
+    await site.answered('HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n');
+    assert.deepEqual(log, []);
+  });
+
   it('that paused leaves a connection that is read again', async () => {
     const site = new PoolSite();
     const first = site.ask(REQUEST, () => first.answers[0]?.pause());
