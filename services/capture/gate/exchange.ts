@@ -15,6 +15,7 @@ import { isModern, mismatchedHeaders } from './header-check.ts';
 import { mismatchControl, mismatchLabels } from './header-mismatch.ts';
 import { oldTransportOf, refuseOldTransport } from './old-transport.ts';
 import { readRequest, type BodyOutcome } from './request-body.ts';
+import { mustNotPass } from './refused-answers.ts';
 import { pump } from './response-pump.ts';
 import type { GateStream } from './streams.ts';
 import { returnedHeaders } from './upstream.ts';
@@ -79,7 +80,7 @@ export class Exchange {
     // Until it is sent, or the exchange is over before.
     this.#release = body.release;
     if (response.isGone) body.release();
-    const read = readRequest(request.headers, body.bytes, this.#scopeOfIds());
+    const read = readRequest(request, body.bytes, this.#scopeOfIds());
     if (read.kind === 'refused') return this.#refuse(read.code);
     const { messages } = read.line;
     this.#messages = messages;
@@ -278,10 +279,3 @@ const NOTHING: Passed = { forward: undefined, answers: [] };
 
 /** A line that is held back is judged later. */
 const judged = (passed: Passed): Passed | Promise<Passed> => passed.later ?? passed;
-
-/** A client would follow a redirect past the gate; what is encoded cannot be looked at. */
-function mustNotPass({ headers, status }: UpstreamAnswer): boolean {
-  const encoding = headers['content-encoding'];
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return true;
-  return status >= 300 && status < 400 && status !== 304;
-}

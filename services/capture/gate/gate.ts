@@ -182,7 +182,7 @@ class Gate {
     }
     const { gate, settings } = this.#options;
     const { path, query } = splitTarget(request.target);
-    const served = this.#byPath.get(path);
+    const served = metadataUpstream(gate.upstreams, path) === undefined ? this.#byPath.get(path) : undefined;
     if (served === undefined) return false;
     const { method, headers } = request;
     const peer = peerOf(socket, settings.host);

@@ -3,6 +3,8 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ErrorCode } from '../../../schemas/errors.ts';
 import { readLine, type WireLine } from '../message.ts';
+import type { Forwardable } from './upstream.ts';
+import type { RawHeaders } from './wire/header-fields.ts';
 
 export type BodyOutcome =
   /** `release` when nothing holds the bytes any more. */
@@ -93,12 +95,19 @@ export type RequestOutcome =
 const plain = new WeakMap<IncomingHttpHeaders, boolean>();
 
 /** False for headers that would have the server read other characters than we do. */
-function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
+function isPlainUtf8({ headers, rawHeaders }: Forwardable): boolean {
   const known = plain.get(headers);
   if (known !== undefined) return known;
-  const isPlain = saysUtf8(headers);
+  const isPlain = saysUtf8(headers) && !hasTwoTypes(rawHeaders);
   plain.set(headers, isPlain);
   return isPlain;
+}
+
+/** Node keeps the first; all of them go on, and a server may take the last. */
+function hasTwoTypes(rawHeaders: RawHeaders): boolean {
+  const isType = (name: string, index: number): boolean =>
+    index % 2 === 0 && name.toLowerCase() === 'content-type';
+  return rawHeaders.filter(isType).length > 1;
 }
 
 function saysUtf8(headers: IncomingHttpHeaders): boolean {
@@ -123,8 +132,8 @@ function isStrictJson(body: Buffer): boolean {
 }
 
 /** The messages of a body; refused where a server might read something else in it. */
-export function readRequest(headers: IncomingHttpHeaders, body: Buffer, scope: string): RequestOutcome {
-  if (!isPlainUtf8(headers)) return { kind: 'refused', code: 'body_unsupported_type' };
+export function readRequest(request: Forwardable, body: Buffer, scope: string): RequestOutcome {
+  if (!isPlainUtf8(request)) return { kind: 'refused', code: 'body_unsupported_type' };
   const line = readLine(body, scope);
   if (line.messages.length === 0 || !isStrictJson(body)) return { kind: 'refused', code: 'body_malformed' };
   return { kind: 'messages', line };

@@ -300,6 +300,40 @@ describe('what the gate answers itself', () => {
     assert.equal((await send(`${url}/more`, POST(callOf(1)))).status, 404);
   });
 
+  it("a request with two content types never reaches the server: which one counts is the server's choice", async (context) => {
+    const { url } = await open(context, answering);
+    seen.length = 0;
+    const headers = {
+      ...JSON_HEADERS,
+      'content-type': ['application/json', 'application/json; charset=utf-7'],
+    };
+    const answer = await send(url, { headers, body: callOf(1) });
+    assert.deepEqual(
+      [answer.status, errorOf(answer.body).data?.code, seen],
+      [415, 'body_unsupported_type', []],
+    );
+  });
+
+  it('answers whose type can be read in two ways do not pass, those of one type do', async (context) => {
+    const serve: http.RequestListener = (request, response) => {
+      request.resume();
+      const type = decodeURIComponent(request.url?.split('?')[1] ?? '').split('|');
+      response.setHeader('content-type', type);
+      response.end(answerTo(1));
+    };
+    const { url } = await open(context, serve);
+    for (const [type, status] of [
+      ['application/json, text/event-stream', 502],
+      ['application/json|text/event-stream', 502],
+      ['text/event-stream|application/json', 502],
+      ['application/json; of=text/event-stream', 502],
+      ['text/event-stream; of=application/json', 502],
+      ['application/json; charset=utf-8', 200],
+      [' Text/Event-Stream;charset=utf-8', 200],
+    ] as const)
+      assert.equal((await send(`${url}?${encodeURIComponent(type)}`, POST(callOf(1)))).status, status, type);
+  });
+
   it('redirects, encoded answers and a gate before itself do not pass', async (context) => {
     const serve: http.RequestListener = (request, response) => {
       request.resume();

@@ -157,7 +157,7 @@ export interface RawAnswer {
 
 export interface RawRequest {
   readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
   readonly body?: Uint8Array | string;
   readonly agent?: http.Agent;
 }
