@@ -10,7 +10,14 @@ export function threadModule(module: URL): URL {
   const at = process.execArgv.indexOf('--import') + 1;
   const loader = at > 0 ? process.execArgv[at] : undefined;
   if (!module.pathname.endsWith('.ts') || loader === undefined) return module;
-  const url = loader.startsWith('.') ? pathToFileURL(resolve(loader)).href : import.meta.resolve(loader);
-  const text = `await import(${JSON.stringify(url)}); await import(${JSON.stringify(module.href)});`;
+  const text = `${loading(loader)}; await import(${JSON.stringify(module.href)});`;
   return new URL(`data:text/javascript,${encodeURIComponent(text)}`);
+}
+
+function loading(loader: string): string {
+  // By itself tsx hooks nothing in a thread.
+  if (/(?:^|\/node_modules\/)tsx(?:\/|$)/.test(loader))
+    return `import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))}; register()`;
+  const url = loader.startsWith('.') ? pathToFileURL(resolve(loader)).href : import.meta.resolve(loader);
+  return `import ${JSON.stringify(url)}`;
 }
