@@ -1,10 +1,11 @@
-/** The loader's hook: sources of this project as JavaScript, kept in .cache/sources until their text changes. */
+/** The loader's hooks: sources of this project as JavaScript, kept in .cache/sources until their text changes. */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = resolve(import.meta.dirname, '../../..');
+const ROOT = join(import.meta.dirname, '../../..');
+const SEEDED = new URL('../seed.ts', import.meta.url).href;
 const KEPT_DIR = join(ROOT, '.cache/sources');
 const MARK = '\n//#';
 /** Another compiler or another form of what is kept begins anew. */
@@ -12,6 +13,15 @@ const FORM = createHash('sha256')
   .update(readFileSync(import.meta.filename))
   .update(readFileSync(join(ROOT, 'node_modules/rolldown/package.json')))
   .digest('hex');
+
+/**
+ * Properties have their seed wherever they stand, and a program without any does not load fast-check for it.
+ * @type {import('node:module').ResolveHook}
+ */
+export async function resolve(specifier, context, nextResolve) {
+  if (specifier !== 'fast-check' || context.parentURL === SEEDED) return nextResolve(specifier, context);
+  return { url: SEEDED, format: 'module', shortCircuit: true };
+}
 
 /** @type {import('node:module').LoadHook} */
 export async function load(url, context, nextLoad) {
