@@ -4,6 +4,7 @@
  * or a file without a test of its own (a suite that looked at nothing must not pass).
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -60,7 +61,9 @@ function modulesOf(file: string): string[] {
   return [file, ...[...imports].map((match) => resolve(file, '..', match[1] ?? ''))];
 }
 
-const stream = run({ files, concurrency: full ? 1 : 2, timeout: FILE_TIMEOUT_MS });
+// One more than there are processors: a good part of the files waits for other processes and for clocks.
+const CONCURRENCY = full ? 1 : availableParallelism() + 1;
+const stream = run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT_MS });
 stream.on('test:pass', (data) => count(data, true));
 stream.on('test:fail', (data) => count(data, false));
 stream.compose(new spec()).pipe(process.stdout);

@@ -12,12 +12,13 @@ import { up } from '../support/scenario/tripline.ts';
 import { median, result, wallMs, type Bench, type BenchResult } from './bench.ts';
 import { temporaryDir } from './place.ts';
 import { fillStored, openStored } from './stored-events.ts';
+import { LOADER } from '../support/sources/words.ts';
 
 const EVENTS = Number(process.env['BACKTEST_EVENTS'] ?? 1_000_000);
 const RULE = 'chain.search-vault-post';
 const RUNS = 3;
 const WITHIN_MS = 600_000;
-const COMMAND = ['--import', 'tsx', join(import.meta.dirname, '../../services/cli/main.ts')];
+const COMMAND = [...LOADER, join(import.meta.dirname, '../../services/cli/main.ts')];
 
 const FUNNEL = `SELECT countIf(level = 3) AS hit FROM (SELECT session_id, windowFunnel(${WITHIN_MS})(
     toUInt64(toUnixTimestamp64Milli(effective_time)), class IN ('search', 'web_read'), class = 'secret_read',

@@ -8,6 +8,7 @@ import { median, result, wallMs, type Bench, type BenchResult } from './bench.ts
 import { eventLine, LINES_PER_RECORD } from './events.ts';
 import { temporaryDir } from './place.ts';
 import { post, startService } from './service.ts';
+import { LOADER } from '../support/sources/words.ts';
 
 const STREAMS_PER_REQUEST = 32;
 const REQUESTS = 24;
@@ -51,7 +52,7 @@ async function eventsPerSecond(all: readonly Buffer[], send: Send): Promise<numb
 async function startPlain() {
   const { dir, remove } = temporaryDir();
   const script = join(import.meta.dirname, 'plain-server.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', script, join(dir, 'lines')], {
+  const child = spawn(process.execPath, [...LOADER, script, join(dir, 'lines')], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = await once(createInterface({ input: child.stdout }), 'line');

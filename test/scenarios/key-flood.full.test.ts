@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BUDGET, type FloodResult } from '../support/scenario/flood-child.ts';
+import { LOADER } from '../support/sources/words.ts';
 
 const CHILD = fileURLToPath(new URL('../support/scenario/flood-child.ts', import.meta.url));
 /** At most 200,000 states, about 2 KB each with the call that they hold; a heap beyond this ends the process. */
@@ -17,7 +18,7 @@ const MAX_HEAP_MB = 640;
 const MAX_RSS_BYTES = 1024 ** 3;
 
 async function flood(sessions: number, rule: string): Promise<FloodResult> {
-  const args = [`--max-old-space-size=${MAX_HEAP_MB}`, '--import', 'tsx', CHILD, String(sessions), rule];
+  const args = [`--max-old-space-size=${MAX_HEAP_MB}`, ...LOADER, CHILD, String(sessions), rule];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
   assert.equal(code, 0, `${rule}: the process ended with ${String(code)}: over its heap?`);

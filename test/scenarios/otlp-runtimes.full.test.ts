@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { startOtlpService, type OtlpService, type RecordedEvent } from '../support/otlp/service.ts';
+import { LOADER } from '../support/sources/words.ts';
 
 const run = promisify(execFile);
 const RUNTIMES = join(import.meta.dirname, '../support/otlp/runtimes');
@@ -27,7 +28,7 @@ after(async () => {
 async function record(runtime: string, calls: number, protocol: string, args: readonly string[] = []) {
   const known = new Set((await door.events(0)).map(({ id }) => id));
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OTEL_'));
-  await run(process.execPath, ['--import', 'tsx', join(RUNTIMES, runtime), ...args], {
+  await run(process.execPath, [...LOADER, join(RUNTIMES, runtime), ...args], {
     timeout: 120_000,
     env: {
       ...Object.fromEntries(own),

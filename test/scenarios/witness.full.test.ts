@@ -11,6 +11,7 @@ import { CALLS, StreamWriter } from '../support/scenario/events.ts';
 import { settled } from '../support/scenario/ledger.ts';
 import { killAll, tripline, up, type Ended, type Tripline } from '../support/scenario/tripline.ts';
 import { rootVkey, writePolicy } from '../support/tlog/witnesses.ts';
+import { LOADER } from '../support/sources/words.ts';
 
 const MAIN = join(import.meta.dirname, '../../services/cli/main.ts');
 
@@ -31,7 +32,7 @@ describe('a deployment and its witnesses, each a process', () => {
 
   async function startWitness(name: string, port: number): Promise<WitnessProcess> {
     const args = ['witness', '--json', '--name', name, '--state', join(root, name), '--log', logVkey];
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args, '--port', String(port)], {
+    const child = spawn(process.execPath, [...LOADER, MAIN, ...args, '--port', String(port)], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     assert.ok(child.stdout);

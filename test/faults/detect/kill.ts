@@ -17,6 +17,7 @@ import {
   recordsOf,
   runDetect,
 } from '../../integration/detect/harness.ts';
+import { LOADER } from '../../support/sources/words.ts';
 
 const READY = 'ready\n';
 const MAX_TURNS = 60;
@@ -25,7 +26,7 @@ const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 
 /** Ends a life after so many turns of its load, and a moment more: anywhere in the work that they began. */
 async function runAndKill(dir: string, turns: number): Promise<void> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, dir], {
+  const child = spawn(process.execPath, [...LOADER, CHILD, dir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

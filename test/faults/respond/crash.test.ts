@@ -13,6 +13,7 @@ import {
   temporaryDir,
 } from '../../integration/respond/harness.ts';
 import { startReceiver, type Receiver } from '../../integration/respond/receiver.ts';
+import { LOADER } from '../../support/sources/words.ts';
 
 const ALERTS = 5;
 
@@ -37,7 +38,7 @@ suite('the delivering process is killed', () => {
 
   async function start(): Promise<ChildProcess> {
     const file = join(import.meta.dirname, 'child.ts');
-    const child = spawn(process.execPath, ['--import', 'tsx', file, place.dir, receiver.url], {
+    const child = spawn(process.execPath, [...LOADER, file, place.dir, receiver.url], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     children.add(child);

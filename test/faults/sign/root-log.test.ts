@@ -16,6 +16,7 @@ import {
   readDisk,
   rootDir,
 } from '../../support/tlog/root-log.ts';
+import { LOADER } from '../../support/sources/words.ts';
 
 type Mode = 'not persisted' | 'persisted but reported failed';
 const LOGS = 200;
@@ -111,7 +112,7 @@ describe('the root log', () => {
       for (const [at, when] of points) {
         const child = spawn(
           process.execPath,
-          ['--import', 'tsx', join(import.meta.dirname, 'child.ts'), dir, String(at), when],
+          [...LOADER, join(import.meta.dirname, 'child.ts'), dir, String(at), when],
           { stdio: ['ignore', 'ignore', 'inherit'] },
         );
         const [, signal] = (await once(child, 'exit')) as [number | null, string | null];

@@ -13,6 +13,7 @@ import { EmbeddedBus, openEmbeddedBus } from '../../../services/platform/bus/emb
 import type { BusRecord } from '../../../services/platform/bus/port.ts';
 import { systemClock, type Clock } from '../../../services/platform/clock.ts';
 import { collector, EVENTS, message, PARTITIONS, readAll, textOf, until, VIEW } from './contract.ts';
+import { LOADER } from '../../support/sources/words.ts';
 
 const directories: string[] = [];
 after(() => {
@@ -43,7 +44,7 @@ function settableClock(startMs: number): Clock & { set(ms: number): void } {
 
 async function runSender(dir: string, life: number, lifeMs: number): Promise<string[]> {
   const script = join(dirname(fileURLToPath(import.meta.url)), 'sender.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', script, dir, String(life)], {
+  const child = spawn(process.execPath, [...LOADER, script, dir, String(life)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const chunks: Buffer[] = [];
@@ -88,7 +89,7 @@ test('a second opener is refused while the first lives, in this process and in a
   await again.close();
 
   const script = join(dirname(fileURLToPath(import.meta.url)), 'sender.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', script, dir], {
+  const child = spawn(process.execPath, [...LOADER, script, dir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');

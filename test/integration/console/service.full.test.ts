@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Page } from 'playwright-core';
 import { findBrowser, startBrowser, type Browser, type OpenPage } from './browser.ts';
 import { CONSOLE_DIR } from './fixture.ts';
+import { LOADER } from '../../support/sources/words.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const SHOTS = join(root, 'coverage/console');
@@ -28,7 +29,7 @@ interface Service {
 async function startService(dataDir: string): Promise<Service> {
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', join(root, 'services/cli/main.ts'), 'up', '--json', '--data', dataDir, '--port', '0'],
+    [...LOADER, join(root, 'services/cli/main.ts'), 'up', '--json', '--data', dataDir, '--port', '0'],
     { cwd: root, stdio: ['ignore', 'pipe', 'ignore'], env: { ...process.env, TRIPLINE_LOG_LEVEL: 'silent' } },
   );
   const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);

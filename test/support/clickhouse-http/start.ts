@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { LOADER } from '../sources/words.ts';
 
 export interface ClickHouseHttp {
   readonly url: string;
@@ -17,7 +18,7 @@ export interface ClickHouseHttp {
 /** Ready when it answers. `dir` must exist and be nobody else's. */
 export async function startClickHouseHttp(options: { dir: string; port?: number }): Promise<ClickHouseHttp> {
   const front = join(import.meta.dirname, 'front.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', front, options.dir, String(options.port ?? 0)], {
+  const child = spawn(process.execPath, [...LOADER, front, options.dir, String(options.port ?? 0)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -4,10 +4,10 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { LOADER } from '../sources/words.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../../..');
-const TSX = path.join(ROOT, 'node_modules/tsx/dist/loader.mjs');
-export const nodeArguments = (file: string): readonly string[] => ['--import', TSX, file];
+export const nodeArguments = (file: string): readonly string[] => [...LOADER, file];
 export const CALLS_SERVER = path.join(ROOT, 'test/support/mcp/server.ts');
 export const MODERN_PROCESS = path.join(ROOT, 'test/support/mcp/modern-process.ts');
 const CLI = path.join(ROOT, 'services/cli/main.ts');

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
+import { LOADER } from '../sources/words.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
@@ -15,7 +16,7 @@ export interface DemoRun {
 
 /** `npm run demo -- --once`, with more options if given; a hang is ended after `withinMs` and is a fault. */
 export async function runDemo(withinMs: number, options: readonly string[] = []): Promise<DemoRun> {
-  const words = ['--import', 'tsx', join(root, 'services/cli/demo/main.ts'), '--once', ...options];
+  const words = [...LOADER, join(root, 'services/cli/demo/main.ts'), '--once', ...options];
   const child = spawn(process.execPath, words, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],

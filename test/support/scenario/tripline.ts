@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { LOADER } from '../sources/words.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
-const COMMAND = ['--import', 'tsx', join(ROOT, 'services/cli/main.ts')];
+const COMMAND = [...LOADER, join(ROOT, 'services/cli/main.ts')];
 const READY_WITHIN_MS = 120_000;
 const STOP_WITHIN_MS = 60_000;
 const COMMAND_WITHIN_MS = 240_000;

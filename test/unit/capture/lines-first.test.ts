@@ -289,8 +289,7 @@ describe('lines that go on first', () => {
       await capture.pass('to_server', Buffer.from(${JSON.stringify(call(1).toString())}));
       capture.pass('to_client', Buffer.from(${JSON.stringify(answer(1).toString())}));
       process.exit(3);`;
-    const [loader = '', tsx = ''] = nodeArguments('');
-    const run = spawnSync(process.execPath, [loader, tsx, '--input-type=module', '-e', source], {
+    const run = spawnSync(process.execPath, [...nodeArguments('--input-type=module'), '-e', source], {
       cwd: ROOT,
     });
     assert.equal(run.status, 3, run.stderr.toString());

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { makeDirectory } from '../../../services/platform/directory.ts';
+import { LOADER } from '../../support/sources/words.ts';
 
 describe('a directory', () => {
   it('is made with those above it, for its owner alone; one that is there stays', (context) => {
@@ -32,7 +33,7 @@ describe('a directory', () => {
   it('is refused in /proc, at once', { skip: !existsSync('/proc/self') }, () => {
     const module = JSON.stringify(new URL('../../../services/platform/directory.ts', import.meta.url).href);
     const script = `const { makeDirectory } = await import(${module}); try { makeDirectory('/proc/x/y'); } catch (error) { console.log(error.code); }`;
-    const words = ['--import', 'tsx', '--input-type=module', '--eval', script];
+    const words = [...LOADER, '--input-type=module', '--eval', script];
     const { stdout } = spawnSync(process.execPath, words, { timeout: 20_000, killSignal: 'SIGKILL' });
     assert.equal(stdout.toString().trim(), 'ENOENT');
   });

@@ -4,6 +4,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { trace } from '@opentelemetry/api';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { McpInstrumentation } from '@traceloop/instrumentation-mcp';
+import { LOADER } from '../../sources/words.ts';
 
 const server = process.argv[2];
 if (server === undefined) throw new Error('the server file is missing');
@@ -17,7 +18,7 @@ await trace.getTracer('host').startActiveSpan('agent turn', async (span) => {
   await client.connect(
     new StdioClientTransport({
       command: process.execPath,
-      args: ['--import', 'tsx', server],
+      args: [...LOADER, server],
       stderr: 'ignore',
     }),
   );

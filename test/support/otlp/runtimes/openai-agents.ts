@@ -3,6 +3,7 @@ import { OpenAIAgentsInstrumentation } from '@arizeai/openinference-instrumentat
 import * as agents from '@openai/agents';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { z } from 'zod';
+import { LOADER } from '../../sources/words.ts';
 
 const server = process.argv[2];
 if (server === undefined) throw new Error('the server file is missing');
@@ -52,7 +53,7 @@ const deleteFile = agents.tool({
 const mcp = new agents.MCPServerStdio({
   name: 'calls',
   command: process.execPath,
-  args: ['--import', 'tsx', server],
+  args: [...LOADER, server],
 });
 await mcp.connect();
 const agent = new agents.Agent({ name: 'ops', model, tools: [weather, deleteFile], mcpServers: [mcp] });
