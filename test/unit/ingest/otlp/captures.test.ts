@@ -1,7 +1,7 @@
 /**
  * What real runtimes sent, read by hand from the captures: calls, arguments, ends, agents and sessions. The captures stay
- * outside of the project; without them this file checks nothing, and emitters.test.ts holds the same readers to inputs
- * of the same form.
+ * outside of the project; without them only a request written by hand is read here, and emitters.test.ts holds the same
+ * readers to inputs of the form of each.
  */
 import { OpenInferenceTracingProcessor } from '@arizeai/openinference-instrumentation-openai-agents';
 import type { Span, SpanData, Trace } from '@openai/agents';
@@ -173,6 +173,28 @@ async function instrumented(own: readonly OwnSpan[]): Promise<readonly PlainSpan
     ...(span.status.code === SpanStatusCode.ERROR ? { error: span.status.message ?? '' } : {}),
   }));
 }
+
+it('a request written by hand in the conventions of gen_ai, as JSON and as protobuf', () => {
+  const request = traceRequest([
+    {
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      spanId: 'b7ad6b7169203331',
+      attributes: {
+        'gen_ai.operation.name': 'execute_tool',
+        'gen_ai.tool.name': 'weather',
+        'gen_ai.tool.call.arguments': '{"city":"Paris"}',
+        'gen_ai.tool.call.result': PARIS,
+        'gen_ai.agent.name': 'weather-agent',
+        'gen_ai.conversation.id': 's-1',
+      },
+    },
+  ]);
+  const row: Row = ['b7ad6b', 'weather', '{"city":"Paris"}', 'ok', PARIS, 'weather-agent', 's-1'];
+  const json = readJsonSpans(Buffer.from(JSON.stringify(request)), LIMITS);
+  assert.deepEqual(readCalls(json.items).map(rowOf), [row]);
+  const protobuf = readProtobufSpans(encodeOtlp('Traces', request), LIMITS);
+  assert.deepEqual(readCalls(protobuf.items).map(rowOf), [row]);
+});
 
 describe('captures of real runtimes', { skip }, () => {
   for (const [file, { spans, rows }] of Object.entries(CAPTURES)) {
