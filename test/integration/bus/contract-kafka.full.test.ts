@@ -126,6 +126,16 @@ if (missing !== undefined) {
       }),
     );
 
+    test('connections that end in the midst of an answer, 20 times', { timeout: 240_000 }, () =>
+      acknowledgedIsStored(async () => {
+        for (let n = 0; n < 20; n++) {
+          const spare = proxy.tear();
+          await sleep(150 + ((n * 37) % 200));
+          spare();
+        }
+      }),
+    );
+
     test('clean restart of the broker', { timeout: 240_000 }, () =>
       acknowledgedIsStored(async () => {
         await broker.stop();

@@ -1,4 +1,4 @@
-/** A TCP proxy in front of a broker that resets its connections on demand. It rewrites nothing: the broker advertises the proxy's port. */
+/** A TCP proxy in front of a broker that resets or tears its connections on demand. It rewrites nothing: the broker advertises the proxy's port. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
@@ -6,12 +6,18 @@ export interface ResettingProxy {
   readonly port: number;
   /** Ends every connection with RST; answers how many. */
   reset(): number;
+  /** Ends every connection in the midst of the next answer that it carries; what it returns spares those that carried none. */
+  tear(): () => void;
   close(): Promise<void>;
 }
+
+/** Its length and the beginning of what the length counts. */
+const TORN_BYTES = 7;
 
 /** Listens on `port` of loopback and joins each connection to `targetPort`. */
 export async function startProxy(port: number, targetPort: number): Promise<ResettingProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  const toTear = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect(targetPort, '127.0.0.1');
     const pair = [client, upstream] as const;
@@ -21,12 +27,18 @@ export async function startProxy(port: number, targetPort: number): Promise<Rese
       socket.on('error', () => undefined);
       socket.on('close', () => {
         pairs.delete(pair);
+        toTear.delete(upstream);
         client.destroy();
         upstream.destroy();
       });
     }
     client.pipe(upstream);
     upstream.pipe(client);
+    upstream.prependListener('data', (bytes: Buffer) => {
+      if (!toTear.delete(upstream)) return;
+      upstream.unpipe(client);
+      client.end(bytes.subarray(0, TORN_BYTES));
+    });
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -39,6 +51,10 @@ export async function startProxy(port: number, targetPort: number): Promise<Rese
         upstream.resetAndDestroy();
       }
       return count;
+    },
+    tear: () => {
+      for (const [, upstream] of pairs) toTear.add(upstream);
+      return () => toTear.clear();
     },
     close: async () => {
       server.close();

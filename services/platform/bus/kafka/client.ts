@@ -6,6 +6,7 @@ import type { ISocketFactory, Kafka, KafkaConfig, LogEntry, RetryOptions, SASLOp
 import type { Logger } from 'pino';
 import { isTriplineError, TriplineError, type ErrorCode } from '../../../../schemas/errors.ts';
 import type { Clock } from '../../clock.ts';
+import { tellWholeAnswers } from './whole-answers.ts';
 
 export interface KafkaBusOptions {
   readonly brokers: readonly string[];
@@ -71,6 +72,7 @@ export function makeOwnClient(options: KafkaBusOptions): OwnClient {
         ? connectTcp({ host, port }, onConnect)
         : connectTls({ host, port, ...servername, ...secure }, onConnect);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    tellWholeAnswers(socket);
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     return socket;
