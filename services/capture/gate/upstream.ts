@@ -101,9 +101,9 @@ export class UpstreamClient {
   readonly #pool: UpstreamPool;
   /** Lower-case names of a client that do not go on: those that are set here among them. */
   readonly #leftOut: ReadonlySet<string>;
-  /** What is the same in each request. */
   /** By the headers of a client's requests, which are one array where they say the same. */
   readonly #forwarded = new WeakMap<RawHeaders, string>();
+  /** What is the same in each request. */
   readonly #before: string;
   readonly #after: string;
 

@@ -1,7 +1,8 @@
 /**
  * Heads that have been read before: a peer says nearly the same each time, but for a length and a date. Such a head is known
- * by its bytes, and has the shape that it had: what was worked out from that shape holds. Anything else is read anew. What a
- * peer sent, tokens too, is kept here as long as its connection is open.
+ * by its bytes, and has the shape that it had: what was worked out from that shape holds. Anything else is read anew. What
+ * was sent, tokens and cookies too, is kept here: a client's as long as its connection is open, a server's until four others
+ * have come.
  */
 import { readHead, type Head, type HeadOutcome, type HeadShape } from './header-fields.ts';
 
@@ -18,7 +19,7 @@ interface Familiar {
 
 /** A peer has few: requests of each method, answers with a body and without. */
 const MAX_FAMILIAR = 4;
-/** Longer ones are rare, and each is kept as long as its connection. */
+/** Longer ones are rare, and not worth their room. */
 const MAX_KEPT_BYTES = 2 * 1024;
 const MAX_DIGITS = 15;
 /** `Sun, 06 Nov 1994 08:49:37 GMT`, the only form that is written (RFC 9110 §5.6.7). */
